@@ -63,9 +63,8 @@ export class CrtsError extends Error {
 
   /** The same failure with facts that a caller further up knows; what is already set stays. */
   with(more: Partial<ErrorFacts>): CrtsError {
-    const own: ErrorFacts = this;
     const merged: Record<string, unknown> = { ...more };
-    for (const key of FACT_KEYS) if (own[key] !== undefined) merged[key] = own[key];
+    for (const key of FACT_KEYS) if (this[key] !== undefined) merged[key] = this[key];
     const error = new CrtsError(merged as unknown as ErrorFacts);
     error.cleanup.push(...this.cleanup);
     return error;

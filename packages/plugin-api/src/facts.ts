@@ -1,0 +1,73 @@
+import type { Fd, HostPid, Pid } from './brands';
+
+/** One line of /proc/PID/smaps with the flags that only smaps tells (man 5 proc). Addresses in bytes. */
+export interface VmaFacts {
+  readonly start: bigint;
+  readonly end: bigint;
+  readonly read: boolean;
+  readonly write: boolean;
+  readonly exec: boolean;
+  readonly shared: boolean;
+  /** Offset in the mapped object, bytes. */
+  readonly offset: bigint;
+  readonly major: number;
+  readonly minor: number;
+  readonly inode: bigint;
+  /** Path or `[heap]`, `[stack]`, `[vdso]`, `[anon:name]`; empty for nameless anonymous memory. Octal escapes undone. */
+  readonly name: string;
+  /** Whether the kernel appended ` (deleted)`; not part of `name`. */
+  readonly deleted: boolean;
+  /** Two-letter codes of VmFlags, `rd`, `wr`, `gd`. */
+  readonly vmFlags: ReadonlySet<string>;
+}
+
+/** What the engine learns of a task from /proc while it is frozen; each file is read once. */
+export interface TaskFacts {
+  readonly comm: string;
+  /** Fields of /proc/PID/stat by their name in man 5 proc, as text. */
+  readonly stat: Readonly<Record<string, string>>;
+  /** Fields of /proc/PID/status by name, values trimmed. */
+  readonly status: ReadonlyMap<string, string>;
+  readonly vmas: readonly VmaFacts[];
+}
+
+/** Facts of one open file description, all gathered from outside before any handler is asked. */
+export interface FdFacts {
+  readonly pid: Pid;
+  readonly fd: Fd;
+  /** A duplicate in the engine, borrowed with pidfd_getfd; the engine closes it. */
+  readonly local: Fd;
+  /** Text of the /proc/PID/fd link, ` (deleted)` undone. */
+  readonly link: string;
+  readonly deleted: boolean;
+  /** From fstat: file type and permission bits, device and inode. */
+  readonly mode: number;
+  readonly dev: bigint;
+  readonly ino: bigint;
+  readonly rdev: bigint;
+  readonly sizeBytes: bigint;
+  readonly nlink: bigint;
+  /** f_type of fstatfs (man 2 statfs): which filesystem. */
+  readonly fsType: bigint;
+  /** F_GETFL. */
+  readonly flags: number;
+  /** Text of /proc/PID/fdinfo/FD. */
+  readonly fdinfo: string;
+  readonly pos: bigint;
+  readonly mntId: number;
+}
+
+/** Registers and masks of a stopped thread as ptrace gave them, restart adjustments not applied. */
+export interface ThreadState {
+  /** NT_PRSTATUS: struct user_regs_struct. */
+  readonly prstatus: Buffer;
+  /** NT_X86_XSTATE: the xsave area in standard format. */
+  readonly xstate: Buffer;
+  /** Blocked signals, bit n-1 for signal n. */
+  readonly sigmask: bigint;
+}
+
+export interface TaskIdentity {
+  readonly pid: Pid;
+  readonly hostPid: HostPid;
+}

@@ -1,0 +1,208 @@
+import type { FileId } from './brands';
+import type { CrtsError } from './errors';
+import type { FdFacts, TaskFacts, TaskIdentity, ThreadState, VmaFacts } from './facts';
+import type { FilePlanner, TaskPlan } from './plan';
+import type { Arg, PageRun, Program } from './program';
+
+/**
+ * Image messages cross the contract as plain records: image-io's interfaces (`CoreEntry`, `MmEntry`) describe
+ * them, and a handler that writes a known message imports its type from there. The contract itself stays free of it.
+ */
+export type ImageRecord = Record<string, unknown>;
+
+/** The per-task images under construction (dump) or as read (restore). */
+export interface TaskImages {
+  readonly core: ImageRecord;
+  readonly mm: ImageRecord;
+  readonly fs: ImageRecord;
+}
+
+/** Options of the run that plugins may need, by CRIU's option name. */
+export interface RunOptions {
+  readonly shellJob: boolean;
+  readonly ghostLimitBytes: bigint;
+}
+
+/** Log lines carry fields; nothing is logged and thrown. */
+export interface Logger {
+  debug(fields: object, text: string): void;
+  info(fields: object, text: string): void;
+  warn(fields: object, text: string): void;
+}
+
+/** Gives file descriptions their ids in the image set; a description met twice gets one id. */
+export interface FileRegistry {
+  /**
+   * Registers the file at `path` as the task sees it (mapped file, executable, cwd, root) and returns its id.
+   * `expected` is the identity that the kernel reported for it: another file under that name is refused.
+   */
+  addPath(
+    task: FrozenTask,
+    file: {
+      readonly path: string;
+      readonly deleted: boolean;
+      /** A /proc path that reaches the very object: `/proc/12/exe`, `/proc/12/map_files/...`. */
+      readonly via: string;
+      /** O_* flags to open it with at restore. */
+      readonly flags: number;
+      /** What it is for errors: `executable`, `mapping 7f00-7f10`. */
+      readonly role: string;
+    },
+  ): FileId;
+}
+
+/** A task that is stopped and infected, dump side. */
+export interface FrozenTask extends TaskIdentity {
+  readonly facts: TaskFacts;
+  readonly thread: ThreadState;
+  readonly images: TaskImages;
+  readonly files: FileRegistry;
+  readonly options: RunOptions;
+  readonly log: Logger;
+  /** Reads the task's memory through /proc/PID/mem, whatever its protection. Throws CrtsError when unmapped. */
+  readMemory(addr: bigint, lengthBytes: number): Buffer;
+  /** Text of a file under /proc/PID, read once per call. */
+  readProc(name: string): string;
+  /** Runs a program inside the task; `sendFds` are duplicates of engine descriptors for its `receiveFd`s, in order. */
+  run(build: (program: Program) => void, sendFds?: readonly number[]): void;
+}
+
+/** State of a task that is neither memory nor descriptors: registers, credentials, timers, limits. */
+export interface TaskStateHandler {
+  readonly name: string;
+  /** Says why this task cannot be dumped, from facts alone; called before the agent is in. */
+  refuse?(task: FrozenTask): CrtsError | undefined;
+  /**
+   * Emits what only the task can say into the one collecting program of all handlers. The function returned runs
+   * after it and fills the images.
+   */
+  dump(task: FrozenTask, program: Program): () => void;
+  /** Validates its part of the images and adds its passes. No I/O. */
+  plan(images: TaskImages, plan: TaskPlan, context: RestoreContext): void;
+}
+
+export interface RestoreContext {
+  readonly files: FilePlanner;
+  readonly options: RunOptions;
+  readonly log: Logger;
+  /** A stretch of the address space that no mapping of the task touches; the agent lives there until the end. */
+  readonly agentArea: { readonly start: bigint; readonly end: bigint };
+  /** Contents of the task's pages, for the handlers of mappings. */
+  readonly pages: PageSource;
+  /** Emits the transfer of all stored pages of [start, end) into the task. The mapping must be writable then. */
+  fillPages(program: Program, start: bigint, end: bigint): void;
+}
+
+/** Page contents of one task in the image set. */
+export interface PageSource {
+  /** The engine's descriptor of the pages file, to be sent to the task; `run.fileOffset` counts in it. */
+  readonly fd: number;
+  /** Runs of stored pages inside [start, end), ascending, never overlapping. */
+  runs(start: bigint, end: bigint): readonly PageRun[];
+  /** Bytes of stored memory for checks at plan time (the vdso); undefined where nothing is stored. */
+  read(addr: bigint, lengthBytes: number): Buffer | undefined;
+}
+
+/** Which pages of a mapping go to the images. */
+export type PageSelection =
+  /** Pages that hold data of their own: anonymous, or private copies of file pages. */
+  | 'private'
+  /** Every present page. */
+  | 'present'
+  | 'none';
+
+export interface VmaDump {
+  /** `vma_entry`. */
+  readonly entry: ImageRecord;
+  readonly pages: PageSelection;
+}
+
+/** A kind of mapping. */
+export interface VmaHandler {
+  readonly name: string;
+  /** How well it fits; 0 not at all. Two equal best scores are an error that names both. */
+  match(vma: VmaFacts): number;
+  dump(vma: VmaFacts, task: FrozenTask): VmaDump;
+  /** Whether a `vma_entry` of the images is of this kind. */
+  owns(entry: ImageRecord): boolean;
+  /** Adds the passes that make the mapping and fill it. Provides `vma:START` (hex, no 0x). */
+  plan(entry: ImageRecord, images: TaskImages, plan: TaskPlan, context: RestoreContext): void;
+}
+
+/** Where images are written. image-io's writer fits it. */
+export interface ImageSink {
+  /** Writes a whole image of framed entries, `write('pagemap', 12, [head, entry, ...])`. `id` is absent for global images. */
+  write(kind: string, id: number | undefined, entries: readonly ImageRecord[]): void;
+  /** A descriptor, open for writing, of a raw image (`pages`). The writer owns it. */
+  rawFd(kind: string, id: number): number;
+}
+
+/** Where images are read. image-io's reader fits it. */
+export interface ImageSource {
+  read(kind: string, id: number | undefined): ImageRecord[];
+  /** A descriptor, open for reading, of a raw image. The reader owns it. */
+  rawFd(kind: string, id: number): number;
+}
+
+/** A mapping whose pages are to be stored. */
+export interface PageArea {
+  readonly start: bigint;
+  readonly end: bigint;
+  readonly pages: PageSelection;
+  /** Whether the task itself may read it; if not, the engine reads through /proc/PID/mem. */
+  readonly readable: boolean;
+  /** Private anonymous memory: CRIU marks its pages as fit for lazy restore. */
+  readonly lazy: boolean;
+}
+
+export interface PageStats {
+  readonly pagesScanned: number;
+  readonly pagesWritten: number;
+}
+
+/** Stores and finds page contents: `pagemap-ID.img` and `pages-N.img`. Exactly one is registered. */
+export interface PageStore {
+  readonly name: string;
+  dump(task: FrozenTask, areas: readonly PageArea[], sink: ImageSink): PageStats;
+  /** Validates the task's pagemap and gives access to its pages. */
+  open(pid: number, source: ImageSource): PageSource;
+}
+
+export interface FdDumpContext {
+  readonly task: FrozenTask;
+  readonly options: RunOptions;
+  readonly log: Logger;
+  /** Id that the engine gave to this description. */
+  readonly id: FileId;
+  /** `fown_entry` as the engine read it (F_GETOWN_EX, F_GETSIG, F_GETOWNER_UIDS). */
+  readonly fown: ImageRecord;
+}
+
+/** `file_entry` without its id, which is the engine's: the union's type number and the one field in use. */
+export interface FileRecord {
+  /** `fd_types`: 1 is REG. */
+  readonly type: number;
+  /** Name of the union field, `reg`, `efd`. */
+  readonly field: string;
+  readonly value: ImageRecord;
+}
+
+export interface FdPlanContext {
+  readonly files: FilePlanner;
+  readonly options: RunOptions;
+  readonly log: Logger;
+}
+
+/** A kind of file description. Handlers see descriptions; numbers, cloexec, dup and hand-over are the engine's. */
+export interface FdHandler {
+  readonly name: string;
+  /** How well it fits; 0 not at all. No system calls. */
+  match(fd: FdFacts): number;
+  dump(fd: FdFacts, context: FdDumpContext): FileRecord;
+  /** Whether it restores this `file_entry` union field. */
+  owns(record: FileRecord): boolean;
+  /** Validates the entry before anything is opened. */
+  collect?(record: FileRecord, context: FdPlanContext): void;
+  /** Emits what opens it; returns the descriptor, which the engine moves to its numbers. */
+  plan(record: FileRecord, program: Program, context: FdPlanContext): Arg;
+}

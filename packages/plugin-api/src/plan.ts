@@ -1,0 +1,70 @@
+import type { Pid } from './brands';
+import type { CrtsError } from './errors';
+import type { Arg, Program } from './program';
+
+/** Stages of a restore, in order. All tasks meet between two of them. */
+export const STAGES = [
+  'namespaces',
+  'shared',
+  'forking',
+  'resources',
+  'memory',
+  'sigchld',
+  'credentials',
+  'resume',
+] as const;
+export type Stage = (typeof STAGES)[number];
+
+/**
+ * Name of something that a pass needs or provides, `vma:7f00-7f10`, `fd:3`, `mm`. Names are scoped to the task
+ * unless they begin with `tree:`.
+ */
+export type ResourceName = string;
+
+/** Head of a pass: who emits, when, in which order. Order inside a stage comes from needs and provides alone. */
+export interface PassHead {
+  readonly plugin: string;
+  readonly stage: Stage;
+  /** One line for `--dry-run` and `--explain`. */
+  readonly what: string;
+  /** The image entry it comes from, `core-12.img #0`. */
+  readonly entry?: string;
+  readonly needs?: readonly ResourceName[];
+  readonly provides?: readonly ResourceName[];
+}
+
+/** The part of a restore plan that builds one task. */
+export interface TaskPlan {
+  readonly pid: Pid;
+  /** Adds a pass. `emit` is called once, while the plan is compiled, in the pass's final place. */
+  pass(head: PassHead, emit: (program: Program) => void): void;
+  /**
+   * Adds an action of the engine between two batches: the exception, for what needs a value known only at run
+   * time or that only an outsider can do. `run` must not assume which batch comes next.
+   */
+  hostStep(head: PassHead & { readonly why: string }, run: (step: HostStepContext) => void): void;
+  /**
+   * What the thread's registers, extended state and signal mask are when it runs again. The engine sets them with
+   * ptrace in the last step, when the agent is gone. Each part is set by exactly one handler.
+   */
+  finalThread(state: Partial<ThreadState>): void;
+}
+
+export interface HostStepContext {
+  /** Number of the task as the engine sees it. */
+  readonly hostPid: number;
+  /** Runs a further program inside the task at once. */
+  run(build: (program: Program) => void): void;
+}
+
+/** Opens the file descriptions of an image set inside a task that is being restored. */
+export interface FilePlanner {
+  /**
+   * Emits what opens description `fileId` and returns the temporary descriptor. The caller closes it with
+   * `program.call('close', ...)` or moves it.
+   * @throws CrtsError CRTS_IMAGE_REFERENCE when the image set has no such description
+   */
+  open(program: Program, fileId: number): Arg;
+  /** The path recorded for a description that has one (regular file, directory). */
+  pathOf(fileId: number): string | undefined;
+}
