@@ -33,7 +33,10 @@ const files = {
     dependencies: Object.fromEntries(deps.map((dep) => [`@crts/${dep}`, version])),
     nx: { tags: [`layer:${layer}`] },
   }),
-  'tsconfig.json': json({ files: [], references: [{ path: './tsconfig.build.json' }, { path: './tsconfig.spec.json' }] }),
+  'tsconfig.json': json({
+    files: [],
+    references: [{ path: './tsconfig.build.json' }, { path: './tsconfig.spec.json' }],
+  }),
   'tsconfig.build.json': json({
     extends: '../../tsconfig.base.json',
     compilerOptions: { rootDir: 'src', outDir: 'dist', tsBuildInfoFile: 'dist/build.tsbuildinfo' },
@@ -43,7 +46,14 @@ const files = {
   }),
   'tsconfig.spec.json': json({
     extends: '../../tsconfig.base.json',
-    compilerOptions: { rootDir: 'src', noEmit: true, types: ['node', 'jest'], composite: false, declarationMap: false, declaration: false },
+    compilerOptions: {
+      rootDir: 'src',
+      noEmit: true,
+      types: ['node', 'jest'],
+      composite: false,
+      declarationMap: false,
+      declaration: false,
+    },
     include: ['src/**/*.test.ts'],
     references: [{ path: './tsconfig.build.json' }],
   }),

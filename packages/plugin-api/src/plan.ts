@@ -1,5 +1,5 @@
 import type { Pid } from './brands';
-import type { CrtsError } from './errors';
+import type { ThreadState } from './facts';
 import type { Arg, Program } from './program';
 
 /** Stages of a restore, in order. All tasks meet between two of them. */
