@@ -1,1 +1,3 @@
-export {};
+export * from './dump';
+export * from './requests';
+export * from './restore';

@@ -1,0 +1,47 @@
+import type { HostPid, Logger, Plugin, RunOptions } from '@crts/plugin-api';
+
+/** What `crts dump` asks of the engine. Paths are as the caller's working directory sees them. */
+export interface DumpRequest extends RunOptions {
+  /** Root of the tree, as the engine sees it. */
+  readonly pid: HostPid;
+  readonly imagesDir: string;
+  /** What becomes of the tree when the images are complete. */
+  readonly then: 'kill' | 'leave-running' | 'leave-stopped';
+  /** fsync every image before the inventory is written. */
+  readonly sync: boolean;
+  readonly log: Logger;
+  readonly plugins: readonly Plugin[];
+}
+
+/** Times in microseconds, as in CRIU's stats_entry. */
+export interface DumpOutcome {
+  readonly freezingTimeUs: number;
+  readonly frozenTimeUs: number;
+  readonly memdumpTimeUs: number;
+  readonly memwriteTimeUs: number;
+  readonly pagesScanned: number;
+  readonly pagesWritten: number;
+}
+
+export interface RestoreRequest extends RunOptions {
+  readonly imagesDir: string;
+  /** The restored root is made a sibling of the engine (clone3 CLONE_PARENT) instead of its child. */
+  readonly sibling: boolean;
+  /** Leave the tree stopped (SIGSTOP) at the end. */
+  readonly leaveStopped: boolean;
+  readonly log: Logger;
+  readonly plugins: readonly Plugin[];
+}
+
+export interface RestoreOutcome {
+  /** Root of the restored tree, as the engine sees it. */
+  readonly pid: HostPid;
+  readonly forkingTimeUs: number;
+  readonly restoreTimeUs: number;
+  readonly pagesRestored: number;
+}
+
+/** A compiled plan as text, for `crts restore --dry-run`; `explain` adds plugin, image entry and reason. */
+export interface PlanText {
+  readonly lines: readonly string[];
+}
