@@ -63,8 +63,8 @@ export interface FrozenTask extends TaskIdentity {
   readMemory(addr: bigint, lengthBytes: number): Buffer;
   /** Text of a file under /proc/PID, read once per call. */
   readProc(name: string): string;
-  /** Runs a program inside the task; `sendFds` are duplicates of engine descriptors for its `receiveFd`s, in order. */
-  run(build: (program: Program) => void, sendFds?: readonly number[]): void;
+  /** Runs a program inside the task. Throws CrtsError at the first unmet expectation. */
+  run(build: (program: Program) => void): void;
 }
 
 /** State of a task that is neither memory nor descriptors: registers, credentials, timers, limits. */

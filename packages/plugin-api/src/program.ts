@@ -20,7 +20,7 @@ export interface Data {
 
 /** Bytes that a call writes. */
 export interface Output extends Data {
-  /** What the calls left there. Valid after the run, until the next program of the same task: copy what must last. */
+  /** What the calls left there: a copy, valid after the run. */
   read(): Buffer;
   /** The 32- or 64-bit word at `offset` as an argument of a later instruction (`pipe2` results, say). */
   u32(offset: number): Loaded;
@@ -79,10 +79,8 @@ export interface Program {
   store(data: Data, offset: number, value: Arg, sizeBytes: 4 | 8): void;
   /** Gives a descriptor its final number: dup3 + close, or only FD_CLOEXEC when it is there already. */
   moveFd(from: Arg, to: number, cloexec: boolean, options?: CallOptions): void;
-  /** Takes a descriptor that the engine sends with `RemoteTask.run(program, fds)`, the next in order. */
-  receiveFd(options?: CallOptions): Result;
-  /** Hands a descriptor of the task to the engine; the engine owns the duplicate it gets. */
-  sendFd(fd: Arg, options?: CallOptions): void;
+  /** Takes a descriptor that the engine sends for this instruction: `source` is the engine's own, and stays open there. */
+  receiveFd(source: number, options?: CallOptions): Result;
   /** Writes runs of the task's memory to `fd`. The result is the number of bytes written: all, or an errno. */
   pagesToFile(fd: Arg, runs: readonly PageRun[], options?: CallOptions): Result;
   /** Reads runs of `fd` into the task's memory: all of them, or an errno (ENODATA when the file is too short). */
