@@ -1,0 +1,22 @@
+// The one list of what TypeScript sees.
+#include "addon.h"
+#include "protocol.h"
+
+static napi_value Init(napi_env env, napi_value exports) {
+  const napi_property_descriptor properties[] = {
+      {"syscall", nullptr, Syscall, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"ptraceStep", nullptr, PtraceStep, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"addressOf", nullptr, AddressOf, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"mapShared", nullptr, MapShared, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"unmap", nullptr, Unmap, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"spawn", nullptr, Spawn, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"cpuid", nullptr, Cpuid, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+  };
+  napi_define_properties(env, exports, sizeof(properties) / sizeof(properties[0]), properties);
+  napi_value protocol;
+  napi_create_int32(env, CRTS_PROTOCOL, &protocol);
+  napi_set_named_property(env, exports, "protocol", protocol);
+  return exports;
+}
+
+NAPI_MODULE(NODE_GYP_MODULE_NAME, Init)

@@ -1,0 +1,84 @@
+/*
+ * The protocol between the engine (TypeScript) and the agent that runs inside a task.
+ * packages/native-syscalls/src/remote/protocol.ts has the same numbers; its test reads this file.
+ *
+ * One arena, a memfd mapped by both, holds the program; one SEQPACKET socket is the doorbell. The engine sends one
+ * `struct agent_request`, the agent answers with one `struct agent_reply`. A receive that returns 0 bytes means
+ * that the engine is gone.
+ */
+#ifndef CRTS_PROTOCOL_H
+#define CRTS_PROTOCOL_H
+
+#define CRTS_PROTOCOL 1
+
+/* What an instruction does. */
+#define AGENT_OP_SYSCALL 0u     /* nr(arg[0..5]) */
+#define AGENT_OP_STORE 1u       /* nr = arena offset, arg[0] = value, arg[1] = size in bytes (4 or 8) */
+#define AGENT_OP_MOVE_FD 2u     /* arg[0] = fd, arg[1] = final number, arg[2] = close-on-exec */
+#define AGENT_OP_RECEIVE_FD 3u  /* result = the next descriptor that the engine sent on the doorbell */
+#define AGENT_OP_PAGES_WRITE 4u /* arg[0] = fd, arg[1] = pointer to struct agent_run[], arg[2] = count */
+#define AGENT_OP_PAGES_READ 5u  /* the same, from the file into memory */
+
+/* How an argument is understood: four bits for each argument in `kinds`, argument 0 in the lowest. */
+#define AGENT_ARG_IMMEDIATE 0u
+#define AGENT_ARG_ARENA 1u  /* offset from the start of the arena: becomes a pointer */
+#define AGENT_ARG_RESULT 2u /* index of an earlier instruction of the same program */
+#define AGENT_ARG_LOAD32 3u /* offset from the start of the arena: the sign-extended word stored there */
+#define AGENT_ARG_LOAD64 4u
+
+struct agent_instruction {
+	unsigned int op;
+	unsigned int kinds;
+	unsigned long nr;
+	unsigned long arg[6];
+	long expect_low; /* the result is good when expect_low <= result <= expect_high */
+	long expect_high;
+	long result; /* written by the agent */
+};
+
+struct agent_run {
+	unsigned long addr;
+	unsigned long length;
+	unsigned long offset;
+};
+
+#define AGENT_REQUEST_RUN 1u   /* a = number of instructions, b = where they lie in the arena; fds as SCM_RIGHTS */
+#define AGENT_REQUEST_LEAVE 2u /* a = instruction pointer, b = stack pointer to continue with */
+
+struct agent_request {
+	unsigned long kind;
+	unsigned long a;
+	unsigned long b;
+};
+
+#define AGENT_REPLY_READY 1u /* a restore agent lives */
+#define AGENT_REPLY_DONE 2u
+
+struct agent_reply {
+	unsigned long kind;
+	unsigned long done; /* instructions that met their expectation; less than count: the next one did not */
+};
+
+/* Marker system calls: getpid(2) takes no arguments, so a tracer can tell these from any other call by their first
+ * argument, and without a tracer they do nothing. */
+#define AGENT_MARK_READY 0x63727473aaaa0001ul  /* arg 1: the engine's end of the doorbell, arg 2: the arena memfd */
+#define AGENT_MARK_FAILED 0x63727473aaaa0002ul /* arg 1: negative errno, arg 2: number of the system call */
+
+/* Largest number of descriptors in one message: SCM_MAX_FD, include/net/scm.h. */
+#define AGENT_MAX_FDS 253
+
+/*
+ * What the agent is started with, its address in the first argument register.
+ *
+ * The area is one stretch of addresses: the agent's code, then the arena. One munmap(area, area_size) removes both.
+ */
+struct agent_boot {
+	unsigned long area;
+	unsigned long code_size;
+	unsigned long area_size;
+	long socket;              /* restore: the doorbell; dump: -1, the agent makes one */
+	unsigned long leave_ip;   /* where the agent goes when the engine is gone; 0: exit_group(1) */
+	unsigned long leave_stack;
+};
+
+#endif

@@ -1,0 +1,40 @@
+/** Files by descriptor, with 64-bit offsets and addresses. */
+import { SyscallError } from './errors';
+import { rawSyscall, syscall } from './syscall';
+
+const EINTR = 4;
+
+/** Reads exactly `buffer.length` bytes at `offset`, or throws; ENODATA when the file ends before. */
+export function preadFull(fd: number, buffer: Buffer, offset: bigint): void {
+  transferFull('pread64', fd, buffer, offset);
+}
+
+/** Writes the whole buffer at `offset`, or throws. */
+export function pwriteFull(fd: number, buffer: Buffer, offset: bigint): void {
+  transferFull('pwrite64', fd, buffer, offset);
+}
+
+function transferFull(call: 'pread64' | 'pwrite64', fd: number, buffer: Buffer, offset: bigint): void {
+  let done = 0;
+  while (done < buffer.length) {
+    const rest = buffer.subarray(done);
+    const result = rawSyscall(call, fd, rest, rest.length, offset + BigInt(done));
+    if (result === -EINTR) continue;
+    if (result <= 0)
+      throw new SyscallError(
+        `${call}(fd ${fd}, ${rest.length} bytes at 0x${(offset + BigInt(done)).toString(16)})`,
+        result === 0 ? 61 : -result,
+      );
+    done += result;
+  }
+}
+
+/** Reserves blocks, so that writes later neither run out of space nor allocate one by one. ENOTSUP is no error. */
+export function preallocate(fd: number, sizeBytes: bigint): void {
+  const result = rawSyscall('fallocate', fd, 0, 0, sizeBytes);
+  if (result < 0 && result !== -95) throw new SyscallError(`fallocate(fd ${fd}, ${sizeBytes} bytes)`, -result);
+}
+
+export function closeFd(fd: number): void {
+  syscall('close', fd);
+}

@@ -1,0 +1,44 @@
+export { agentBlob, stubPath } from './addon';
+export { errnoName, SyscallError } from './errors';
+export { closeFd, preadFull, preallocate, pwriteFull } from './files';
+export { mapShared, memfd, unmapShared } from './memory';
+export { PAGE_IS, type PageQuery, type PageRegion, pagemapScan } from './pagemap-scan';
+export {
+  CLONE_PARENT,
+  currentCpu,
+  getAffinity,
+  kcmpFile,
+  pidfdGetfd,
+  pidfdOpen,
+  pidfdSendSignal,
+  type SpawnRequest,
+  setAffinity,
+  spawn,
+} from './process';
+export {
+  NT_PRSTATUS,
+  NT_X86_XSTATE,
+  PTRACE_EVENT_STOP,
+  PTRACE_O_EXITKILL,
+  PTRACE_O_SUSPEND_SECCOMP,
+  PTRACE_O_TRACESYSGOOD,
+  ptraceContinue,
+  ptraceContinueToStop,
+  ptraceDetach,
+  ptraceGetRegset,
+  ptraceGetRseq,
+  ptraceGetSigmask,
+  ptraceGetSyscallDispatchMode,
+  ptraceInterrupt,
+  ptraceSeize,
+  ptraceSetRegset,
+  ptraceSetSigmask,
+  ptraceToSyscall,
+  type RseqRegistration,
+} from './ptrace';
+export * from './remote';
+export { receiveMessage, sendMessage, seqpacketPair } from './socket';
+export { cPath, rawSyscall, syscall, syscallOn } from './syscall';
+export { syscallNumber } from './syscall-numbers';
+export { WNOHANG, waitPid, waitStatus } from './wait';
+export { type XstateComponent, xstateComponents } from './xstate';

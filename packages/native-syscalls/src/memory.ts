@@ -1,0 +1,24 @@
+import { addon } from './addon';
+import { SyscallError } from './errors';
+import { cPath, syscall } from './syscall';
+
+const MFD_CLOEXEC = 1;
+
+/** A memfd of `sizeBytes`, close-on-exec; the caller closes it. */
+export function memfd(name: string, sizeBytes: number): number {
+  const fd = syscall('memfd_create', cPath(name), MFD_CLOEXEC);
+  syscall('ftruncate', fd, sizeBytes);
+  return fd;
+}
+
+/** Maps a file shared and writable. The mapping lives as long as the buffer; unmapShared() ends it early. */
+export function mapShared(fd: number, sizeBytes: number): Buffer {
+  const mapped = addon().mapShared(fd, sizeBytes);
+  if (typeof mapped === 'number') throw new SyscallError(`mmap(${sizeBytes} bytes of fd ${fd})`, -mapped);
+  return Buffer.from(mapped);
+}
+
+/** Makes every view of the mapping unusable and lets it be unmapped. */
+export function unmapShared(buffer: Buffer): void {
+  addon().unmap(buffer.buffer as ArrayBuffer);
+}

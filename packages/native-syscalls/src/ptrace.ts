@@ -1,0 +1,111 @@
+/** ptrace(2). All calls must come from the one thread that seized: Node's main thread. */
+import { addon } from './addon';
+import { SyscallError } from './errors';
+import { rawSyscall, syscall } from './syscall';
+
+// include/uapi/linux/ptrace.h
+const PTRACE_CONT = 7;
+const PTRACE_DETACH = 17;
+const PTRACE_SYSCALL = 24;
+const PTRACE_GETREGSET = 0x4204;
+const PTRACE_SETREGSET = 0x4205;
+const PTRACE_SEIZE = 0x4206;
+const PTRACE_INTERRUPT = 0x4207;
+const PTRACE_GETSIGMASK = 0x420a;
+const PTRACE_SETSIGMASK = 0x420b;
+const PTRACE_GET_RSEQ_CONFIGURATION = 0x420f;
+const PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG = 0x4211;
+
+export const PTRACE_O_TRACESYSGOOD = 1;
+export const PTRACE_O_EXITKILL = 0x100000;
+export const PTRACE_O_SUSPEND_SECCOMP = 0x200000;
+export const PTRACE_EVENT_STOP = 128;
+
+/** include/uapi/linux/elf.h */
+export const NT_PRSTATUS = 1;
+export const NT_X86_XSTATE = 0x202;
+
+/** Largest xsave area accepted: AMX makes 11,008 bytes; room for what comes. */
+const XSTATE_MAX = 64 * 1024;
+
+export function ptraceSeize(pid: number, options: number): void {
+  syscall('ptrace', PTRACE_SEIZE, pid, 0, options);
+}
+
+export function ptraceInterrupt(pid: number): void {
+  syscall('ptrace', PTRACE_INTERRUPT, pid, 0, 0);
+}
+
+/** Resumes to the next entry or exit of a system call; returns the wait status of that stop. */
+export function ptraceToSyscall(pid: number): number {
+  return step(PTRACE_SYSCALL, pid);
+}
+
+/** Resumes and returns the wait status of the next stop. */
+export function ptraceContinueToStop(pid: number): number {
+  return step(PTRACE_CONT, pid);
+}
+
+/** Resumes without waiting. */
+export function ptraceContinue(pid: number): void {
+  syscall('ptrace', PTRACE_CONT, pid, 0, 0);
+}
+
+/** Lets go; `signal` is delivered as the task resumes. */
+export function ptraceDetach(pid: number, signal = 0): void {
+  syscall('ptrace', PTRACE_DETACH, pid, 0, signal);
+}
+
+function step(request: number, pid: number): number {
+  const status = addon().ptraceStep(request, pid, 0);
+  if (status < 0)
+    throw new SyscallError(`ptrace(${request === PTRACE_CONT ? 'PTRACE_CONT' : 'PTRACE_SYSCALL'}, ${pid})`, -status);
+  return status;
+}
+
+/** A register set, as long as the kernel has it. */
+export function ptraceGetRegset(pid: number, type: number): Buffer {
+  const buffer = Buffer.alloc(type === NT_PRSTATUS ? 512 : XSTATE_MAX);
+  const iov = new BigUint64Array([addon().addressOf(buffer), BigInt(buffer.length)]);
+  syscall('ptrace', PTRACE_GETREGSET, pid, type, iov);
+  return buffer.subarray(0, Number(iov[1]));
+}
+
+export function ptraceSetRegset(pid: number, type: number, bytes: Buffer): void {
+  const iov = new BigUint64Array([addon().addressOf(bytes), BigInt(bytes.length)]);
+  syscall('ptrace', PTRACE_SETREGSET, pid, type, iov);
+}
+
+/** Blocked signals, bit n-1 for signal n. */
+export function ptraceGetSigmask(pid: number): bigint {
+  const mask = new BigUint64Array(1);
+  syscall('ptrace', PTRACE_GETSIGMASK, pid, 8, mask);
+  return mask[0]!;
+}
+
+export function ptraceSetSigmask(pid: number, mask: bigint): void {
+  syscall('ptrace', PTRACE_SETSIGMASK, pid, 8, new BigUint64Array([mask]));
+}
+
+export interface RseqRegistration {
+  readonly pointer: bigint;
+  readonly size: number;
+  readonly signature: number;
+  readonly flags: number;
+}
+
+/** The thread's rseq registration (Linux 5.13), undefined when it has none. */
+export function ptraceGetRseq(pid: number): RseqRegistration | undefined {
+  const config = Buffer.alloc(24);
+  syscall('ptrace', PTRACE_GET_RSEQ_CONFIGURATION, pid, config.length, config);
+  const pointer = config.readBigUInt64LE(0);
+  if (pointer === 0n) return undefined;
+  return { pointer, size: config.readUInt32LE(8), signature: config.readUInt32LE(12), flags: config.readUInt32LE(16) };
+}
+
+/** Mode of syscall user dispatch (Linux 6.4): 0 is off. Kernels without the request have it off or unreadable. */
+export function ptraceGetSyscallDispatchMode(pid: number): number {
+  const config = Buffer.alloc(32);
+  const result = rawSyscall('ptrace', PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, pid, config.length, config);
+  return result < 0 ? 0 : Number(config.readBigUInt64LE(0));
+}

@@ -1,0 +1,16 @@
+export { type AddressRange, findFreeArea } from './area';
+export { findGadgets, findSyscall, type Gadgets, verifyGadgets } from './gadgets';
+export {
+  ARENA_SIZE,
+  expectSyscallStop,
+  Infection,
+  type InfectionRequest,
+  stepToCall,
+  waitForEventStop,
+} from './infection';
+export type { Instruction, Origin } from './instruction';
+export { encodeName, ProgramBuilder } from './program-builder';
+export { showInstruction } from './program-text';
+export { getReg, restartAdjusted, setReg, USER_REGS, USER_REGS_SIZE, type UserReg, withRegs } from './registers';
+export { RemoteTask } from './remote-task';
+export { launchStub, releaseTask, type StubRequest, type StubTask, stubAreaSize } from './stub';

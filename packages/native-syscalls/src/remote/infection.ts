@@ -1,0 +1,389 @@
+/**
+ * The agent inside a frozen task, and the way in and out.
+ *
+ * From the moment the thread's registers are changed, its stack holds a chain of two signal frames that is entered by
+ * any `ret` and ends with the thread as it was: frame A unmaps the agent, frame B has the thread's own registers,
+ * extended state and signal mask. An engine that dies between any two calls leaves a thread that runs into the chain.
+ */
+import type { ThreadState, VmaFacts } from '@crts/plugin-api';
+import { agentBlob } from '../addon';
+import { agentSilent, infectFailed, noAddressSpace, taskGone } from '../errors';
+import { closeFd, preadFull, pwriteFull } from '../files';
+import { mapShared, unmapShared } from '../memory';
+import { pidfdGetfd } from '../process';
+import {
+  NT_PRSTATUS,
+  PTRACE_EVENT_STOP,
+  ptraceContinue,
+  ptraceContinueToStop,
+  ptraceGetRegset,
+  ptraceInterrupt,
+  ptraceSetRegset,
+  ptraceSetSigmask,
+  ptraceToSyscall,
+} from '../ptrace';
+import { waitPid, waitStatus } from '../wait';
+import { xstateComponents } from '../xstate';
+import { findFreeArea } from './area';
+import { findSyscall, type Gadgets } from './gadgets';
+import { BOOT, GADGET_OFFSET, MARK_FAILED, MARK_READY, RESTORER_OFFSET } from './protocol';
+import { getReg, restartAdjusted, withRegs } from './registers';
+import { RemoteTask } from './remote-task';
+import { findScratch } from './scratch';
+import { encodeFpstate, encodeFrame, FRAME_SIZE, type FrameRegister } from './sigframe';
+
+const SYS_MMAP = 9n;
+const SYS_MUNMAP = 11n;
+const SYS_RT_SIGRETURN = 15n;
+const SYS_GETPID = 39n;
+const PROT_READ_EXEC = 5n;
+const MAP_PRIVATE_ANON_FIXED_NOREPLACE = 0x100022n;
+const ALL_SIGNALS = (1n << 64n) - 1n;
+const USER_CS = 0x33n;
+const USER_DS = 0x2bn;
+const EFLAGS = 0x202n;
+const PAGE = 4096n;
+/** Stack of the agent: its state is 1.2 KiB. */
+const AGENT_STACK = 4096n;
+const SIGTRAP_SYSCALL = 0x85;
+
+/** Bytes for programs. A table of 10,000 page runs takes 240 kB; larger programs run in several batches. */
+export const ARENA_SIZE = 1024 * 1024;
+
+export interface InfectionRequest {
+  readonly pid: number;
+  readonly pidfd: number;
+  /** /proc/PID/mem, writable, and /proc/PID/pagemap. */
+  readonly mem: number;
+  readonly pagemap: number;
+  readonly thread: ThreadState;
+  readonly vmas: readonly VmaFacts[];
+  readonly gadgets: Gadgets;
+}
+
+interface Chain {
+  readonly frameA: bigint;
+  readonly frameB: bigint;
+  readonly boot: bigint;
+  readonly restorer: bigint;
+  readonly syscallRet: bigint;
+}
+
+export class Infection {
+  readonly task: RemoteTask;
+  readonly #request: InfectionRequest;
+  readonly #area: bigint;
+  readonly #areaSize: bigint;
+  readonly #chain: Chain;
+  readonly #doorbell: number;
+  readonly #arena: Buffer;
+
+  private constructor(
+    request: InfectionRequest,
+    area: bigint,
+    areaSize: bigint,
+    chain: Chain,
+    doorbell: number,
+    arena: Buffer,
+  ) {
+    this.#request = request;
+    this.#area = area;
+    this.#areaSize = areaSize;
+    this.#chain = chain;
+    this.#doorbell = doorbell;
+    this.#arena = arena;
+    this.task = new RemoteTask(request.pid, doorbell, arena, arena.length);
+  }
+
+  /**
+   * Puts the agent into a thread that is in a ptrace stop, seized with PTRACE_O_TRACESYSGOOD.
+   * @throws CrtsError with the thread in a ptrace stop and its registers and mask as they were
+   */
+  static start(request: InfectionRequest): Infection {
+    const blob = agentBlob();
+    const codeSize = (BigInt(blob.length) + PAGE - 1n) & ~(PAGE - 1n);
+    const areaSize = codeSize + BigInt(ARENA_SIZE);
+    const area = findFreeArea(request.vmas, areaSize);
+    if (area === undefined) throw noAddressSpace(request.pid, areaSize);
+    const chain = writeChain(request, area, areaSize, codeSize);
+    try {
+      mapCode(request, area, codeSize, chain);
+      pwriteFull(request.mem, blob, area);
+      return Infection.#connect(request, area, areaSize, chain);
+    } catch (error) {
+      putBack(request);
+      throw error;
+    }
+  }
+
+  static #connect(request: InfectionRequest, area: bigint, areaSize: bigint, chain: Chain): Infection {
+    const { pid, pidfd, thread } = request;
+    const stack = chain.boot & ~15n;
+    setRegs(pid, withRegs(thread.prstatus, { ...QUIET, rip: area, rdi: chain.boot, rsp: stack, orig_rax: -1n }));
+    const mark = stepToCall(pid, (regs) => getReg(regs, 'orig_rax') === SYS_GETPID && isMark(getReg(regs, 'rdi')));
+    const first = Number(BigInt.asIntN(64, getReg(mark, 'rsi')));
+    const second = Number(BigInt.asIntN(64, getReg(mark, 'rdx')));
+    if (getReg(mark, 'rdi') === MARK_FAILED) {
+      const calls: Record<number, string> = { 53: 'socketpair', 319: 'memfd_create', 77: 'ftruncate', 9: 'mmap' };
+      // The agent removes itself through the chain: the last frame has made the thread itself again at its exit.
+      stepToCall(
+        pid,
+        (regs) => getReg(regs, 'orig_rax') === SYS_RT_SIGRETURN && getReg(regs, 'rsp') === chain.frameB + 8n,
+      );
+      expectSyscallStop(pid, ptraceToSyscall(pid));
+      throw infectFailed(
+        pid,
+        'the agent cannot set itself up in the task',
+        calls[second] ?? `system call ${second}`,
+        -first,
+      );
+    }
+    const doorbell = pidfdGetfd(pidfd, first);
+    const memfd = pidfdGetfd(pidfd, second);
+    const arena = mapShared(memfd, ARENA_SIZE);
+    closeFd(memfd);
+    ptraceContinue(pid);
+    return new Infection(request, area, areaSize, chain, doorbell, arena);
+  }
+
+  /**
+   * Takes the agent out. Afterwards the thread is in a ptrace event stop with its own registers, extended state and
+   * mask, as if it had never left the first stop: an interrupted system call is restarted by the kernel, with the
+   * remaining time of a sleep, because no call of the agent touched its restart block.
+   */
+  cure(): void {
+    const { pid, thread } = this.#request;
+    ptraceInterrupt(pid);
+    waitForEventStop(pid, waitPid(pid)!.status);
+    this.task.sendLeave(this.#chain.restorer, this.#chain.frameA + 8n);
+    // rt_sigreturn of frame A would clear the restart block: the engine unmaps the agent in its stead.
+    stepToCall(
+      pid,
+      (regs) => getReg(regs, 'orig_rax') === SYS_RT_SIGRETURN && getReg(regs, 'rsp') === this.#chain.frameA + 8n,
+    );
+    this.#unmap();
+    ptraceInterrupt(pid);
+    waitForEventStop(pid, ptraceContinueToStop(pid));
+    ptraceSetSigmask(pid, thread.sigmask);
+    setRegs(pid, thread.prstatus);
+    this.close();
+  }
+
+  /** Lets go of the engine's ends. The agent sees the end of the doorbell. */
+  close(): void {
+    closeFd(this.#doorbell);
+    unmapShared(this.#arena);
+  }
+
+  #unmap(): void {
+    const { pid, thread } = this.#request;
+    const { syscallRet, frameB } = this.#chain;
+    const regs = {
+      ...QUIET,
+      rax: SYS_MUNMAP,
+      rdi: this.#area,
+      rsi: this.#areaSize,
+      rip: syscallRet,
+      rsp: frameB,
+      orig_rax: -1n,
+    };
+    setRegs(pid, withRegs(thread.prstatus, regs));
+    // The exit of the skipped rt_sigreturn, then entry and exit of munmap.
+    for (let stop = 0; stop < 3; stop++) expectSyscallStop(pid, ptraceToSyscall(pid));
+    const left = ptraceGetRegset(pid, NT_PRSTATUS);
+    if (getReg(left, 'rax') !== 0n) throw agentSilent(pid, 'could not be unmapped');
+    setRegs(pid, withRegs(left, { orig_rax: -1n }));
+  }
+}
+
+/** General registers that mean nothing to the agent. */
+const QUIET = { eflags: EFLAGS, cs: USER_CS, ss: USER_DS } as const;
+
+function isMark(value: bigint): boolean {
+  return value === MARK_READY || value === MARK_FAILED;
+}
+
+/** Writes the frames, the boot block below them, and says where. Touches no memory that the task owns. */
+function writeChain(request: InfectionRequest, area: bigint, areaSize: bigint, codeSize: bigint): Chain {
+  const { pid, thread, gadgets } = request;
+  const ends = new Map([...xstateComponents().values()].map((part) => [part.index, part.offset + part.sizeBytes]));
+  const fpstate = encodeFpstate(thread.xstate, ends);
+  const head = 2 * FRAME_SIZE + BOOT.size;
+  const size = BigInt(fpstate.length + 64 + head) + AGENT_STACK;
+  const top = findScratch(getReg(thread.prstatus, 'rsp'), request.vmas, request.pagemap, size);
+  if (top === undefined)
+    throw infectFailed(pid, `no room of ${size} bytes on the main stack for the agent's way back`, 'PAGEMAP_SCAN', 12);
+  const fpAddress = (top - BigInt(fpstate.length)) & ~63n;
+  const frameB = fpAddress - BigInt(FRAME_SIZE);
+  const frameA = frameB - BigInt(FRAME_SIZE);
+  const boot = frameA - BigInt(BOOT.size);
+  const restorer = gadgets.restorer ?? area + RESTORER_OFFSET;
+  const syscallRet = gadgets.syscallRet ?? area + GADGET_OFFSET;
+  const own = restartAdjusted(thread.prstatus);
+  const bytes = Buffer.alloc(Number(fpAddress - boot) + fpstate.length);
+  encodeBoot({ area, codeSize, areaSize, leaveIp: restorer, leaveStack: frameA + 8n }).copy(bytes, 0);
+  const unmap = {
+    ...ZERO_REGISTERS,
+    eflags: EFLAGS,
+    rax: SYS_MUNMAP,
+    rdi: area,
+    rsi: areaSize,
+    rip: syscallRet,
+    rsp: frameB,
+  };
+  // Without gadgets of its own the task keeps the mapping: frame A is frame B then.
+  const canUnmap = gadgets.restorer !== undefined && gadgets.syscallRet !== undefined;
+  const frameOwn = encodeFrame({
+    restorer,
+    registers: Object.fromEntries(
+      Object.keys(ZERO_REGISTERS).map((name) => [name, getReg(own, name as FrameRegister)]),
+    ) as Record<FrameRegister, bigint>,
+    cs: Number(getReg(own, 'cs')),
+    ss: Number(getReg(own, 'ss')),
+    sigmask: thread.sigmask,
+    fpstate: fpAddress,
+  });
+  const frameUnmap = encodeFrame({
+    restorer,
+    registers: unmap,
+    cs: Number(USER_CS),
+    ss: Number(USER_DS),
+    sigmask: ALL_SIGNALS,
+    fpstate: 0n,
+  });
+  (canUnmap ? frameUnmap : frameOwn).copy(bytes, BOOT.size);
+  frameOwn.copy(bytes, BOOT.size + FRAME_SIZE);
+  fpstate.copy(bytes, Number(fpAddress - boot));
+  pwriteFull(request.mem, bytes, boot);
+  return { frameA, frameB, boot, restorer, syscallRet };
+}
+
+const ZERO_REGISTERS: Record<FrameRegister, bigint> = {
+  r8: 0n,
+  r9: 0n,
+  r10: 0n,
+  r11: 0n,
+  r12: 0n,
+  r13: 0n,
+  r14: 0n,
+  r15: 0n,
+  rdi: 0n,
+  rsi: 0n,
+  rbp: 0n,
+  rbx: 0n,
+  rdx: 0n,
+  rax: 0n,
+  rcx: 0n,
+  rsp: 0n,
+  rip: 0n,
+  eflags: 0n,
+};
+
+/** struct agent_boot of a dump agent, which makes its own doorbell. */
+function encodeBoot(boot: {
+  area: bigint;
+  codeSize: bigint;
+  areaSize: bigint;
+  leaveIp: bigint;
+  leaveStack: bigint;
+}): Buffer {
+  const bytes = Buffer.alloc(BOOT.size);
+  bytes.writeBigUInt64LE(boot.area, BOOT.area);
+  bytes.writeBigUInt64LE(boot.codeSize, BOOT.codeSize);
+  bytes.writeBigUInt64LE(boot.areaSize, BOOT.areaSize);
+  bytes.writeBigInt64LE(-1n, BOOT.socket);
+  bytes.writeBigUInt64LE(boot.leaveIp, BOOT.leaveIp);
+  bytes.writeBigUInt64LE(boot.leaveStack, BOOT.leaveStack);
+  return bytes;
+}
+
+/** The one system call made from the task's own text: mmap of the agent's code. `ret` leads into the chain. */
+function mapCode(request: InfectionRequest, area: bigint, codeSize: bigint, chain: Chain): void {
+  const { pid, thread, gadgets } = request;
+  const ip = gadgets.syscallRet ?? bareSyscall(request);
+  const regs = {
+    ...QUIET,
+    rip: ip,
+    rsp: chain.frameA,
+    rax: SYS_MMAP,
+    rdi: area,
+    rsi: codeSize,
+    rdx: PROT_READ_EXEC,
+    r10: MAP_PRIVATE_ANON_FIXED_NOREPLACE,
+    r8: -1n,
+    r9: 0n,
+    orig_rax: -1n,
+  };
+  setRegs(pid, withRegs(thread.prstatus, regs));
+  ptraceSetSigmask(pid, ALL_SIGNALS);
+  expectSyscallStop(pid, ptraceToSyscall(pid));
+  expectSyscallStop(pid, ptraceToSyscall(pid));
+  const result = BigInt.asIntN(64, getReg(ptraceGetRegset(pid, NT_PRSTATUS), 'rax'));
+  if (result !== area)
+    throw infectFailed(
+      pid,
+      'the agent cannot be mapped into the task',
+      `mmap(0x${area.toString(16)}, ${codeSize})`,
+      Number(-result),
+    );
+}
+
+/** Every task with a vdso has a `syscall` instruction in it: the fallback of clock_gettime. */
+function bareSyscall(request: InfectionRequest): bigint {
+  const vdso = request.vmas.find((vma) => vma.name === '[vdso]');
+  if (vdso !== undefined) {
+    const code = Buffer.alloc(Number(vdso.end - vdso.start));
+    preadFull(request.mem, code, vdso.start);
+    const found = findSyscall(code, vdso.start);
+    if (found !== undefined) return found;
+  }
+  throw infectFailed(request.pid, 'no system call instruction in the text of the task', 'search', 2);
+}
+
+/** Registers and mask as they were at the first stop; the thread is in some ptrace stop. */
+function putBack(request: InfectionRequest): void {
+  ptraceInterrupt(request.pid);
+  const regs = ptraceGetRegset(request.pid, NT_PRSTATUS);
+  // A system call that is just being entered must not be made.
+  setRegs(request.pid, withRegs(regs, { orig_rax: -1n }));
+  waitForEventStop(request.pid, ptraceContinueToStop(request.pid));
+  ptraceSetSigmask(request.pid, request.thread.sigmask);
+  setRegs(request.pid, request.thread.prstatus);
+}
+
+function setRegs(pid: number, regs: Buffer): void {
+  ptraceSetRegset(pid, NT_PRSTATUS, regs);
+}
+
+/** Steps over entries and exits of system calls until `match` accepts the registers; bounded. */
+export function stepToCall(pid: number, match: (regs: Buffer) => boolean): Buffer {
+  // The longest way is five calls of two stops each, plus stops for SIGSTOP.
+  for (let stops = 0; stops < 64; stops++) {
+    expectSyscallStop(pid, ptraceToSyscall(pid));
+    const regs = ptraceGetRegset(pid, NT_PRSTATUS);
+    if (match(regs)) return regs;
+  }
+  throw agentSilent(pid, 'did not reach its next step');
+}
+
+export function expectSyscallStop(pid: number, first: number): void {
+  let status = first;
+  // A SIGSTOP that arrives now makes a group stop; it takes effect again when the thread is let go (man 2 ptrace).
+  for (let stops = 0; stops < 64; stops++) {
+    if (!waitStatus.stopped(status)) throw taskGone(pid, 'its infection');
+    if (waitStatus.stopSignal(status) === SIGTRAP_SYSCALL) return;
+    status = ptraceToSyscall(pid);
+  }
+  throw agentSilent(pid, 'is stopped again and again');
+}
+
+/** Goes on until the stop that PTRACE_INTERRUPT asked for. */
+export function waitForEventStop(pid: number, first: number): void {
+  let status = first;
+  for (let stops = 0; stops < 64; stops++) {
+    if (!waitStatus.stopped(status)) throw taskGone(pid, 'its freezing');
+    if (waitStatus.event(status) === PTRACE_EVENT_STOP) return;
+    status = ptraceContinueToStop(pid);
+  }
+  throw agentSilent(pid, 'is stopped again and again');
+}

@@ -1,0 +1,108 @@
+import type { Arg, CallOptions, Data, Loaded, Output, PageRun, Result } from '@crts/plugin-api';
+
+/** Who emitted an instruction; the engine sets it around each handler's turn. */
+export interface Origin {
+  readonly plugin?: string | undefined;
+  readonly stage?: string | undefined;
+  readonly what?: string | undefined;
+}
+
+/** One symbolic instruction. */
+export interface Instruction {
+  readonly op: number;
+  /** Name of the system call, or of the agent's own operation. */
+  readonly name: string;
+  readonly nr: number | bigint;
+  readonly args: readonly Arg[];
+  readonly options: CallOptions;
+  readonly origin: Origin;
+  readonly result: ResultSlot;
+  /** RECEIVE_FD: the engine's descriptor. */
+  readonly sendFd?: number;
+  /** STORE: where to. */
+  readonly storeAt?: { readonly data: DataSlot; readonly offset: number };
+}
+
+export class ResultSlot implements Result {
+  readonly kind = 'result';
+  #value: bigint | undefined;
+
+  get value(): bigint {
+    if (this.#value === undefined) throw new Error('the result of an instruction is known only after its program ran');
+    return this.#value;
+  }
+
+  get known(): boolean {
+    return this.#value !== undefined;
+  }
+
+  settle(value: bigint): void {
+    this.#value = value;
+  }
+}
+
+/** Bytes that the encoder puts into the arena of the batch that uses them. */
+export class DataSlot implements Data {
+  readonly kind = 'data';
+  readonly sizeBytes: number;
+  /** How it is shown: a string in quotes, or undefined for plain bytes. */
+  readonly text: string | undefined;
+  content: Buffer | undefined;
+
+  constructor(sizeBytes: number, content?: Buffer, text?: string) {
+    this.sizeBytes = sizeBytes;
+    this.content = content;
+    this.text = text;
+  }
+}
+
+/** Room that calls write to. Its bytes are copied out after each batch and carried into a later one that uses it. */
+export class OutputSlot extends DataSlot implements Output {
+  #ran = false;
+
+  read(): Buffer {
+    if (!this.#ran || this.content === undefined) {
+      throw new Error('an output holds bytes only after its program ran');
+    }
+    return this.content;
+  }
+
+  settle(content: Buffer): void {
+    this.#ran = true;
+    this.content = content;
+  }
+
+  u32(offset: number): LoadedSlot {
+    return new LoadedSlot(this, offset, 4);
+  }
+
+  u64(offset: number): LoadedSlot {
+    return new LoadedSlot(this, offset, 8);
+  }
+}
+
+export class LoadedSlot implements Loaded {
+  readonly kind = 'loaded';
+  readonly data: OutputSlot;
+  readonly offset: number;
+  readonly sizeBytes: 4 | 8;
+
+  constructor(data: OutputSlot, offset: number, sizeBytes: 4 | 8) {
+    if (offset < 0 || offset + sizeBytes > data.sizeBytes) throw new RangeError('a loaded word must lie in its output');
+    this.data = data;
+    this.offset = offset;
+    this.sizeBytes = sizeBytes;
+  }
+}
+
+/** Page runs as the agent reads them: struct agent_run, three 64-bit words each. */
+export function encodeRuns(runs: readonly PageRun[]): Buffer {
+  const words = new BigUint64Array(runs.length * 3);
+  let at = 0;
+  for (const run of runs) {
+    words[at++] = run.addr;
+    words[at++] = run.lengthBytes;
+    words[at++] = run.fileOffset;
+  }
+  return Buffer.from(words.buffer);
+}

@@ -1,0 +1,91 @@
+import type { Arg, CallOptions, Data, PageRun, Program } from '@crts/plugin-api';
+import { syscallNumber } from '../syscall-numbers';
+import { DataSlot, encodeRuns, type Instruction, type Origin, OutputSlot, ResultSlot } from './instruction';
+import { showInstruction } from './program-text';
+import { OP } from './protocol';
+
+/** Collects the instructions of one program. Knows no task: plans are built and tested with it on any machine. */
+export class ProgramBuilder implements Program {
+  readonly instructions: Instruction[] = [];
+  /** Put on every instruction that follows. */
+  origin: Origin = {};
+
+  call(name: string, args: readonly Arg[], options: CallOptions = {}): ResultSlot {
+    if (args.length > 6) throw new RangeError(`${name}: a system call has at most six arguments`);
+    return this.#add({ op: OP.SYSCALL, name, nr: syscallNumber(name), args, options });
+  }
+
+  bytes(content: Uint8Array): DataSlot {
+    return new DataSlot(content.length, Buffer.from(content));
+  }
+
+  cstring(text: string): DataSlot {
+    const bytes = encodeName(text);
+    if (bytes.includes(0)) throw new RangeError('a C string cannot hold a NUL byte');
+    return new DataSlot(bytes.length + 1, Buffer.concat([bytes, Buffer.alloc(1)]), text);
+  }
+
+  out(sizeBytes: number): OutputSlot {
+    return new OutputSlot(sizeBytes);
+  }
+
+  store(data: Data, offset: number, value: Arg, sizeBytes: 4 | 8): void {
+    if (offset < 0 || offset + sizeBytes > data.sizeBytes) throw new RangeError('a stored word must lie in its data');
+    const storeAt = { data: data as DataSlot, offset };
+    this.#add({ op: OP.STORE, name: 'store', nr: 0, args: [value, sizeBytes], options: {}, storeAt });
+  }
+
+  moveFd(from: Arg, to: number, cloexec: boolean, options: CallOptions = {}): void {
+    this.#add({ op: OP.MOVE_FD, name: 'move_fd', nr: 0, args: [from, to, cloexec ? 1 : 0], options });
+  }
+
+  receiveFd(source: number, options: CallOptions = {}): ResultSlot {
+    return this.#add({ op: OP.RECEIVE_FD, name: 'receive_fd', nr: 0, args: [], options, sendFd: source });
+  }
+
+  pagesToFile(fd: Arg, runs: readonly PageRun[], options: CallOptions = {}): ResultSlot {
+    return this.#pages(OP.PAGES_WRITE, 'pages_to_file', fd, runs, options);
+  }
+
+  pagesFromFile(fd: Arg, runs: readonly PageRun[], options: CallOptions = {}): ResultSlot {
+    return this.#pages(OP.PAGES_READ, 'pages_from_file', fd, runs, options);
+  }
+
+  /** One line for each instruction, `$n` being the result of instruction n. */
+  text(): string[] {
+    const numbers = new Map(this.instructions.map((instruction, index) => [instruction.result, index]));
+    return this.instructions.map((instruction) => showInstruction(instruction, numbers));
+  }
+
+  #pages(op: number, name: string, fd: Arg, runs: readonly PageRun[], options: CallOptions): ResultSlot {
+    const table = new DataSlot(runs.length * 24, encodeRuns(runs), undefined);
+    return this.#add({ op, name, nr: 0, args: [fd, table, runs.length], options });
+  }
+
+  #add(instruction: Omit<Instruction, 'origin' | 'result'>): ResultSlot {
+    const result = new ResultSlot();
+    this.instructions.push({ ...instruction, origin: this.origin, result });
+    return result;
+  }
+}
+
+/**
+ * Bytes of a file name. Names are bytes for the kernel; where one is not UTF-8, image-io keeps each bad byte as a
+ * lone surrogate U+DC80..U+DCFF (PEP 383), which becomes that byte again here.
+ */
+export function encodeName(text: string): Buffer {
+  if (!/[\udc80-\udcff]/.test(text)) return Buffer.from(text, 'utf8');
+  const parts: Buffer[] = [];
+  let plain = '';
+  for (const character of text) {
+    const code = character.codePointAt(0)!;
+    if (code < 0xdc80 || code > 0xdcff) {
+      plain += character;
+      continue;
+    }
+    parts.push(Buffer.from(plain, 'utf8'), Buffer.from([code - 0xdc00]));
+    plain = '';
+  }
+  parts.push(Buffer.from(plain, 'utf8'));
+  return Buffer.concat(parts);
+}

@@ -1,0 +1,44 @@
+/** The numbers of native/include/protocol.h; protocol.test.ts compares the two. */
+
+export const PROTOCOL = 1;
+
+export const OP = { SYSCALL: 0, STORE: 1, MOVE_FD: 2, RECEIVE_FD: 3, PAGES_WRITE: 4, PAGES_READ: 5 } as const;
+
+export const ARG = { IMMEDIATE: 0, ARENA: 1, RESULT: 2, LOAD32: 3, LOAD64: 4 } as const;
+
+export const REQUEST = { RUN: 1, LEAVE: 2 } as const;
+export const REPLY = { READY: 1, DONE: 2 } as const;
+
+export const MARK_READY = 0x63727473aaaa0001n;
+export const MARK_FAILED = 0x63727473aaaa0002n;
+
+/** Most descriptors in one request: SCM_MAX_FD, include/net/scm.h. */
+export const MAX_FDS = 253;
+
+/** struct agent_instruction. */
+export const INSTRUCTION = {
+  size: 88,
+  op: 0,
+  kinds: 4,
+  nr: 8,
+  arg: 16,
+  expectLow: 64,
+  expectHigh: 72,
+  result: 80,
+} as const;
+
+/** struct agent_run. */
+export const RUN_SIZE = 24;
+
+/** struct agent_request and struct agent_reply. */
+export const REQUEST_SIZE = 24;
+export const REPLY_SIZE = 16;
+
+/** struct agent_boot. */
+export const BOOT = { size: 48, area: 0, codeSize: 8, areaSize: 16, socket: 24, leaveIp: 32, leaveStack: 40 } as const;
+
+/** `syscall; ret` in the blob, agent/x86_64/entry.S. */
+export const GADGET_OFFSET = 16n;
+
+/** `mov $15, %eax; syscall` in the blob. */
+export const RESTORER_OFFSET = 32n;

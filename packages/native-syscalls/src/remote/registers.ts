@@ -1,0 +1,69 @@
+/** struct user_regs_struct of x86-64 (NT_PRSTATUS), arch/x86/include/asm/user_64.h: 27 words. */
+export const USER_REGS = [
+  'r15',
+  'r14',
+  'r13',
+  'r12',
+  'rbp',
+  'rbx',
+  'r11',
+  'r10',
+  'r9',
+  'r8',
+  'rax',
+  'rcx',
+  'rdx',
+  'rsi',
+  'rdi',
+  'orig_rax',
+  'rip',
+  'cs',
+  'eflags',
+  'rsp',
+  'ss',
+  'fs_base',
+  'gs_base',
+  'ds',
+  'es',
+  'fs',
+  'gs',
+] as const;
+
+export type UserReg = (typeof USER_REGS)[number];
+export const USER_REGS_SIZE = USER_REGS.length * 8;
+
+const OFFSET = Object.fromEntries(USER_REGS.map((name, index) => [name, index * 8])) as Record<UserReg, number>;
+
+export function getReg(regs: Buffer, name: UserReg): bigint {
+  return regs.readBigUInt64LE(OFFSET[name]);
+}
+
+/** The low 64 bits of `value`, so that -1n is all ones. */
+export function setReg(regs: Buffer, name: UserReg, value: bigint): void {
+  regs.writeBigUInt64LE(BigInt.asUintN(64, value), OFFSET[name]);
+}
+
+/** A copy with some registers changed. */
+export function withRegs(regs: Buffer, changes: Partial<Record<UserReg, bigint>>): Buffer {
+  const copy = Buffer.from(regs);
+  for (const [name, value] of Object.entries(changes)) setReg(copy, name as UserReg, value);
+  return copy;
+}
+
+/** Kernel-internal restart codes, include/linux/errno.h; a tracer sees them in rax (man 2 ptrace). */
+const RESTART_CODES = new Set([512n, 513n, 514n, 516n]);
+
+/**
+ * Registers with which an interrupted system call is made again when they are loaded from outside the kernel's
+ * restart path (a signal frame, a restored thread): rax = orig_rax and rip back over the two-byte instruction, as
+ * arch_do_signal_or_restart(), arch/x86/kernel/signal.c, does. ERESTART_RESTARTBLOCK (a relative sleep or timeout)
+ * is made again from its beginning: the remaining time is known to the kernel only.
+ */
+export function restartAdjusted(regs: Buffer): Buffer {
+  const interrupted =
+    getReg(regs, 'orig_rax') < 1n << 63n && RESTART_CODES.has(BigInt.asUintN(64, -getReg(regs, 'rax')));
+  return withRegs(regs, {
+    ...(interrupted ? { rax: getReg(regs, 'orig_rax'), rip: getReg(regs, 'rip') - 2n } : {}),
+    orig_rax: -1n,
+  });
+}

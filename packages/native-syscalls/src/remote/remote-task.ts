@@ -1,0 +1,82 @@
+import { CrtsError } from '@crts/plugin-api';
+import { agentSilent, errnoName, taskGone } from '../errors';
+import { receiveMessage, sendMessage } from '../socket';
+import { encodeBatch, settleBatch } from './encoder';
+import type { Instruction } from './instruction';
+import { ProgramBuilder } from './program-builder';
+import { showInstruction } from './program-text';
+import { REPLY_SIZE, REQUEST, REQUEST_SIZE } from './protocol';
+
+/** A task with an agent inside: runs programs. Owns the doorbell and the arena's mapping. */
+export class RemoteTask {
+  readonly pid: number;
+  readonly #doorbell: number;
+  readonly #arena: Buffer;
+  readonly #limit: number;
+
+  /** `limit`: how many bytes of the arena programs may use; a restore agent has its stack behind them. */
+  constructor(pid: number, doorbell: number, arena: Buffer, limit: number) {
+    this.pid = pid;
+    this.#doorbell = doorbell;
+    this.#arena = arena;
+    this.#limit = limit;
+  }
+
+  /**
+   * Runs a program, in as many batches as the arena needs.
+   * @throws CrtsError of the first instruction whose expectation was unmet; those before it took effect
+   */
+  run(program: ProgramBuilder | ((program: ProgramBuilder) => void)): void {
+    const builder = typeof program === 'function' ? new ProgramBuilder() : program;
+    if (typeof program === 'function') program(builder);
+    const { instructions } = builder;
+    for (let start = 0; start < instructions.length; ) {
+      const batch = encodeBatch(instructions, start, this.#arena, this.#limit);
+      const done = this.#ring(batch.count, batch.fds);
+      settleBatch(instructions, start, batch, this.#arena, done);
+      if (done < batch.count) throw this.#unmet(instructions[start + done]!);
+      start += batch.count;
+    }
+  }
+
+  /** Tells the agent to let go of the doorbell and to go on at `ip` with stack `stack`. */
+  sendLeave(ip: bigint, stack: bigint): void {
+    if (!sendMessage(this.#doorbell, request(REQUEST.LEAVE, ip, stack))) throw taskGone(this.pid, 'its release');
+  }
+
+  #ring(count: number, fds: readonly number[]): number {
+    if (!sendMessage(this.#doorbell, request(REQUEST.RUN, BigInt(count), 0n), fds)) {
+      throw taskGone(this.pid, 'a program of the agent');
+    }
+    const reply = Buffer.alloc(REPLY_SIZE);
+    if (receiveMessage(this.#doorbell, reply) !== REPLY_SIZE) throw taskGone(this.pid, 'a program of the agent');
+    const done = Number(reply.readBigUInt64LE(8));
+    if (done > count) throw agentSilent(this.pid, `claims ${done} of ${count} instructions`);
+    return done;
+  }
+
+  #unmet(instruction: Instruction): Error {
+    const value = instruction.result.value;
+    const errno = value < 0n && value > -4096n ? errnoName(Number(-value)) : undefined;
+    const own = instruction.options.fail?.(errno, value);
+    const { plugin, stage } = instruction.origin;
+    if (own !== undefined) return own instanceof CrtsError ? own.with({ plugin, stage, pid: this.pid }) : own;
+    return new CrtsError({
+      code: 'CRTS_CALL_FAILED',
+      what: instruction.options.what ?? instruction.origin.what ?? 'a system call inside the task failed',
+      plugin,
+      stage,
+      pid: this.pid,
+      call: showInstruction(instruction),
+      errno: errno ?? `result ${value}`,
+    });
+  }
+}
+
+function request(kind: number, a: bigint, b: bigint): Buffer {
+  const bytes = Buffer.alloc(REQUEST_SIZE);
+  bytes.writeBigUInt64LE(BigInt(kind), 0);
+  bytes.writeBigUInt64LE(a, 8);
+  bytes.writeBigUInt64LE(b, 16);
+  return bytes;
+}

@@ -1,0 +1,113 @@
+/**
+ * Signal frames of x86-64 as rt_sigreturn(2) reads them: a frame on the stack restores every register, the extended
+ * state and the signal mask in one system call, with no help from a tracer.
+ *
+ * Layout: struct rt_sigframe of arch/x86/include/asm/sigframe.h = pretcode (8 bytes), struct ucontext, siginfo; the
+ * extended state lies elsewhere, 64-byte aligned, where uc_mcontext.fpstate points.
+ */
+
+const UC_FP_XSTATE = 1n;
+const UC_SIGCONTEXT_SS = 2n;
+const UC_STRICT_RESTORE_SS = 4n;
+
+/** Offsets in the frame; uc_flags is the first field of struct ucontext. */
+const UC = 8;
+const UC_STACK_FLAGS = UC + 16 + 8;
+const MCONTEXT = UC + 40;
+const SIGMASK = MCONTEXT + 256;
+
+/** Everything rt_sigreturn reads, rounded up; the siginfo behind it is not read. */
+export const FRAME_SIZE = 320;
+
+/** struct sigcontext_64: eight-byte registers in this order, then cs gs fs ss as 16-bit words. */
+const MCONTEXT_REGISTERS = [
+  'r8',
+  'r9',
+  'r10',
+  'r11',
+  'r12',
+  'r13',
+  'r14',
+  'r15',
+  'rdi',
+  'rsi',
+  'rbp',
+  'rbx',
+  'rdx',
+  'rax',
+  'rcx',
+  'rsp',
+  'rip',
+  'eflags',
+] as const;
+
+export type FrameRegister = (typeof MCONTEXT_REGISTERS)[number];
+
+export interface Frame {
+  /** Where rt_sigreturn's return path goes first: `pretcode`, reached by a `ret`. */
+  readonly restorer: bigint;
+  readonly registers: Readonly<Record<FrameRegister, bigint>>;
+  readonly cs: number;
+  readonly ss: number;
+  readonly sigmask: bigint;
+  /** Address of the extended state as encodeFpstate() makes it; 0 puts the FPU into its initial state. */
+  readonly fpstate: bigint;
+}
+
+/** The bytes of one frame. The stack pointer at rt_sigreturn's entry must be the frame's address + 8. */
+export function encodeFrame(frame: Frame): Buffer {
+  const bytes = Buffer.alloc(FRAME_SIZE);
+  bytes.writeBigUInt64LE(frame.restorer, 0);
+  const flags = UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS | (frame.fpstate === 0n ? 0n : UC_FP_XSTATE);
+  bytes.writeBigUInt64LE(flags, UC);
+  // restore_altstack() ignores every error but EFAULT, so flags that sigaltstack(2) refuses leave the alternate
+  // stack as it is: do_sigaltstack(), kernel/signal.c.
+  bytes.writeInt32LE(0x7fff_ffff, UC_STACK_FLAGS);
+  MCONTEXT_REGISTERS.forEach((name, index) => {
+    bytes.writeBigUInt64LE(frame.registers[name], MCONTEXT + 8 * index);
+  });
+  const segments = MCONTEXT + 8 * MCONTEXT_REGISTERS.length;
+  bytes.writeUInt16LE(frame.cs, segments);
+  bytes.writeUInt16LE(frame.ss, segments + 6);
+  bytes.writeBigUInt64LE(frame.fpstate, segments + 8 + 32);
+  bytes.writeBigUInt64LE(frame.sigmask, SIGMASK);
+  return bytes;
+}
+
+const XSTATE_MAGIC1 = 0x46505853;
+const XSTATE_MAGIC2 = 0x46505845;
+/** struct _fpx_sw_bytes lies in the last bytes of the legacy area: magic1, extended_size, xfeatures, xstate_size. */
+const SW_RESERVED = 464;
+const XSAVE_HEADER = 512;
+
+/** xstate components that a task has without asking: x87, SSE, AVX, (MPX), AVX-512, PKRU. AMX needs arch_prctl. */
+const COMPONENTS_BY_DEFAULT = 0b10_1110_0111n;
+
+/**
+ * The extended state of a frame from an NT_X86_XSTATE area, which has the same standard format.
+ *
+ * The kernel takes the area only when its size is at most what the task may use (fpstate->user_size), which does not
+ * count AMX unless the task asked for it: check_xstate_in_sigframe(), arch/x86/kernel/fpu/signal.c. `end` gives the
+ * end of each component in the standard format (cpuid leaf 0xd).
+ */
+export function encodeFpstate(xstate: Buffer, componentEnd: ReadonlyMap<number, number>): Buffer {
+  const inUse = xstate.length >= XSAVE_HEADER + 8 ? xstate.readBigUInt64LE(XSAVE_HEADER) : 0b11n;
+  let features = 0b11n;
+  let size = XSAVE_HEADER + 64;
+  for (const [component, end] of componentEnd) {
+    const bit = 1n << BigInt(component);
+    if ((COMPONENTS_BY_DEFAULT & bit) === 0n && (inUse & bit) === 0n) continue;
+    if (end > xstate.length) continue;
+    features |= bit;
+    size = Math.max(size, end);
+  }
+  const bytes = Buffer.alloc(size + 4);
+  xstate.copy(bytes, 0, 0, size);
+  bytes.fill(0, SW_RESERVED, XSAVE_HEADER);
+  bytes.writeUInt32LE(XSTATE_MAGIC1, SW_RESERVED);
+  bytes.writeUInt32LE(size + 4, SW_RESERVED + 4);
+  bytes.writeBigUInt64LE(features, SW_RESERVED + 8);
+  bytes.writeUInt32LE(size, SW_RESERVED + 16);
+  bytes.writeUInt32LE(XSTATE_MAGIC2, size);
+  return bytes;
+}

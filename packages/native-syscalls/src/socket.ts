@@ -1,0 +1,70 @@
+/** SEQPACKET messages with descriptors: unix(7), SCM_RIGHTS. */
+import { addon } from './addon';
+import { SyscallError } from './errors';
+import { rawSyscall, syscall } from './syscall';
+
+const AF_UNIX = 1;
+const SOCK_SEQPACKET = 5;
+const SOCK_CLOEXEC = 0o2000000;
+const MSG_NOSIGNAL = 0x4000;
+const MSG_CMSG_CLOEXEC = 0x40000000;
+const SOL_SOCKET = 1;
+const SCM_RIGHTS = 1;
+const EINTR = 4;
+/** struct msghdr and struct cmsghdr, 64-bit. */
+const MSGHDR_SIZE = 56;
+const CMSG_HEADER = 16;
+
+/** A connected pair, close-on-exec; the caller closes both. */
+export function seqpacketPair(): [number, number] {
+  const pair = new Int32Array(2);
+  syscall('socketpair', AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair);
+  return [pair[0]!, pair[1]!];
+}
+
+/** Sends one message. False when the peer is gone (EPIPE, ECONNRESET). The descriptors stay open here. */
+export function sendMessage(socket: number, bytes: Buffer, fds: readonly number[] = []): boolean {
+  const control = fds.length === 0 ? undefined : rights(fds);
+  const { header } = messageHeader(bytes, control);
+  for (;;) {
+    const result = rawSyscall('sendmsg', socket, header, MSG_NOSIGNAL);
+    if (result === -EINTR) continue;
+    if (result === -32 || result === -104) return false;
+    if (result < 0) throw new SyscallError(`sendmsg(${socket})`, -result);
+    return true;
+  }
+}
+
+/** Receives one message into `bytes`, blocking. The number of bytes; 0 when the peer is gone. */
+export function receiveMessage(socket: number, bytes: Buffer): number {
+  for (;;) {
+    const result = rawSyscall('recvfrom', socket, bytes, bytes.length, MSG_CMSG_CLOEXEC, null, null);
+    if (result === -EINTR) continue;
+    if (result === -104) return 0;
+    if (result < 0) throw new SyscallError(`recvfrom(${socket})`, -result);
+    return result;
+  }
+}
+
+function rights(fds: readonly number[]): Buffer {
+  const control = Buffer.alloc(CMSG_HEADER + Math.ceil((fds.length * 4) / 8) * 8);
+  control.writeBigUInt64LE(BigInt(CMSG_HEADER + fds.length * 4), 0);
+  control.writeInt32LE(SOL_SOCKET, 8);
+  control.writeInt32LE(SCM_RIGHTS, 12);
+  for (const [index, fd] of fds.entries()) control.writeInt32LE(fd, CMSG_HEADER + 4 * index);
+  return control;
+}
+
+/** A msghdr; `keep` holds what it points to. */
+function messageHeader(bytes: Buffer, control: Buffer | undefined) {
+  const native = addon();
+  const iov = new BigUint64Array([native.addressOf(bytes), BigInt(bytes.length)]);
+  const header = Buffer.alloc(MSGHDR_SIZE);
+  header.writeBigUInt64LE(native.addressOf(iov), 16);
+  header.writeBigUInt64LE(1n, 24);
+  if (control !== undefined) {
+    header.writeBigUInt64LE(native.addressOf(control), 32);
+    header.writeBigUInt64LE(BigInt(control.length), 40);
+  }
+  return { header, keep: [iov, control, bytes] };
+}

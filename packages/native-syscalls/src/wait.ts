@@ -1,0 +1,26 @@
+import { SyscallError } from './errors';
+import { rawSyscall } from './syscall';
+
+/** include/uapi/linux/wait.h */
+export const WNOHANG = 1;
+const WALL = 0x40000000;
+
+/** wait4(2) for one pid; `status` is undefined when nothing happened yet (WNOHANG). EINTR is waited out. */
+export function waitPid(pid: number, options = 0): { readonly pid: number; readonly status: number } | undefined {
+  const status = new Int32Array(1);
+  for (;;) {
+    const result = rawSyscall('wait4', pid, status, options | WALL, null);
+    if (result === -4) continue;
+    if (result < 0) throw new SyscallError(`wait4(${pid})`, -result);
+    return result === 0 ? undefined : { pid: result, status: status[0]! };
+  }
+}
+
+export const waitStatus = {
+  stopped: (status: number): boolean => (status & 0xff) === 0x7f,
+  stopSignal: (status: number): number => (status >> 8) & 0xff,
+  event: (status: number): number => status >>> 16,
+  exited: (status: number): boolean => (status & 0x7f) === 0,
+  exitCode: (status: number): number => (status >> 8) & 0xff,
+  termSignal: (status: number): number => status & 0x7f,
+};
