@@ -32,6 +32,7 @@ typedef unsigned long word;
 #define MAP_FIXED_NOREPLACE 0x100000
 #define O_CLOEXEC 02000000
 #define F_SETFD 2
+#define F_DUPFD_CLOEXEC 1030
 #define EINTR 4
 #define EBADMSG 74
 #define EINVAL 22
@@ -229,6 +230,14 @@ static int receive(struct agent *agent, struct agent_request *request)
 	agent->fds = agent->fds_used = 0;
 	if (message.controllen >= 16 && agent->rights.level == SOL_SOCKET && agent->rights.type == SCM_RIGHTS)
 		agent->fds = (agent->rights.length - 16) / sizeof(int);
+	/* The kernel gave them the lowest free numbers, which may be those that the program is to fill: move them
+	 * above the doorbell, which is above all numbers of the task. */
+	for (unsigned int i = 0; i < agent->fds; i++) {
+		long moved = call3(__NR_fcntl, agent->rights.fd[i], F_DUPFD_CLOEXEC, agent->boot.socket + 1);
+
+		call1(__NR_close, agent->rights.fd[i]);
+		agent->rights.fd[i] = (int)moved;
+	}
 	return n == (long)sizeof(*request);
 }
 

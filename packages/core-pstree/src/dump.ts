@@ -1,6 +1,276 @@
+import { readFileSync, readlinkSync } from 'node:fs';
+import {
+  type CoreEntry,
+  type FdinfoEntry,
+  ImageWriter,
+  type InventoryEntry,
+  type MmEntry,
+  type PstreeEntry,
+  type TaskKobjIdsEntry,
+} from '@crts/image-io';
+import { ProgramBuilder, preadFull } from '@crts/native-syscalls';
+import type {
+  FrozenTask,
+  ImageRecord,
+  PageArea,
+  PageStats,
+  Program,
+  TaskFacts,
+  TaskImages,
+  VmaFacts,
+} from '@crts/plugin-api';
+import { CrtsError, refusedFlag } from '@crts/plugin-api';
+import { onCpu } from './cpu';
+import { noVmaHandler } from './errors';
+import { descriptorNumbers, FileTable } from './file-table';
+import { Target } from './freeze';
+import { refuseTask } from './limits';
+import { parseStat } from './proc';
+import { bestHandler, buildRegistry, type Registry } from './registry';
 import type { DumpOutcome, DumpRequest } from './requests';
 
+const MARCH_X86_64 = 1;
+/** Numbers that CRIU gives to the kernel objects that tasks share; 1 is the dumper's own. */
+const SHARED_IDS = {
+  pid_ns_id: 1,
+  net_ns_id: 2,
+  ipc_ns_id: 3,
+  uts_ns_id: 4,
+  mnt_ns_id: 6,
+  user_ns_id: 7,
+  cgroup_ns_id: 8,
+  time_ns_id: 5,
+};
+const ENGINE_IDS: TaskKobjIdsEntry = { vm_id: 1, files_id: 1, fs_id: 1, sighand_id: 1, ...SHARED_IDS };
+const TASK_IDS: TaskKobjIdsEntry = { vm_id: 2, files_id: 2, fs_id: 2, sighand_id: 2, ...SHARED_IDS };
+
 /** Freezes the tree, writes its images, and kills, thaws or stops it. Throws CrtsError; then the tree runs on as it was. */
-export function dumpTree(_request: DumpRequest): DumpOutcome {
-  throw new Error('in the making');
+export function dumpTree(request: DumpRequest): DumpOutcome {
+  const registry = buildRegistry(request.plugins);
+  const writer = ImageWriter.open(request.imagesDir);
+  let target: Target | undefined;
+  try {
+    const task = new Target(request.pid, request.log);
+    target = task;
+    const cpu = Number(parseStat(readFileSync(`/proc/${request.pid}/stat`, 'utf8')).fields.processor);
+    const outcome = onCpu(cpu, () => dumpTask(request, registry, task, writer));
+    task.close();
+    return outcome;
+  } catch (error) {
+    releaseAfter(error, target);
+    writer.abort();
+    throw error;
+  }
+}
+
+/** The target runs on as it was; what goes wrong here is listed under the first cause. */
+function releaseAfter(error: unknown, target: Target | undefined): void {
+  try {
+    target?.thaw(false);
+    target?.close();
+  } catch (cleanup) {
+    if (error instanceof CrtsError) error.cleanup.push(cleanup);
+  }
+}
+
+function dumpTask(request: DumpRequest, registry: Registry, target: Target, writer: ImageWriter): DumpOutcome {
+  const { log, pid } = request;
+  const wasStopped = /^State:\s+[Tt]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  const started = process.hrtime.bigint();
+  const facts = target.freeze();
+  const frozen = process.hrtime.bigint();
+  log.info({ pid }, `frozen: ${facts.comm}, ${facts.vmas.length} mappings`);
+  const task = new Frozen(request, target, facts, new FileTable(registry.fd));
+  const refusal = refuseTask(pid, facts, wasStopped, request.shellJob) ?? firstRefusal(registry, task);
+  if (refusal !== undefined) throw refusal;
+  const numbers = descriptorNumbers(pid);
+  target.infect(facts.vmas);
+  log.info({ pid }, 'the agent is in');
+  const areas = collectTask(registry, task);
+  const fdinfo = task.files.addDescriptors(task, target.pidfd, numbers);
+  const memory = process.hrtime.bigint();
+  const stats = registry.pages.dump(task, areas, writer);
+  addGuards(task, stats);
+  const written = process.hrtime.bigint();
+  log.info({ pid, pages: stats.pagesWritten }, 'memory written');
+  writeImages(writer, task, fdinfo);
+  writer.commit(request.sync);
+  if (request.then === 'kill') target.kill();
+  else target.thaw(request.then === 'leave-stopped');
+  const end = process.hrtime.bigint();
+  log.info(
+    { pid },
+    request.then === 'kill' ? 'images complete, the task is gone' : 'images complete, the task goes on',
+  );
+  return {
+    freezingTimeUs: Number((frozen - started) / 1000n),
+    frozenTimeUs: Number((end - frozen) / 1000n),
+    memdumpTimeUs: Number((written - memory) / 1000n),
+    memwriteTimeUs: Number((written - memory) / 1000n),
+    pagesScanned: stats.pagesScanned,
+    pagesWritten: stats.pagesWritten,
+  };
+}
+
+function firstRefusal(registry: Registry, task: FrozenTask): CrtsError | undefined {
+  for (const vma of task.facts.vmas) {
+    if (vmaHandler(registry, vma) === undefined) return noVmaHandler(task.pid, range(vma), vma.name, refusedFlag(vma));
+  }
+  for (const handler of registry.taskState) {
+    const refusal = handler.refuse?.(task);
+    if (refusal !== undefined) return refusal;
+  }
+  return undefined;
+}
+
+function vmaHandler(registry: Registry, vma: VmaFacts) {
+  return bestHandler(registry.vma, (handler) => handler.match(vma), `mapping ${range(vma)}`);
+}
+
+function range(vma: VmaFacts): string {
+  return `0x${vma.start.toString(16)}-0x${vma.end.toString(16)}`;
+}
+
+/** State and mappings: one program of all handlers, one round trip. */
+function collectTask(registry: Registry, task: Frozen): PageArea[] {
+  const program = new ProgramBuilder();
+  const readers = registry.taskState.map((handler) => {
+    program.origin = { plugin: handler.name, stage: 'dump' };
+    return handler.dump(task, program);
+  });
+  task.target.infection.task.run(program);
+  for (const read of readers) read();
+  const mm = task.images.mm as MmEntry;
+  const areas: PageArea[] = [];
+  for (const vma of task.facts.vmas) {
+    const { entry, pages } = vmaHandler(registry, vma)!.dump(vma, task);
+    mm.vmas.push(entry as MmEntry['vmas'][number]);
+    areas.push({
+      start: vma.start,
+      end: vma.end,
+      pages,
+      readable: vma.read,
+      lazy: !vma.shared && vma.inode === 0n && pages === 'private',
+    });
+  }
+  return areas;
+}
+
+/** VMA_AREA_GUARD of the format. */
+const GUARD_STATUS = 0x10000;
+
+function addGuards(task: FrozenTask, stats: PageStats): void {
+  for (const { start, end } of stats.guards) {
+    (task.images.mm as MmEntry).vmas.push({
+      start,
+      end,
+      pgoff: 0n,
+      shmid: 0n,
+      prot: 0,
+      flags: 0,
+      status: GUARD_STATUS,
+      fd: -1n,
+    });
+  }
+}
+
+function writeImages(writer: ImageWriter, task: Frozen, fdinfo: FdinfoEntry[]): void {
+  const { pid, images, facts } = task;
+  const tree: PstreeEntry = {
+    pid,
+    ppid: 0,
+    pgid: Number(facts.stat.pgrp),
+    sid: Number(facts.stat.session),
+    threads: [pid],
+  };
+  writer.write('pstree', undefined, [tree]);
+  writer.write('core', pid, [images.core]);
+  writer.write('ids', pid, [TASK_IDS]);
+  writer.write('mm', pid, [images.mm]);
+  writer.write('fs', pid, [images.fs]);
+  writer.write('fdinfo', TASK_IDS.files_id, fdinfo);
+  writer.write('files', undefined, task.files.entries);
+  writer.write('seccomp', undefined, [{ seccomp_filters: [] }]);
+  writer.write('timens', 0, [clocks()]);
+  const inventory: InventoryEntry = {
+    img_version: 2,
+    fdinfo_per_id: true,
+    root_ids: ENGINE_IDS,
+    ns_per_id: true,
+    root_cg_set: 1,
+    lsmtype: 0,
+    network_lock_method: 0,
+  };
+  writer.write('inventory', undefined, [inventory]);
+}
+
+/** The clocks that a time namespace shifts, at the dump: what CRIU needs to set one up for the restored tree. */
+function clocks(): ImageRecord {
+  const now = process.hrtime.bigint();
+  const boot = BigInt(Math.round(Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0]) * 1e9));
+  const timespec = (ns: bigint) => ({ tv_sec: ns / 1_000_000_000n, tv_nsec: ns % 1_000_000_000n });
+  return { monotonic: timespec(now), boottime: timespec(boot) };
+}
+
+/** The contract's view of the frozen task. */
+class Frozen implements FrozenTask {
+  readonly pid: number;
+  readonly hostPid: number;
+  readonly pagesId = 1;
+  readonly images: TaskImages;
+
+  constructor(
+    readonly request: DumpRequest,
+    readonly target: Target,
+    readonly facts: TaskFacts,
+    readonly files: FileTable,
+  ) {
+    this.pid = request.pid;
+    this.hostPid = request.pid;
+    const core = {
+      mtype: MARCH_X86_64,
+      thread_info: { tls: [] },
+      tc: { sigactions: [] },
+      thread_core: {},
+    } as unknown as CoreEntry;
+    this.images = { core, mm: { vmas: [], aios: [], mm_saved_auxv: [] }, fs: {} };
+  }
+
+  get thread() {
+    return this.target.thread;
+  }
+
+  get options() {
+    return this.request;
+  }
+
+  get log() {
+    return this.request.log;
+  }
+
+  readMemory(addr: bigint, lengthBytes: number): Buffer {
+    const bytes = Buffer.alloc(lengthBytes);
+    preadFull(this.target.mem, bytes, addr);
+    return bytes;
+  }
+
+  readProc(name: string): string {
+    return readFileSync(`/proc/${this.hostPid}/${name}`, 'utf8');
+  }
+
+  readProcBytes(name: string): Buffer {
+    return readFileSync(`/proc/${this.hostPid}/${name}`);
+  }
+
+  readLink(name: string): string {
+    return readlinkSync(`/proc/${this.hostPid}/${name}`);
+  }
+
+  pendingSignals() {
+    return this.target.pendingSignals();
+  }
+
+  run(build: (program: Program) => void): void {
+    this.target.infection.task.run(build);
+  }
 }

@@ -1,1 +1,17 @@
-export {};
+export { decodeMessage, encodeMessage } from './codec';
+export { ImageError, type ImageErrorCode, type ImagePlace } from './errors';
+export type * from './generated/messages';
+export { ENUMS } from './generated/messages';
+export {
+  type ByteSource,
+  bufferSource,
+  detectKind,
+  encodeImage,
+  type ImageItem,
+  MESSAGE_MAX,
+  readItems,
+} from './image-file';
+export { fileSource, ImageReader } from './image-reader';
+export { ImageWriter, openDirectory } from './image-writer';
+export { type ImageKind, imageFileName, imageKind, imageKinds, kindByMagic, registerKind } from './kinds';
+export { enumName, enumValue, registerMessage } from './schema';

@@ -30,15 +30,17 @@ export {
   ptraceGetSigmask,
   ptraceGetSyscallDispatchMode,
   ptraceInterrupt,
+  ptracePeekSignals,
   ptraceSeize,
   ptraceSetRegset,
   ptraceSetSigmask,
   ptraceToSyscall,
   type RseqRegistration,
+  SIGINFO_SIZE,
 } from './ptrace';
 export * from './remote';
 export { receiveMessage, sendMessage, seqpacketPair } from './socket';
 export { cPath, rawSyscall, syscall, syscallOn } from './syscall';
 export { syscallNumber } from './syscall-numbers';
 export { WNOHANG, waitPid, waitStatus } from './wait';
-export { type XstateComponent, xstateComponents } from './xstate';
+export { type XstateComponent, xstateComponents, xstateSize } from './xstate';

@@ -11,6 +11,7 @@ const PTRACE_GETREGSET = 0x4204;
 const PTRACE_SETREGSET = 0x4205;
 const PTRACE_SEIZE = 0x4206;
 const PTRACE_INTERRUPT = 0x4207;
+const PTRACE_PEEKSIGINFO = 0x4209;
 const PTRACE_GETSIGMASK = 0x420a;
 const PTRACE_SETSIGMASK = 0x420b;
 const PTRACE_GET_RSEQ_CONFIGURATION = 0x420f;
@@ -108,4 +109,25 @@ export function ptraceGetSyscallDispatchMode(pid: number): number {
   const config = Buffer.alloc(32);
   const result = rawSyscall('ptrace', PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, pid, config.length, config);
   return result < 0 ? 0 : Number(config.readBigUInt64LE(0));
+}
+
+/** siginfo_t of one signal, include/uapi/asm-generic/siginfo.h SI_MAX_SIZE. */
+export const SIGINFO_SIZE = 128;
+const PEEK_SHARED = 1;
+/** Signals taken in one call; RLIMIT_SIGPENDING bounds the queue itself. */
+const PEEK_BATCH = 32;
+
+/** Signals in a stopped thread's queue, or in its process's, in the order of delivery; they stay queued. */
+export function ptracePeekSignals(pid: number, shared: boolean): Buffer[] {
+  const found: Buffer[] = [];
+  for (;;) {
+    const batch = Buffer.alloc(SIGINFO_SIZE * PEEK_BATCH);
+    const arg = Buffer.alloc(16);
+    arg.writeBigUInt64LE(BigInt(found.length), 0);
+    arg.writeUInt32LE(shared ? PEEK_SHARED : 0, 8);
+    arg.writeInt32LE(PEEK_BATCH, 12);
+    const count = syscall('ptrace', PTRACE_PEEKSIGINFO, pid, arg, batch);
+    for (let i = 0; i < count; i++) found.push(batch.subarray(i * SIGINFO_SIZE, (i + 1) * SIGINFO_SIZE));
+    if (count < PEEK_BATCH) return found;
+  }
 }

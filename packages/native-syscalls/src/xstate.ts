@@ -24,3 +24,8 @@ export function xstateComponents(): ReadonlyMap<number, XstateComponent> {
   components = found;
   return found;
 }
+
+/** Bytes of the standard-format area with everything that the kernel enabled: what NT_X86_XSTATE takes and gives. */
+export function xstateSize(): number {
+  return addon().cpuid(0xd, 0)[1];
+}

@@ -65,6 +65,10 @@ export interface ThreadState {
   readonly xstate: Buffer;
   /** Blocked signals, bit n-1 for signal n. */
   readonly sigmask: bigint;
+  /** rseq(2) registration, PTRACE_GET_RSEQ_CONFIGURATION; absent when the thread has none. */
+  readonly rseq?:
+    | { readonly pointer: bigint; readonly size: number; readonly signature: number; readonly flags: number }
+    | undefined;
 }
 
 export interface TaskIdentity {

@@ -20,6 +20,8 @@ export interface TaskImages {
 /** Options of the run that plugins may need, by CRIU's option name. */
 export interface RunOptions {
   readonly shellJob: boolean;
+  /** File locks are carried instead of refused. */
+  readonly fileLocks: boolean;
   readonly ghostLimitBytes: bigint;
 }
 
@@ -53,6 +55,8 @@ export interface FileRegistry {
 
 /** A task that is stopped and infected, dump side. */
 export interface FrozenTask extends TaskIdentity {
+  /** Id of the task's pages image, from 1 in the order of the tree. */
+  readonly pagesId: number;
   readonly facts: TaskFacts;
   readonly thread: ThreadState;
   readonly images: TaskImages;
@@ -61,8 +65,16 @@ export interface FrozenTask extends TaskIdentity {
   readonly log: Logger;
   /** Reads the task's memory through /proc/PID/mem, whatever its protection. Throws CrtsError when unmapped. */
   readMemory(addr: bigint, lengthBytes: number): Buffer;
-  /** Text of a file under /proc/PID, read once per call. */
+  /** Text of a file under /proc/PID. */
   readProc(name: string): string;
+  readProcBytes(name: string): Buffer;
+  /** Text of a link under /proc/PID. */
+  readLink(name: string): string;
+  /**
+   * Queued signals as raw siginfo_t, in order. Timers may queue one at any moment: ask after the timers were read,
+   * so that a signal comes twice rather than never.
+   */
+  pendingSignals(): { readonly shared: readonly Buffer[]; readonly thread: readonly Buffer[] };
   /** Runs a program inside the task. Throws CrtsError at the first unmet expectation. */
   run(build: (program: Program) => void): void;
 }
@@ -107,8 +119,8 @@ export interface PageSource {
 export type PageSelection =
   /** Pages that hold data of their own: anonymous, or private copies of file pages. */
   | 'private'
-  /** Every present page. */
-  | 'present'
+  /** Every page, touched or not. */
+  | 'all'
   | 'none';
 
 export interface VmaDump {
@@ -158,6 +170,8 @@ export interface PageArea {
 export interface PageStats {
   readonly pagesScanned: number;
   readonly pagesWritten: number;
+  /** Guard regions (MADV_GUARD_INSTALL) met on the way; they become entries of the mm image. */
+  readonly guards: readonly { readonly start: bigint; readonly end: bigint }[];
 }
 
 /** Stores and finds page contents: `pagemap-ID.img` and `pages-N.img`. Exactly one is registered. */

@@ -2,6 +2,8 @@ export * from './brands';
 export * from './errors';
 export * from './facts';
 export * from './handlers';
+export * from './names';
 export * from './plan';
 export * from './plugin';
 export * from './program';
+export * from './vma';

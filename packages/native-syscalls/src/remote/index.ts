@@ -9,7 +9,7 @@ export {
   waitForEventStop,
 } from './infection';
 export type { Instruction, Origin } from './instruction';
-export { encodeName, ProgramBuilder } from './program-builder';
+export { ProgramBuilder } from './program-builder';
 export { showInstruction } from './program-text';
 export { getReg, restartAdjusted, setReg, USER_REGS, USER_REGS_SIZE, type UserReg, withRegs } from './registers';
 export { RemoteTask } from './remote-task';

@@ -1,4 +1,4 @@
-import type { Arg, CallOptions, Data, PageRun, Program } from '@crts/plugin-api';
+import { type Arg, type CallOptions, type Data, encodeName, type PageRun, type Program } from '@crts/plugin-api';
 import { syscallNumber } from '../syscall-numbers';
 import { DataSlot, encodeRuns, type Instruction, type Origin, OutputSlot, ResultSlot } from './instruction';
 import { showInstruction } from './program-text';
@@ -67,25 +67,4 @@ export class ProgramBuilder implements Program {
     this.instructions.push({ ...instruction, origin: this.origin, result });
     return result;
   }
-}
-
-/**
- * Bytes of a file name. Names are bytes for the kernel; where one is not UTF-8, image-io keeps each bad byte as a
- * lone surrogate U+DC80..U+DCFF (PEP 383), which becomes that byte again here.
- */
-export function encodeName(text: string): Buffer {
-  if (!/[\udc80-\udcff]/.test(text)) return Buffer.from(text, 'utf8');
-  const parts: Buffer[] = [];
-  let plain = '';
-  for (const character of text) {
-    const code = character.codePointAt(0)!;
-    if (code < 0xdc80 || code > 0xdcff) {
-      plain += character;
-      continue;
-    }
-    parts.push(Buffer.from(plain, 'utf8'), Buffer.from([code - 0xdc00]));
-    plain = '';
-  }
-  parts.push(Buffer.from(plain, 'utf8'));
-  return Buffer.concat(parts);
 }

@@ -1,0 +1,246 @@
+import { CrtsError } from '@crts/plugin-api';
+
+const refused = (code: string, pid: number | undefined, what: string, hint: string, more: object = {}): CrtsError =>
+  new CrtsError({ code, kind: 'refused', pid, what, hint, stage: 'dump', ...more });
+
+export function twoHandlers(what: string, first: string, second: string): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_PLUGIN_CONFLICT',
+    kind: 'refused',
+    what: `${first} and ${second} both claim ${what}`,
+    hint: 'Remove one of the two plugins.',
+  });
+}
+
+export function noPageStore(): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_PLUGIN_MISSING',
+    kind: 'refused',
+    what: 'no plugin stores page contents',
+    hint: 'Add @crts/mm-pagemap.',
+  });
+}
+
+export function pluginFailed(name: string, cause: unknown): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_PLUGIN_REGISTER',
+    plugin: name,
+    what: `the plugin cannot be registered: ${cause instanceof Error ? cause.message : String(cause)}`,
+    hint: 'Report it to the author of the plugin.',
+    cause,
+  });
+}
+
+export function noSuchTask(pid: number): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_NO_TASK',
+    kind: 'refused',
+    pid,
+    stage: 'dump',
+    what: 'there is no such process',
+    errno: 'ESRCH',
+    hint: 'Check the pid given with -t.',
+  });
+}
+
+export function notOurs(pid: number, errno: string | undefined, tracer: string): CrtsError {
+  const hint =
+    tracer === '0'
+      ? 'crts needs root (CAP_SYS_PTRACE and CAP_CHECKPOINT_RESTORE).'
+      : `Process ${tracer} traces it (a debugger, strace?): detach that first.`;
+  return refused('CRTS_SEIZE', pid, 'the task cannot be stopped', hint, { call: 'ptrace(PTRACE_SEIZE)', errno });
+}
+
+export function zombie(pid: number): CrtsError {
+  return refused(
+    'CRTS_ZOMBIE',
+    pid,
+    'the task is dead already (a zombie)',
+    'Only its parent can do something about it.',
+  );
+}
+
+export function stoppedTask(pid: number): CrtsError {
+  return refused(
+    'CRTS_TASK_STOPPED',
+    pid,
+    'the task is stopped (SIGSTOP), which crts does not carry yet',
+    'Let it continue first: kill -CONT.',
+  );
+}
+
+export function kernelThread(pid: number): CrtsError {
+  return refused('CRTS_KERNEL_THREAD', pid, 'this is a thread of the kernel', 'Only user programs can be dumped.');
+}
+
+export function threads(pid: number, count: number): CrtsError {
+  return refused(
+    'CRTS_THREADS',
+    pid,
+    `the process has ${count} threads; crts carries single-threaded processes so far`,
+    'Dump it with criu for now.',
+  );
+}
+
+export function children(pid: number, list: string): CrtsError {
+  return refused(
+    'CRTS_CHILDREN',
+    pid,
+    `the process has children (${list}); crts carries single processes so far`,
+    'Dump it with criu for now.',
+  );
+}
+
+export function foreignNamespace(pid: number, kind: string): CrtsError {
+  return refused(
+    'CRTS_NAMESPACE',
+    pid,
+    `the task lives in another ${kind} namespace than crts, which is not carried yet`,
+    'Run crts inside that namespace (nsenter), or dump the container with criu for now.',
+  );
+}
+
+export function foreignSession(pid: number, sid: number): CrtsError {
+  return refused(
+    'CRTS_SESSION',
+    pid,
+    `the leader of its session (${sid}) is not part of the dump`,
+    'Start the program with setsid, or pass --shell-job to dump and restore it as a job of your shell.',
+  );
+}
+
+export function noFdHandler(pid: number, fd: number, link: string): CrtsError {
+  return refused('CRTS_FD_KIND', pid, `no plugin carries this kind of descriptor (${fdKind(link)})`, fdHint(link), {
+    fd,
+    path: link,
+  });
+}
+
+export function noVmaHandler(pid: number, range: string, name: string, why: string | undefined): CrtsError {
+  return refused(
+    'CRTS_VMA_KIND',
+    pid,
+    `no plugin carries the mapping ${range} (${why ?? (name || 'shared anonymous memory')})`,
+    'Dump when the program has unmapped it, or add a plugin for it with --plugin.',
+  );
+}
+
+function fdKind(link: string): string {
+  return (
+    /^(pipe|socket|anon_inode):/.exec(link)?.[0].slice(0, -1).replace('anon_inode', 'anonymous inode') ??
+    (link.startsWith('/memfd:') ? 'memfd' : 'file')
+  );
+}
+
+function fdHint(link: string): string {
+  if (link.startsWith('pipe:'))
+    return 'Pipes to programs outside the dump are not carried yet: start the program with its input and output in files.';
+  if (link.startsWith('socket:')) return 'Sockets are not carried yet: dump when the program has closed it.';
+  return 'Add a plugin that carries it with --plugin, or dump when the program has closed it.';
+}
+
+export function treeTooLarge(count: string): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_TREE',
+    kind: 'refused',
+    stage: 'restore',
+    path: 'pstree.img',
+    what: `the images hold ${count}; crts restores single-threaded single processes so far`,
+    hint: 'Restore them with criu for now.',
+  });
+}
+
+export function badImage(code: 'CRTS_IMAGE_FIELD' | 'CRTS_IMAGE_REFERENCE', path: string, what: string): CrtsError {
+  return new CrtsError({
+    code,
+    stage: 'restore',
+    path,
+    what,
+    hint: 'The image set is damaged, or mixed from several dumps.',
+  });
+}
+
+export function otherFormat(version: number): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_IMAGE_VERSION',
+    kind: 'refused',
+    stage: 'restore',
+    path: 'inventory.img',
+    what: `image version ${version}`,
+    hint: 'crts reads version 2, which CRIU writes since 2.0.',
+  });
+}
+
+export function noPluginForImage(what: string): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_IMAGE_PLUGIN',
+    kind: 'refused',
+    stage: 'restore',
+    what: `no plugin restores ${what}`,
+    hint: 'Pass the plugin that dumped it with --plugin.',
+  });
+}
+
+export function pidTaken(pid: number, holder: string): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_PID_TAKEN',
+    stage: 'restore',
+    pid,
+    what: `the pid is in use by ${holder}`,
+    call: 'clone3(set_tid)',
+    errno: 'EEXIST',
+    hint: `Stop process ${pid}, or restore in a new pid namespace.`,
+  });
+}
+
+export function cannotFork(pid: number, errno: string | undefined, call: string | undefined): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_FORK',
+    stage: 'restore',
+    pid,
+    what: 'the process cannot be made',
+    call,
+    errno,
+    hint: 'Choosing a pid needs CAP_CHECKPOINT_RESTORE; EINVAL: the pid is above kernel.pid_max.',
+  });
+}
+
+export function planUnmet(pass: string, need: string): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_PLAN_UNMET',
+    kind: 'bug',
+    stage: 'restore',
+    what: `"${pass}" needs ${need}, which no pass of its or an earlier stage provides`,
+    hint: 'A plugin is missing, or has a mistake: report it to its author.',
+  });
+}
+
+export function planCycle(path: readonly string[]): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_PLAN_CYCLE',
+    kind: 'bug',
+    stage: 'restore',
+    what: `passes need each other: ${path.join(' -> ')}`,
+    hint: 'Report it to the authors of these plugins.',
+  });
+}
+
+export function threadIncomplete(part: string): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_PLAN_THREAD',
+    kind: 'bug',
+    stage: 'restore',
+    what: `no handler sets the final ${part} of the thread, or two do`,
+    hint: 'A plugin is missing: task-regs and task-signals do.',
+  });
+}
+
+export function noSyscallInstruction(): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_NO_SYSCALL',
+    kind: 'refused',
+    stage: 'restore',
+    what: 'the task has no executable memory with a syscall instruction',
+    hint: 'It has no vdso: this image set cannot be restored by crts.',
+  });
+}

@@ -1,0 +1,144 @@
+/** Parsers of what /proc prints of a task (man 5 proc). Pure, but for readTaskFacts(). */
+import { readFileSync } from 'node:fs';
+import type { TaskFacts, VmaFacts } from '@crts/plugin-api';
+
+/** Fields of /proc/PID/stat from the third on; the second, comm, may hold anything. */
+const STAT_FIELDS = [
+  'state',
+  'ppid',
+  'pgrp',
+  'session',
+  'tty_nr',
+  'tpgid',
+  'flags',
+  'minflt',
+  'cminflt',
+  'majflt',
+  'cmajflt',
+  'utime',
+  'stime',
+  'cutime',
+  'cstime',
+  'priority',
+  'nice',
+  'num_threads',
+  'itrealvalue',
+  'starttime',
+  'vsize',
+  'rss',
+  'rsslim',
+  'startcode',
+  'endcode',
+  'startstack',
+  'kstkesp',
+  'kstkeip',
+  'signal',
+  'blocked',
+  'sigignore',
+  'sigcatch',
+  'wchan',
+  'nswap',
+  'cnswap',
+  'exit_signal',
+  'processor',
+  'rt_priority',
+  'policy',
+  'delayacct_blkio_ticks',
+  'guest_time',
+  'cguest_time',
+  'start_data',
+  'end_data',
+  'start_brk',
+  'arg_start',
+  'arg_end',
+  'env_start',
+  'env_end',
+  'exit_code',
+];
+
+export function parseStat(text: string): { comm: string; fields: Record<string, string> } {
+  const open = text.indexOf('(');
+  const close = text.lastIndexOf(')');
+  const values = text
+    .slice(close + 2)
+    .trim()
+    .split(' ');
+  return {
+    comm: text.slice(open + 1, close),
+    fields: Object.fromEntries(STAT_FIELDS.map((name, index) => [name, values[index] ?? ''])),
+  };
+}
+
+export function parseStatus(text: string): Map<string, string> {
+  const fields = new Map<string, string>();
+  for (const line of text.split('\n')) {
+    const colon = line.indexOf(':');
+    if (colon > 0) fields.set(line.slice(0, colon), line.slice(colon + 1).trim());
+  }
+  return fields;
+}
+
+const VMA_LINE = /^([0-9a-f]+)-([0-9a-f]+) (.)(.)(.)(.) ([0-9a-f]+) ([0-9a-f]+):([0-9a-f]+) (\d+) *(.*)$/;
+
+/** /proc/PID/smaps: a line of /proc/PID/maps per mapping, then lines of details, VmFlags last. */
+export function parseSmaps(text: string): VmaFacts[] {
+  const vmas: VmaFacts[] = [];
+  let head: RegExpExecArray | undefined;
+  for (const line of text.split('\n')) {
+    const match = VMA_LINE.exec(line);
+    if (match !== null) head = match;
+    else if (head !== undefined && line.startsWith('VmFlags:')) {
+      add(vmas, vmaOf(head, new Set(line.slice(8).trim().split(' '))));
+      head = undefined;
+    }
+  }
+  return vmas;
+}
+
+/** The vsyscall page has a line like any mapping, and VmFlags too. */
+function vmaOf(match: RegExpExecArray, vmFlags: Set<string>): VmaFacts {
+  const [, start, end, r, w, x, s, offset, major, minor, inode, rawName] = match as unknown as string[];
+  const name = unescapeOctal(rawName!);
+  const deleted = inode !== '0' && name.endsWith(' (deleted)');
+  return {
+    start: BigInt(`0x${start}`),
+    end: BigInt(`0x${end}`),
+    read: r === 'r',
+    write: w === 'w',
+    exec: x === 'x',
+    shared: s === 's',
+    offset: BigInt(`0x${offset}`),
+    major: Number.parseInt(major!, 16),
+    minor: Number.parseInt(minor!, 16),
+    inode: BigInt(inode!),
+    name: deleted ? name.slice(0, -' (deleted)'.length) : name,
+    deleted,
+    vmFlags,
+  };
+}
+
+/**
+ * The data pages of the vdso are two mappings since Linux 6.13, [vvar] and [vvar_vclock]; the image format knows one.
+ * They lie side by side and are mapped together: map_vdso(), arch/x86/entry/vdso/vma.c.
+ */
+function add(vmas: VmaFacts[], vma: VmaFacts): void {
+  const last = vmas.at(-1);
+  if (vma.name === '[vvar_vclock]' && last?.name === '[vvar]' && last.end === vma.start)
+    vmas[vmas.length - 1] = { ...last, end: vma.end };
+  else vmas.push(vma);
+}
+
+/** seq_path() escapes newlines only in maps: "\012". */
+function unescapeOctal(text: string): string {
+  return text.includes('\\') ? text.replace(/\\012/g, '\n') : text;
+}
+
+export function readTaskFacts(pid: number): TaskFacts {
+  const { comm, fields } = parseStat(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  return {
+    comm,
+    stat: fields,
+    status: parseStatus(readFileSync(`/proc/${pid}/status`, 'utf8')),
+    vmas: parseSmaps(readFileSync(`/proc/${pid}/smaps`, 'utf8')),
+  };
+}

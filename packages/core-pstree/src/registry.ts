@@ -1,0 +1,66 @@
+import 'reflect-metadata';
+import {
+  FD_HANDLER,
+  type FdHandler,
+  PAGE_STORE,
+  type PageStore,
+  type Plugin,
+  TASK_STATE_HANDLER,
+  type TaskStateHandler,
+  VMA_HANDLER,
+  type VmaHandler,
+} from '@crts/plugin-api';
+import { type DependencyContainer, container as root } from 'tsyringe';
+import { noPageStore, pluginFailed, twoHandlers } from './errors';
+
+/** The handlers of one run, by contract. */
+export interface Registry {
+  readonly fd: readonly FdHandler[];
+  readonly vma: readonly VmaHandler[];
+  readonly taskState: readonly TaskStateHandler[];
+  readonly pages: PageStore;
+}
+
+/** Registers the plugins in a container of this run's own and takes out what they registered. */
+export function buildRegistry(plugins: readonly Plugin[]): Registry {
+  const container = root.createChildContainer();
+  for (const plugin of plugins) {
+    try {
+      plugin.register(container);
+    } catch (error) {
+      throw pluginFailed(plugin.name, error);
+    }
+  }
+  const [pages, second] = all<PageStore>(container, PAGE_STORE);
+  if (pages === undefined) throw noPageStore();
+  if (second !== undefined) throw twoHandlers('page contents', pages.name, second.name);
+  return {
+    fd: all(container, FD_HANDLER),
+    vma: all(container, VMA_HANDLER),
+    taskState: all(container, TASK_STATE_HANDLER),
+    pages,
+  };
+}
+
+function all<T>(container: DependencyContainer, token: symbol): T[] {
+  // resolveAll throws when nothing is registered.
+  return container.isRegistered(token) ? container.resolveAll<T>(token) : [];
+}
+
+/** The handler with the best score; undefined when none fits, an error when two fit equally well. */
+export function bestHandler<T extends { readonly name: string }>(
+  handlers: readonly T[],
+  score: (handler: T) => number,
+  what: string,
+): T | undefined {
+  let best: T | undefined;
+  let bestScore = 0;
+  let rival: T | undefined;
+  for (const handler of handlers) {
+    const points = score(handler);
+    if (points > bestScore) [best, bestScore, rival] = [handler, points, undefined];
+    else if (points === bestScore && points > 0) rival = handler;
+  }
+  if (best !== undefined && rival !== undefined) throw twoHandlers(what, best.name, rival.name);
+  return best;
+}

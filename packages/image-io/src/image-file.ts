@@ -1,0 +1,128 @@
+/** Framing: two magic words, then entries of u32 size, message, and the bytes that the message announces. */
+import type { ImageRecord } from '@crts/plugin-api';
+import { decodeMessage, encodeMessage } from './codec';
+import { ImageError } from './errors';
+import { IMAGE_MAGIC, type ImageKind, kindByMagic, SERVICE_MAGIC } from './kinds';
+
+/** One entry of an image. */
+export interface ImageItem {
+  readonly value: ImageRecord;
+  /** Bytes behind the message: ghost contents, queued packets. */
+  readonly extra?: Buffer | undefined;
+}
+
+/** No message of the format comes near it: the largest, mm_entry, has some 60 bytes for each of 65,530 mappings. */
+export const MESSAGE_MAX = 64 * 1024 * 1024;
+
+/** Bytes by position: a file or a buffer. Reads less than asked only at the end. */
+export interface ByteSource {
+  readonly sizeBytes: number;
+  read(offset: number, lengthBytes: number): Buffer;
+}
+
+export function bufferSource(bytes: Buffer): ByteSource {
+  return { sizeBytes: bytes.length, read: (offset, length) => bytes.subarray(offset, offset + length) };
+}
+
+/** Kind of an image from its first words. */
+export function detectKind(source: ByteSource, file: string): ImageKind {
+  const head = source.read(0, 8);
+  if (head.length < 4)
+    throw new ImageError('CRTS_IMAGE_TRUNCATED', `${source.sizeBytes} bytes hold no magic`, { file });
+  const first = head.readUInt32LE(0);
+  if (first !== IMAGE_MAGIC && first !== SERVICE_MAGIC) return kindByMagic(first, file);
+  if (head.length < 8)
+    throw new ImageError('CRTS_IMAGE_TRUNCATED', `${source.sizeBytes} bytes hold no magic`, { file });
+  return kindByMagic(head.readUInt32LE(4), file);
+}
+
+function checkMagic(source: ByteSource, kind: ImageKind, file: string): number {
+  const words =
+    kind.prefix === 'none' ? [kind.magic] : [kind.prefix === 'service' ? SERVICE_MAGIC : IMAGE_MAGIC, kind.magic];
+  const head = source.read(0, words.length * 4);
+  if (head.length < words.length * 4) {
+    throw new ImageError('CRTS_IMAGE_TRUNCATED', `${source.sizeBytes} bytes hold no magic of ${kind.kind}`, { file });
+  }
+  words.forEach((word, index) => {
+    const found = head.readUInt32LE(4 * index);
+    if (found !== word) {
+      throw new ImageError(
+        'CRTS_IMAGE_MAGIC',
+        `magic is 0x${found.toString(16)}, ${kind.kind} has 0x${word.toString(16)}`,
+        { file, offset: 4 * index },
+      );
+    }
+  });
+  return words.length * 4;
+}
+
+/** Entries one after the other; holds one at a time. Lengths are checked against the file before anything is allocated. */
+export function* readItems(source: ByteSource, kind: ImageKind, file: string): Generator<ImageItem> {
+  let offset = checkMagic(source, kind, file);
+  const before: ImageRecord[] = [];
+  while (offset < source.sizeBytes) {
+    const place = { file, offset, entry: before.length };
+    const sizeBytes = source.sizeBytes - offset;
+    if (sizeBytes < 4)
+      throw new ImageError('CRTS_IMAGE_TRUNCATED', `${sizeBytes} bytes are left, a size takes 4`, place);
+    const length = source.read(offset, 4).readUInt32LE(0);
+    if (length > sizeBytes - 4) {
+      throw new ImageError('CRTS_IMAGE_TRUNCATED', `an entry of ${length} bytes, ${sizeBytes - 4} are left`, place);
+    }
+    if (length > MESSAGE_MAX)
+      throw new ImageError(
+        'CRTS_IMAGE_LENGTH',
+        `an entry of ${length} bytes is above the limit of ${MESSAGE_MAX}`,
+        place,
+      );
+    const value = decodeAt(kind.messageAt(before), source.read(offset + 4, length), { ...place, offset: offset + 4 });
+    offset += 4 + length;
+    const rest = source.sizeBytes - offset;
+    const extraSize = kind.extraAfter(value, rest, before);
+    if (extraSize > rest)
+      throw new ImageError('CRTS_IMAGE_TRUNCATED', `${extraSize} bytes follow the entry, ${rest} are left`, place);
+    const extra = extraSize > 0 ? source.read(offset, extraSize) : undefined;
+    offset += extraSize;
+    before.push(value);
+    yield { value, extra };
+  }
+}
+
+function decodeAt(message: string, bytes: Buffer, place: { file: string; offset: number; entry: number }): ImageRecord {
+  try {
+    return decodeMessage(message, bytes);
+  } catch (error) {
+    throw error instanceof ImageError ? error.at(place) : error;
+  }
+}
+
+/** The bytes of an image. */
+export function encodeImage(kind: ImageKind, items: readonly ImageItem[]): Buffer {
+  const parts: Buffer[] = [magicBytes(kind)];
+  const before: ImageRecord[] = [];
+  for (const { value, extra } of items) {
+    const bytes = encodeMessage(kind.messageAt(before), value);
+    const size = Buffer.alloc(4);
+    size.writeUInt32LE(bytes.length);
+    parts.push(size, bytes);
+    const extraSize = extra?.length ?? 0;
+    const announced = kind.extraAfter(value, extraSize, before);
+    if (extraSize !== announced) {
+      throw new ImageError(
+        'CRTS_IMAGE_FIELD',
+        `entry ${before.length} announces ${announced} bytes behind it, ${extraSize} are given`,
+        { entry: before.length },
+      );
+    }
+    if (extra !== undefined) parts.push(extra);
+    before.push(value);
+  }
+  return Buffer.concat(parts);
+}
+
+function magicBytes(kind: ImageKind): Buffer {
+  const bytes = Buffer.alloc(kind.prefix === 'none' ? 4 : 8);
+  if (kind.prefix !== 'none') bytes.writeUInt32LE(kind.prefix === 'service' ? SERVICE_MAGIC : IMAGE_MAGIC, 0);
+  bytes.writeUInt32LE(kind.magic, bytes.length - 4);
+  return bytes;
+}

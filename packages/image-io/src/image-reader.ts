@@ -1,0 +1,123 @@
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import type { ImageRecord, ImageSource } from '@crts/plugin-api';
+import { ImageError } from './errors';
+import { type ByteSource, type ImageItem, readItems } from './image-file';
+import { openDirectory } from './image-writer';
+import { imageFileName, imageKind } from './kinds';
+
+const READ = constants.O_RDONLY | constants.O_NOFOLLOW;
+
+/** Reads an image set. Files are opened relative to one directory descriptor and never through a symbolic link. */
+export class ImageReader implements ImageSource {
+  readonly directory: string;
+  readonly #dirFd: number;
+  readonly #raw = new Map<string, number>();
+
+  private constructor(directory: string, dirFd: number) {
+    this.directory = directory;
+    this.#dirFd = dirFd;
+  }
+
+  /** @throws ImageError CRTS_IMAGES_INCOMPLETE when the directory has no inventory */
+  static open(directory: string): ImageReader {
+    const reader = new ImageReader(directory, openDirectory(directory));
+    if (!reader.has('inventory')) {
+      reader.close();
+      throw new ImageError(
+        'CRTS_IMAGES_INCOMPLETE',
+        'the directory holds no complete image set: inventory.img is missing',
+        { file: directory },
+      );
+    }
+    return reader;
+  }
+
+  has(kind: string, id?: number): boolean {
+    const fd = this.#tryOpen(imageFileName(imageKind(kind), id));
+    if (fd !== undefined) closeSync(fd);
+    return fd !== undefined;
+  }
+
+  read(kind: string, id?: number): ImageRecord[] {
+    return [...this.items(kind, id)].map((item) => item.value);
+  }
+
+  /** The one entry of an image that has exactly one. */
+  readOne<T extends ImageRecord>(kind: string, id?: number): T {
+    const entries = this.read(kind, id);
+    if (entries.length !== 1) {
+      const file = `${this.directory}/${imageFileName(imageKind(kind), id)}`;
+      throw new ImageError('CRTS_IMAGE_FIELD', `${entries.length} entries where one belongs`, { file });
+    }
+    return entries[0] as T;
+  }
+
+  *items(kind: string, id?: number): Generator<ImageItem> {
+    const description = imageKind(kind);
+    const name = imageFileName(description, id);
+    const fd = this.#open(name);
+    try {
+      yield* readItems(fileSource(fd), description, `${this.directory}/${name}`);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  rawFd(kind: string, id: number): number {
+    const name = imageFileName(imageKind(kind), id);
+    const known = this.#raw.get(name);
+    if (known !== undefined) return known;
+    const fd = this.#open(name);
+    this.#raw.set(name, fd);
+    return fd;
+  }
+
+  close(): void {
+    for (const fd of this.#raw.values()) closeSync(fd);
+    this.#raw.clear();
+    closeSync(this.#dirFd);
+  }
+
+  #open(name: string): number {
+    const fd = this.#tryOpen(name);
+    if (fd === undefined)
+      throw new ImageError('CRTS_IMAGE_MISSING', 'the image file is missing', { file: `${this.directory}/${name}` });
+    return fd;
+  }
+
+  #tryOpen(name: string): number | undefined {
+    let fd: number;
+    try {
+      fd = openSync(`/proc/self/fd/${this.#dirFd}/${name}`, READ);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ENOENT') return undefined;
+      throw new ImageError('CRTS_IMAGE_MISSING', `the image file cannot be opened: ${code}`, {
+        file: `${this.directory}/${name}`,
+      });
+    }
+    if (fstatSync(fd).isFile()) return fd;
+    closeSync(fd);
+    throw new ImageError('CRTS_IMAGE_MISSING', 'this is no regular file', { file: `${this.directory}/${name}` });
+  }
+}
+
+/** Files up to this size are read at once: one call instead of two per entry. */
+const WHOLE_MAX = 4 * 1024 * 1024;
+
+export function fileSource(fd: number): ByteSource {
+  const sizeBytes = fstatSync(fd).size;
+  const read = (offset: number, length: number): Buffer => {
+    const bytes = Buffer.allocUnsafe(Math.max(0, Math.min(length, sizeBytes - offset)));
+    let done = 0;
+    while (done < bytes.length) {
+      const count = readSync(fd, bytes, done, bytes.length - done, offset + done);
+      if (count === 0) break;
+      done += count;
+    }
+    return bytes.subarray(0, done);
+  };
+  if (sizeBytes > WHOLE_MAX) return { sizeBytes, read };
+  const whole = read(0, sizeBytes);
+  return { sizeBytes: whole.length, read: (offset, length) => whole.subarray(offset, offset + length) };
+}

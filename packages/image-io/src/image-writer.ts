@@ -1,0 +1,148 @@
+import { closeSync, constants, fsyncSync, openSync, renameSync, unlinkSync, writeSync } from 'node:fs';
+import { CrtsError, type ImageRecord, type ImageSink } from '@crts/plugin-api';
+import { encodeImage, type ImageItem } from './image-file';
+import { imageFileName, imageKind } from './kinds';
+
+const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+const TEMPORARY = '.crts-part-';
+
+/**
+ * Writes an image set. Files appear under temporary names and get their own in commit(), the inventory last: a
+ * directory without inventory holds no complete set. Everything is relative to one directory descriptor.
+ */
+export class ImageWriter implements ImageSink {
+  readonly directory: string;
+  readonly #dirFd: number;
+  readonly #base: string;
+  /** Final names with their descriptors, in the order of their making. */
+  readonly #files = new Map<string, number>();
+
+  private constructor(directory: string, dirFd: number) {
+    this.directory = directory;
+    this.#dirFd = dirFd;
+    // Node has no openat(2); this path is relative to the descriptor whatever happens to the directory's name.
+    this.#base = `/proc/self/fd/${dirFd}`;
+  }
+
+  static open(directory: string): ImageWriter {
+    return new ImageWriter(directory, openDirectory(directory));
+  }
+
+  write(kind: string, id: number | undefined, entries: readonly ImageRecord[]): void {
+    this.writeItems(
+      kind,
+      id,
+      entries.map((value) => ({ value })),
+    );
+  }
+
+  writeItems(kind: string, id: number | undefined, items: readonly ImageItem[]): void {
+    const description = imageKind(kind);
+    const bytes = encodeImage(description, items);
+    const fd = this.#create(imageFileName(description, id));
+    for (let done = 0; done < bytes.length; ) done += this.#call('write', kind, () => writeSync(fd, bytes, done));
+  }
+
+  rawFd(kind: string, id: number): number {
+    const name = imageFileName(imageKind(kind), id);
+    return this.#files.get(name) ?? this.#create(name);
+  }
+
+  /** Gives every file its name, inventory.img last. An older set in the directory stops being one first. */
+  commit(sync: boolean): void {
+    this.#remove('inventory.img');
+    const names = [...this.#files.keys()].filter((name) => name !== 'inventory.img');
+    if (this.#files.has('inventory.img')) names.push('inventory.img');
+    for (const name of names) {
+      const fd = this.#files.get(name)!;
+      if (sync) this.#call('fsync', name, () => fsyncSync(fd));
+      this.#call('rename', name, () => renameSync(this.#temporary(name), `${this.#base}/${name}`));
+      closeSync(fd);
+      this.#files.delete(name);
+    }
+    if (sync) this.#call('fsync', '.', () => fsyncSync(this.#dirFd));
+    closeSync(this.#dirFd);
+  }
+
+  /** Removes what was written and lets go of the directory. */
+  abort(): void {
+    for (const [name, fd] of this.#files) {
+      closeSync(fd);
+      try {
+        unlinkSync(this.#temporary(name));
+      } catch {
+        // Gone already: nothing is left behind, which is all that is wanted here.
+      }
+    }
+    this.#files.clear();
+    closeSync(this.#dirFd);
+  }
+
+  #create(name: string): number {
+    const path = this.#temporary(name);
+    let fd: number;
+    try {
+      fd = openSync(path, CREATE, 0o600);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw this.#failed('open', name, error);
+      // Left by a dump that was killed: nobody writes to it any more, or the two would fight over the names anyhow.
+      unlinkSync(path);
+      fd = this.#call('open', name, () => openSync(path, CREATE, 0o600));
+    }
+    this.#files.set(name, fd);
+    return fd;
+  }
+
+  #temporary(name: string): string {
+    return `${this.#base}/${TEMPORARY}${name}`;
+  }
+
+  #remove(name: string): void {
+    try {
+      unlinkSync(`${this.#base}/${name}`);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw this.#failed('unlink', name, error);
+    }
+  }
+
+  #call<T>(call: string, name: string, action: () => T): T {
+    try {
+      return action();
+    } catch (error) {
+      throw this.#failed(call, name, error);
+    }
+  }
+
+  #failed(call: string, name: string, error: unknown): CrtsError {
+    const { code } = error as NodeJS.ErrnoException;
+    return new CrtsError({
+      code: 'CRTS_IMAGE_WRITE',
+      what: 'an image cannot be written',
+      path: `${this.directory}/${name}`,
+      call,
+      errno: code,
+      hint:
+        code === 'ENOSPC'
+          ? 'Free space in the images directory, or choose another with -D.'
+          : 'Check the images directory (-D) and its permissions.',
+      cause: error,
+    });
+  }
+}
+
+/** Descriptor of a directory; the caller closes it. */
+export function openDirectory(directory: string): number {
+  try {
+    return openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+  } catch (error) {
+    throw new CrtsError({
+      code: 'CRTS_IMAGES_DIR',
+      what: 'the images directory cannot be opened',
+      path: directory,
+      call: 'open',
+      errno: (error as NodeJS.ErrnoException).code,
+      hint: 'Create it, or name another with -D.',
+      cause: error,
+    });
+  }
+}

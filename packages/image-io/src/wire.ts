@@ -1,0 +1,165 @@
+/** Protocol buffer wire format: https://protobuf.dev/programming-guides/encoding/. Varints of up to 64 bits. */
+import { ImageError } from './errors';
+
+export const WIRE = { VARINT: 0, FIXED64: 1, BYTES: 2, FIXED32: 5 } as const;
+
+const TWO32 = 0x1_0000_0000;
+
+/** Reads one message; every length is checked against the end before anything is made of it. */
+export class WireReader {
+  readonly bytes: Buffer;
+  readonly end: number;
+  at: number;
+  /** Words of the last varint, each unsigned. */
+  low = 0;
+  high = 0;
+
+  constructor(bytes: Buffer, start = 0, end = bytes.length) {
+    this.bytes = bytes;
+    this.at = start;
+    this.end = end;
+  }
+
+  /** Reads a varint into `low` and `high`. */
+  varint(): void {
+    let low = 0;
+    let high = 0;
+    for (let index = 0; index < 10; index++) {
+      if (this.at >= this.end)
+        throw new ImageError('CRTS_IMAGE_WIRE', 'a number runs over the end of its message', { offset: this.at });
+      const byte = this.bytes[this.at++]!;
+      const bits = byte & 0x7f;
+      if (index < 4) low += bits * 2 ** (7 * index);
+      else if (index === 4) {
+        low += (bits & 15) * 2 ** 28;
+        high = bits >>> 4;
+      } else if (index < 9) high += bits * 2 ** (7 * index - 32);
+      else high += (bits & 1) * 2 ** 31;
+      if (byte < 0x80) {
+        this.low = low;
+        this.high = high % TWO32;
+        return;
+      }
+    }
+    throw new ImageError('CRTS_IMAGE_WIRE', 'a number is longer than 64 bits', { offset: this.at });
+  }
+
+  uint32(): number {
+    this.varint();
+    return this.low;
+  }
+
+  uint64(): bigint {
+    this.varint();
+    return this.high === 0 ? BigInt(this.low) : (BigInt(this.high) << 32n) | BigInt(this.low);
+  }
+
+  fixed32(): number {
+    this.need(4);
+    const value = this.bytes.readUInt32LE(this.at);
+    this.at += 4;
+    return value;
+  }
+
+  fixed64(): bigint {
+    this.need(8);
+    const value = this.bytes.readBigUInt64LE(this.at);
+    this.at += 8;
+    return value;
+  }
+
+  /** Length of a length-delimited field, checked; the caller reads that many bytes. */
+  length(): number {
+    this.varint();
+    if (this.high !== 0 || this.low > this.end - this.at) {
+      throw new ImageError(
+        'CRTS_IMAGE_LENGTH',
+        `a field of ${this.high * TWO32 + this.low} bytes runs over the end of its message`,
+        { offset: this.at },
+      );
+    }
+    return this.low;
+  }
+
+  skip(wireType: number): void {
+    if (wireType === WIRE.VARINT) this.varint();
+    else if (wireType === WIRE.FIXED64) this.advance(8);
+    else if (wireType === WIRE.BYTES) this.advance(this.length());
+    else if (wireType === WIRE.FIXED32) this.advance(4);
+    else throw new ImageError('CRTS_IMAGE_WIRE', `wire type ${wireType} does not exist`, { offset: this.at });
+  }
+
+  advance(count: number): void {
+    this.need(count);
+    this.at += count;
+  }
+
+  private need(count: number): void {
+    if (count > this.end - this.at)
+      throw new ImageError('CRTS_IMAGE_WIRE', 'a field runs over the end of its message', { offset: this.at });
+  }
+}
+
+/** Appends to a growing buffer. */
+export class WireWriter {
+  #bytes = Buffer.allocUnsafe(256);
+  length = 0;
+
+  finish(): Buffer {
+    return Buffer.from(this.#bytes.subarray(0, this.length));
+  }
+
+  /** Unsigned, at most 32 bits. */
+  uint32(value: number): void {
+    this.reserve(5);
+    let rest = value;
+    while (rest > 0x7f) {
+      this.#bytes[this.length++] = (rest & 0x7f) | 0x80;
+      rest >>>= 7;
+    }
+    this.#bytes[this.length++] = rest;
+  }
+
+  /** Two's complement of 64 bits. */
+  uint64(value: bigint): void {
+    if (value >= 0n && value < 0x1_0000_0000n) {
+      this.uint32(Number(value));
+      return;
+    }
+    this.reserve(10);
+    const bits = BigInt.asUintN(64, value);
+    let low = Number(bits & 0xffff_ffffn);
+    let high = Number(bits >> 32n);
+    while (high > 0 || low > 0x7f) {
+      this.#bytes[this.length++] = (low & 0x7f) | 0x80;
+      low = ((low >>> 7) | ((high & 0x7f) << 25)) >>> 0;
+      high >>>= 7;
+    }
+    this.#bytes[this.length++] = low;
+  }
+
+  fixed32(value: number): void {
+    this.reserve(4);
+    this.#bytes.writeUInt32LE(value >>> 0, this.length);
+    this.length += 4;
+  }
+
+  fixed64(value: bigint): void {
+    this.reserve(8);
+    this.#bytes.writeBigUInt64LE(BigInt.asUintN(64, value), this.length);
+    this.length += 8;
+  }
+
+  raw(bytes: Uint8Array): void {
+    this.reserve(bytes.length);
+    this.#bytes.set(bytes, this.length);
+    this.length += bytes.length;
+  }
+
+  private reserve(more: number): void {
+    if (this.length + more <= this.#bytes.length) return;
+    const grown = Buffer.allocUnsafe(Math.max(this.#bytes.length * 2, this.length + more));
+    this.#bytes.copy(grown, 0, 0, this.length);
+    this.#bytes = grown;
+  }
+}

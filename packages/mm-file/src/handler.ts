@@ -1,0 +1,82 @@
+import type { VmaEntry } from '@crts/image-io';
+import {
+  finishMapping,
+  layoutOf,
+  MAP,
+  PROT,
+  type RestoreContext,
+  refusedFlag,
+  type TaskImages,
+  type TaskPlan,
+  VMA_STATUS,
+  type VmaHandler,
+  vmaEntry,
+  vmaResource,
+} from '@crts/plugin-api';
+
+const NAME = 'mm-file';
+const O_RDONLY = 0;
+const O_RDWR = 2;
+
+export const fileHandler: VmaHandler = {
+  name: NAME,
+
+  // Names of memfds, SysV segments and shared anonymous memory look like files too: those kinds are not carried here.
+  match: (vma) =>
+    vma.inode !== 0n &&
+    vma.name.startsWith('/') &&
+    !/^\/(memfd:|SYSV|dev\/zero|anon_hugepage|\[aio\])/.test(vma.name) &&
+    refusedFlag(vma) === undefined
+      ? 10
+      : 0,
+
+  dump(vma, task) {
+    // VM_MAYWRITE on a shared mapping tells that its file was open for writing: do_mmap(), mm/mmap.c.
+    const flags = vma.shared && vma.vmFlags.has('mw') ? O_RDWR : O_RDONLY;
+    const range = `${vma.start.toString(16)}-${vma.end.toString(16)}`;
+    const id = task.files.addPath(task, {
+      path: vma.name,
+      deleted: vma.deleted,
+      via: `/proc/${task.hostPid}/map_files/${range}`,
+      flags,
+      role: `mapping ${range}`,
+    });
+    const status = VMA_STATUS.regular | (vma.shared ? VMA_STATUS.fileShared : VMA_STATUS.filePrivate);
+    return {
+      entry: vmaEntry(vma, { shmid: BigInt(id), pgoff: vma.offset, status, fdflags: flags }),
+      pages: vma.shared ? 'none' : 'private',
+    };
+  },
+
+  owns: (entry) => ((entry as VmaEntry).status & (VMA_STATUS.filePrivate | VMA_STATUS.fileShared)) !== 0,
+
+  plan(record, _images: TaskImages, plan: TaskPlan, context: RestoreContext) {
+    const entry = record as VmaEntry;
+    const layout = layoutOf(entry, NAME);
+    const shared = (entry.status & VMA_STATUS.fileShared) !== 0;
+    const runs = shared ? [] : context.pages.runs(layout.start, layout.end);
+    const fileId = Number(entry.shmid);
+    const path = context.files.pathOf(fileId) ?? `file ${fileId}`;
+    plan.pass(
+      {
+        plugin: NAME,
+        stage: 'memory',
+        what: `${path} at 0x${layout.start.toString(16)}`,
+        needs: ['mm:cleared'],
+        provides: [vmaResource(layout.start), 'vmas'],
+      },
+      (program) => {
+        const fd = context.files.open(program, fileId);
+        const prot = runs.length > 0 ? layout.prot | PROT.write : layout.prot;
+        const flags = (shared ? MAP.shared : MAP.private) | MAP.fixedNoReplace | (layout.flags & MAP.noReserve);
+        program.call('mmap', [layout.start, layout.end - layout.start, prot, flags, fd, entry.pgoff], {
+          expect: layout.start,
+          what: `map ${path}`,
+        });
+        program.call('close', [fd]);
+        if (runs.length > 0) context.fillPages(program, layout.start, layout.end);
+        finishMapping(program, layout, prot);
+      },
+    );
+  },
+};

@@ -1,0 +1,147 @@
+/**
+ * What all kinds of mappings have in common: numbers of man 2 mmap and of vma_entry, and the passes that lay one out.
+ */
+import { CrtsError } from './errors';
+import type { VmaFacts } from './facts';
+import type { ImageRecord } from './handlers';
+import type { Program } from './program';
+
+export const PROT = { read: 1, write: 2, exec: 4 } as const;
+export const MAP = {
+  shared: 1,
+  private: 2,
+  fixed: 0x10,
+  anonymous: 0x20,
+  growsDown: 0x100,
+  locked: 0x2000,
+  noReserve: 0x4000,
+  fixedNoReplace: 0x100000,
+} as const;
+
+/** vma_entry.status: facts of the format. */
+export const VMA_STATUS = {
+  regular: 1,
+  stack: 2,
+  vsyscall: 4,
+  vdso: 8,
+  heap: 0x20,
+  filePrivate: 0x40,
+  fileShared: 0x80,
+  anonShared: 0x100,
+  anonPrivate: 0x200,
+  vvar: 0x1000,
+  guard: 0x10000,
+} as const;
+
+/** Advice that sticks to a mapping: its code in VmFlags (man 5 proc, /proc/PID/smaps) and the madvise(2) that sets it. */
+const ADVICE: readonly (readonly [flag: string, advice: number])[] = [
+  ['sr', 2], // MADV_SEQUENTIAL
+  ['rr', 1], // MADV_RANDOM
+  ['dc', 10], // MADV_DONTFORK
+  ['dd', 16], // MADV_DONTDUMP
+  ['mg', 12], // MADV_MERGEABLE
+  ['hg', 14], // MADV_HUGEPAGE
+  ['nh', 15], // MADV_NOHUGEPAGE
+  ['wf', 18], // MADV_WIPEONFORK
+];
+
+/** VmFlags that no handler here carries, with their meaning. */
+const REFUSED_FLAGS: Readonly<Record<string, string>> = {
+  ht: 'huge TLB pages',
+  um: 'userfaultfd missing tracking',
+  uw: 'userfaultfd write-protect tracking',
+  ui: 'userfaultfd minor faults',
+  ss: 'a shadow stack',
+  sl: 'sealed (mseal)',
+  io: 'device memory',
+  pf: 'raw device pages',
+  mm: 'mixed device pages',
+};
+
+export interface Layout {
+  readonly start: bigint;
+  readonly end: bigint;
+  readonly prot: number;
+  readonly flags: number;
+  readonly madv: bigint;
+}
+
+export function protOf(vma: VmaFacts): number {
+  return (vma.read ? PROT.read : 0) | (vma.write ? PROT.write : 0) | (vma.exec ? PROT.exec : 0);
+}
+
+/** Flags of a mapping beyond shared or private that mmap(2) sets again. */
+export function mapFlagsOf(vma: VmaFacts): number {
+  return (
+    (vma.shared ? MAP.shared : MAP.private) |
+    (vma.vmFlags.has('gd') ? MAP.growsDown : 0) |
+    (vma.vmFlags.has('lo') ? MAP.locked : 0) |
+    (vma.vmFlags.has('nr') ? MAP.noReserve : 0)
+  );
+}
+
+/** vma_entry.madv: bit n for advice n. */
+export function adviceOf(vma: VmaFacts): bigint {
+  let bits = 0n;
+  for (const [flag, advice] of ADVICE) if (vma.vmFlags.has(flag)) bits |= 1n << BigInt(advice);
+  return bits;
+}
+
+/** Meaning of a flag that cannot be carried, or undefined. */
+export function refusedFlag(vma: VmaFacts): string | undefined {
+  for (const flag of vma.vmFlags) if (REFUSED_FLAGS[flag] !== undefined) return REFUSED_FLAGS[flag];
+  return undefined;
+}
+
+export function vmaEntry(
+  vma: VmaFacts,
+  more: { shmid: bigint; flags?: number; status: number; pgoff: bigint; fdflags?: number },
+): ImageRecord {
+  const madv = adviceOf(vma);
+  return {
+    start: vma.start,
+    end: vma.end,
+    pgoff: more.pgoff,
+    shmid: more.shmid,
+    prot: protOf(vma),
+    flags: mapFlagsOf(vma) | (more.flags ?? 0),
+    status: more.status,
+    fd: -1n,
+    ...(madv === 0n ? {} : { madv }),
+    ...(more.fdflags === undefined ? {} : { fdflags: more.fdflags }),
+  };
+}
+
+/** Reads and checks the part of a vma_entry that is common to all kinds. */
+export function layoutOf(entry: ImageRecord, plugin: string): Layout {
+  const { start, end, prot, flags } = entry as { start: bigint; end: bigint; prot: number; flags: number };
+  const bad = (what: string) =>
+    new CrtsError({
+      code: 'CRTS_IMAGE_FIELD',
+      plugin,
+      what: `vma_entry 0x${start.toString(16)}-0x${end.toString(16)}: ${what}`,
+      hint: 'The image is damaged.',
+    });
+  if (start >= end || start % 4096n !== 0n || end % 4096n !== 0n || end > 0x7fff_ffff_f000n)
+    throw bad('no valid address range');
+  if ((prot & ~7) !== 0) throw bad(`prot 0x${prot.toString(16)} has unknown bits`);
+  const known = MAP.shared | MAP.private | MAP.anonymous | MAP.growsDown | MAP.locked | MAP.noReserve;
+  // CRIU keeps MAP_STACK, MAP_HUGETLB and the like where it saw them; they change nothing or are refused by the kind.
+  return { start, end, prot, flags: flags & known, madv: (entry.madv as bigint | undefined) ?? 0n };
+}
+
+/** Final protection, locking and advice of a mapping that is in place and filled. */
+export function finishMapping(program: Program, layout: Layout, mappedProt: number): void {
+  const length = layout.end - layout.start;
+  if (mappedProt !== layout.prot) program.call('mprotect', [layout.start, length, layout.prot]);
+  for (let advice = 0; advice < 32; advice++) {
+    if ((layout.madv & (1n << BigInt(advice))) !== 0n)
+      program.call('madvise', [layout.start, length, advice], { what: `madvise ${advice}` });
+  }
+  if ((layout.flags & MAP.locked) !== 0) program.call('mlock', [layout.start, length]);
+}
+
+/** Name of the resource that a mapping's pass provides. */
+export function vmaResource(start: bigint): string {
+  return `vma:${start.toString(16)}`;
+}

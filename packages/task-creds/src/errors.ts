@@ -1,0 +1,31 @@
+import { CrtsError } from '@crts/plugin-api';
+
+export function labelled(pid: number, label: string): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_LSM_LABEL',
+    kind: 'refused',
+    plugin: 'task-creds',
+    pid,
+    what: `the task runs under the security label "${label}", which crts does not carry yet`,
+    hint: 'Run the program unconfined.',
+  });
+}
+
+export function badCredentials(what: string): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_IMAGE_FIELD',
+    plugin: 'task-creds',
+    what: `core_entry.thread_core.creds: ${what}`,
+    hint: 'The image is damaged.',
+  });
+}
+
+export function missingCapability(what: string, errno: string | undefined): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_CREDENTIALS',
+    plugin: 'task-creds',
+    what: `${what} cannot be given to the task`,
+    errno,
+    hint: 'crts must run as root with every capability that the dumped task had.',
+  });
+}

@@ -1,0 +1,151 @@
+import type { CoreEntry, CredsEntry } from '@crts/image-io';
+import type { CrtsError, FrozenTask, Program, TaskImages, TaskPlan, TaskStateHandler } from '@crts/plugin-api';
+import { badCredentials, labelled, missingCapability } from './errors';
+
+const PR_GET_SECUREBITS = 27;
+const PR_SET_SECUREBITS = 28;
+const PR_CAPBSET_DROP = 24;
+const PR_SET_NO_NEW_PRIVS = 38;
+const PR_CAP_AMBIENT = 47;
+const PR_CAP_AMBIENT_RAISE = 2;
+/** Changing uids leaves the capability sets alone: include/uapi/linux/securebits.h. */
+const SECBIT_NO_SETUID_FIXUP = 4;
+/** _LINUX_CAPABILITY_VERSION_3. */
+const CAPABILITY_VERSION = 0x20080522;
+/** Highest capability of Linux 6.18, CAP_CHECKPOINT_RESTORE; bits above it are ignored by every kernel so far. */
+const LAST_CAPABILITY = 40;
+const NGROUPS_MAX = 65536;
+/** Labels that mean no confinement. */
+const UNCONFINED = /^(unconfined|kernel)?$/;
+
+export const credentialsHandler: TaskStateHandler = {
+  name: 'task-creds',
+
+  refuse(task: FrozenTask): CrtsError | undefined {
+    const label = readLabel(task);
+    return UNCONFINED.test(label) ? undefined : labelled(task.pid, label);
+  },
+
+  dump(task: FrozenTask, program: Program) {
+    const securebits = program.call('prctl', [PR_GET_SECUREBITS]);
+    return () => {
+      const { status } = task.facts;
+      const [uid, euid, suid, fsuid] = numbers(status.get('Uid'));
+      const [gid, egid, sgid, fsgid] = numbers(status.get('Gid'));
+      const creds: CredsEntry = {
+        uid: uid!,
+        gid: gid!,
+        euid: euid!,
+        egid: egid!,
+        suid: suid!,
+        sgid: sgid!,
+        fsuid: fsuid!,
+        fsgid: fsgid!,
+        cap_inh: capabilityWords(status.get('CapInh')),
+        cap_prm: capabilityWords(status.get('CapPrm')),
+        cap_eff: capabilityWords(status.get('CapEff')),
+        cap_bnd: capabilityWords(status.get('CapBnd')),
+        cap_amb: capabilityWords(status.get('CapAmb')),
+        secbits: Number(securebits.value),
+        groups: numbers(status.get('Groups')),
+        ...(status.get('NoNewPrivs') === '1' ? { no_new_privs: 1 } : {}),
+      };
+      (task.images.core as CoreEntry).thread_core!.creds = creds;
+    };
+  },
+
+  plan(images: TaskImages, plan: TaskPlan): void {
+    const creds = (images.core as CoreEntry).thread_core?.creds;
+    if (creds === undefined) throw badCredentials('missing');
+    if (creds.groups.length > NGROUPS_MAX)
+      throw badCredentials(`${creds.groups.length} groups, ${NGROUPS_MAX} are possible`);
+    if (creds.lsm_profile !== undefined || creds.apparmor_data !== undefined)
+      throw labelled(plan.pid, creds.lsm_profile ?? 'AppArmor');
+    plan.pass(
+      {
+        plugin: 'task-creds',
+        stage: 'credentials',
+        what: `become uid ${creds.uid} gid ${creds.gid}`,
+        needs: ['rlimits'],
+        provides: ['creds'],
+      },
+      (program) => {
+        emitIds(program, creds);
+        emitCapabilities(program, creds);
+      },
+    );
+  },
+};
+
+function emitIds(program: Program, creds: CredsEntry): void {
+  const groups = Buffer.alloc(Math.max(4, 4 * creds.groups.length));
+  creds.groups.forEach((group, index) => {
+    groups.writeUInt32LE(group, 4 * index);
+  });
+  program.call('setgroups', [creds.groups.length, program.bytes(groups)]);
+  // Everything up to capset needs capabilities that the new ids would take away.
+  program.call('prctl', [PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP], {
+    fail: (errno) => missingCapability('CAP_SETPCAP', errno),
+  });
+  program.call('setresgid', [creds.gid, creds.egid, creds.sgid]);
+  // setfsgid and setfsuid return the previous id, never an error: man 2 setfsuid.
+  program.call('setfsgid', [creds.fsgid], { expect: 'any' });
+  program.call('setresuid', [creds.uid, creds.euid, creds.suid]);
+  program.call('setfsuid', [creds.fsuid], { expect: 'any' });
+}
+
+function emitCapabilities(program: Program, creds: CredsEntry): void {
+  const bounding = capabilityMask(creds.cap_bnd);
+  for (let capability = 0; capability <= LAST_CAPABILITY; capability++) {
+    if ((bounding & (1n << BigInt(capability))) !== 0n) continue;
+    // An older kernel does not have the newest ones: EINVAL is as good as dropped.
+    program.call('prctl', [PR_CAPBSET_DROP, capability], {
+      expect: capability > 37 ? 'any' : 'ok',
+      what: `drop capability ${capability}`,
+    });
+  }
+  program.call('prctl', [PR_SET_SECUREBITS, creds.secbits]);
+  const header = Buffer.alloc(8);
+  header.writeUInt32LE(CAPABILITY_VERSION, 0);
+  const data = Buffer.alloc(24);
+  for (const word of [0, 1]) {
+    data.writeUInt32LE(creds.cap_eff[word] ?? 0, 12 * word);
+    data.writeUInt32LE(creds.cap_prm[word] ?? 0, 12 * word + 4);
+    data.writeUInt32LE(creds.cap_inh[word] ?? 0, 12 * word + 8);
+  }
+  program.call('capset', [program.bytes(header), program.bytes(data)], {
+    fail: (errno) => missingCapability(`capabilities 0x${capabilityMask(creds.cap_prm).toString(16)}`, errno),
+  });
+  const ambient = capabilityMask(creds.cap_amb);
+  for (let capability = 0; capability <= LAST_CAPABILITY; capability++) {
+    if ((ambient & (1n << BigInt(capability))) !== 0n)
+      program.call('prctl', [PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0]);
+  }
+  if (creds.no_new_privs === 1) program.call('prctl', [PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0]);
+}
+
+function readLabel(task: FrozenTask): string {
+  try {
+    return task
+      .readProc('attr/current')
+      .replace(/[\0\n]/g, '')
+      .trim();
+  } catch {
+    // EINVAL without a security module that has labels: man 5 proc_pid_attr.
+    return '';
+  }
+}
+
+function numbers(text: string | undefined): number[] {
+  return (text ?? '').split(/\s+/).filter(Boolean).map(Number);
+}
+
+/** Two 32-bit words of a 64-bit mask in hex, low first. */
+function capabilityWords(hex: string | undefined): number[] {
+  const mask = BigInt(`0x${hex ?? '0'}`);
+  return [Number(mask & 0xffff_ffffn), Number(mask >> 32n)];
+}
+
+function capabilityMask(words: readonly number[]): bigint {
+  return BigInt(words[0] ?? 0) | (BigInt(words[1] ?? 0) << 32n);
+}

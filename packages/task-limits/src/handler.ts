@@ -1,0 +1,85 @@
+import type { CoreEntry } from '@crts/image-io';
+import {
+  CrtsError,
+  type FrozenTask,
+  type Program,
+  type TaskImages,
+  type TaskPlan,
+  type TaskStateHandler,
+} from '@crts/plugin-api';
+
+/** RLIM_NLIMITS and the names by number, include/uapi/asm-generic/resource.h. */
+const LIMITS = [
+  'RLIMIT_CPU',
+  'RLIMIT_FSIZE',
+  'RLIMIT_DATA',
+  'RLIMIT_STACK',
+  'RLIMIT_CORE',
+  'RLIMIT_RSS',
+  'RLIMIT_NPROC',
+  'RLIMIT_NOFILE',
+  'RLIMIT_MEMLOCK',
+  'RLIMIT_AS',
+  'RLIMIT_LOCKS',
+  'RLIMIT_SIGPENDING',
+  'RLIMIT_MSGQUEUE',
+  'RLIMIT_NICE',
+  'RLIMIT_RTPRIO',
+  'RLIMIT_RTTIME',
+] as const;
+
+export const limitsHandler: TaskStateHandler = {
+  name: 'task-limits',
+
+  dump(task: FrozenTask, program: Program) {
+    // From inside: prlimit(2) on another user's task needs CAP_SYS_RESOURCE (check_prlimit_permission(), kernel/sys.c).
+    const outputs = LIMITS.map((_, resource) => {
+      const limit = program.out(16);
+      program.call('prlimit64', [0, resource, null, limit]);
+      return limit;
+    });
+    return () => {
+      const rlimits = outputs.map((output) => {
+        const limit = output.read();
+        return { cur: limit.readBigUInt64LE(0), max: limit.readBigUInt64LE(8) };
+      });
+      (task.images.core as CoreEntry).tc!.rlimits = { rlimits };
+    };
+  },
+
+  plan(images: TaskImages, plan: TaskPlan): void {
+    const rlimits = (images.core as CoreEntry).tc?.rlimits?.rlimits ?? [];
+    if (rlimits.length > LIMITS.length) {
+      throw new CrtsError({
+        code: 'CRTS_IMAGE_FIELD',
+        plugin: 'task-limits',
+        what: `core_entry.tc.rlimits: ${rlimits.length} limits, ${LIMITS.length} exist`,
+      });
+    }
+    // Late, so that the limits do not stand in the way of the restore itself; before the credentials go.
+    plan.pass(
+      { plugin: 'task-limits', stage: 'credentials', what: 'set the resource limits', provides: ['rlimits'] },
+      (program) => {
+        rlimits.forEach(({ cur, max }, resource) => {
+          const limit = Buffer.alloc(16);
+          limit.writeBigUInt64LE(cur, 0);
+          limit.writeBigUInt64LE(max, 8);
+          program.call('prlimit64', [0, resource, program.bytes(limit), null], {
+            what: `${LIMITS[resource]} ${cur}:${max}`,
+            fail: (errno) => cannotSet(LIMITS[resource]!, cur, max, errno),
+          });
+        });
+      },
+    );
+  },
+};
+
+function cannotSet(name: string, cur: bigint, max: bigint, errno: string | undefined): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_RLIMIT_RAISE',
+    what: `${name} cannot be set to soft ${cur}, hard ${max}`,
+    call: 'prlimit64',
+    errno,
+    hint: 'Raising a hard limit needs CAP_SYS_RESOURCE: start crts with at least this hard limit (ulimit -H).',
+  });
+}

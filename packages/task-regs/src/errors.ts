@@ -1,0 +1,53 @@
+import { CrtsError } from '@crts/plugin-api';
+
+export function compatTask(pid: number): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_COMPAT_TASK',
+    kind: 'refused',
+    plugin: 'task-regs',
+    pid,
+    what: 'a 32-bit task',
+    hint: 'crts dumps 64-bit x86 programs only.',
+  });
+}
+
+export function shadowStack(pid: number): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_SHADOW_STACK',
+    kind: 'refused',
+    plugin: 'task-regs',
+    pid,
+    what: 'the task has a shadow stack (CET)',
+    hint: 'Start the program with GLIBC_TUNABLES=glibc.cpu.x86_shstk=off.',
+  });
+}
+
+export function xstateInUse(pid: number, components: string): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_XSTATE_UNKNOWN',
+    kind: 'refused',
+    plugin: 'task-regs',
+    pid,
+    what: `the thread uses extended state that no image field holds: ${components}`,
+    hint: 'Dump while the program is outside its AMX code (TILERELEASE).',
+  });
+}
+
+export function cpuLacks(components: string): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_CPU_XSTATE',
+    kind: 'refused',
+    plugin: 'task-regs',
+    what: `the images hold registers that this CPU does not have: ${components}`,
+    hint: 'Restore on a machine whose CPU has them.',
+  });
+}
+
+export function badRegisters(field: string, what: string): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_IMAGE_FIELD',
+    plugin: 'task-regs',
+    what: `core_entry.thread_info.${field}: ${what}`,
+    hint: 'The image is damaged or of another architecture.',
+  });
+}

@@ -1,0 +1,126 @@
+import type { CoreEntry, UserX86RegsEntry } from '@crts/image-io';
+import {
+  getReg,
+  restartAdjusted,
+  setReg,
+  USER_REGS_SIZE,
+  type UserReg,
+  xstateComponents,
+  xstateSize,
+} from '@crts/native-syscalls';
+import type { CrtsError, FrozenTask, TaskImages, TaskPlan, TaskStateHandler } from '@crts/plugin-api';
+import { badRegisters, compatTask, shadowStack, xstateInUse } from './errors';
+import { componentNames, fpregsFromXstate, unheldComponents, xstateFromFpregs } from './xsave';
+
+/** user_x86_regs_entry has the kernel's names without the `r`; both lists are in its order. */
+const REGISTERS: readonly (readonly [keyof UserX86RegsEntry, UserReg])[] = [
+  ['r15', 'r15'],
+  ['r14', 'r14'],
+  ['r13', 'r13'],
+  ['r12', 'r12'],
+  ['bp', 'rbp'],
+  ['bx', 'rbx'],
+  ['r11', 'r11'],
+  ['r10', 'r10'],
+  ['r9', 'r9'],
+  ['r8', 'r8'],
+  ['ax', 'rax'],
+  ['cx', 'rcx'],
+  ['dx', 'rdx'],
+  ['si', 'rsi'],
+  ['di', 'rdi'],
+  ['orig_ax', 'orig_rax'],
+  ['ip', 'rip'],
+  ['cs', 'cs'],
+  ['flags', 'eflags'],
+  ['sp', 'rsp'],
+  ['ss', 'ss'],
+  ['fs_base', 'fs_base'],
+  ['gs_base', 'gs_base'],
+  ['ds', 'ds'],
+  ['es', 'es'],
+  ['fs', 'fs'],
+  ['gs', 'gs'],
+];
+
+/** user_x86_regs_mode. */
+const NATIVE = 1;
+/** Selectors of 64-bit user code and data: arch/x86/include/asm/segment.h. */
+const USER_CS = 0x33n;
+/** Slots of the GDT that set_thread_area(2) fills; 64-bit programs leave them empty. */
+const TLS_SLOTS = [12, 13, 14];
+
+export const registersHandler: TaskStateHandler = {
+  name: 'task-regs',
+
+  refuse(task: FrozenTask): CrtsError | undefined {
+    if (getReg(task.thread.prstatus, 'cs') !== USER_CS) return compatTask(task.pid);
+    if (/shstk/.test(task.facts.status.get('x86_Thread_features') ?? '')) return shadowStack(task.pid);
+    const unheld = unheldComponents(task.thread.xstate);
+    return unheld === 0n ? undefined : xstateInUse(task.pid, componentNames(unheld));
+  },
+
+  dump(task: FrozenTask) {
+    return () => {
+      const core = task.images.core as CoreEntry;
+      const regs = restartAdjusted(task.thread.prstatus);
+      const gpregs = { mode: NATIVE } as UserX86RegsEntry;
+      for (const [field, register] of REGISTERS) (gpregs as Record<string, unknown>)[field] = getReg(regs, register);
+      core.thread_info = {
+        ...core.thread_info,
+        clear_tid_addr: core.thread_info?.clear_tid_addr ?? 0n,
+        gpregs,
+        fpregs: fpregsFromXstate(task.thread.xstate, xstateComponents()),
+        tls: TLS_SLOTS.map(emptySlot),
+      };
+    };
+  },
+
+  plan(images: TaskImages, plan: TaskPlan): void {
+    const info = (images.core as CoreEntry).thread_info;
+    if (info === undefined) throw badRegisters('', 'missing: the images are not of an x86-64 task');
+    plan.finalThread({
+      prstatus: prstatusOf(info.gpregs),
+      xstate: xstateFromFpregs(info.fpregs, xstateComponents(), xstateSize()),
+    });
+  },
+};
+
+/** user_desc of an unused slot, as get_thread_area(2) gives it. */
+function emptySlot(entry_number: number) {
+  return {
+    entry_number,
+    base_addr: 0,
+    limit: 0,
+    seg_32bit: false,
+    contents_h: false,
+    contents_l: false,
+    read_exec_only: true,
+    limit_in_pages: false,
+    seg_not_present: true,
+    usable: false,
+  };
+}
+
+/** Addresses a program may have in rip, rsp and the segment bases: the lower canonical half. */
+const USER_END = 0x7fff_ffff_f000n;
+/** Flags that a program may set itself, plus the fixed bit 1 and IF: arch/x86/include/uapi/asm/processor-flags.h. */
+const USER_FLAGS = 0x0024_4dd7n;
+const FIXED_FLAGS = 0x202n;
+
+function prstatusOf(entry: UserX86RegsEntry): Buffer {
+  if (entry.mode !== undefined && entry.mode !== NATIVE)
+    throw badRegisters('gpregs.mode', 'a 32-bit task, which crts does not restore');
+  const regs = Buffer.alloc(USER_REGS_SIZE);
+  for (const [field, register] of REGISTERS) setReg(regs, register, entry[field] as bigint);
+  for (const register of ['rip', 'rsp', 'fs_base', 'gs_base'] as const) {
+    const value = getReg(regs, register);
+    if (value >= USER_END) throw badRegisters(`gpregs.${register}`, `0x${value.toString(16)} is no user address`);
+  }
+  if (getReg(regs, 'cs') !== USER_CS)
+    throw badRegisters('gpregs.cs', `0x${getReg(regs, 'cs').toString(16)} is no 64-bit code segment`);
+  // A thread must not come back with privileged flags, nor in the middle of a restart decision of the kernel.
+  setReg(regs, 'eflags', (getReg(regs, 'eflags') & USER_FLAGS) | FIXED_FLAGS);
+  setReg(regs, 'orig_rax', -1n);
+  return regs;
+}

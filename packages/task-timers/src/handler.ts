@@ -1,0 +1,97 @@
+import type { CoreEntry, ItimerEntry } from '@crts/image-io';
+import {
+  CrtsError,
+  type FrozenTask,
+  type Program,
+  type TaskImages,
+  type TaskPlan,
+  type TaskStateHandler,
+} from '@crts/plugin-api';
+
+/** struct itimerval: it_interval, it_value, each seconds and microseconds. */
+const ITIMERVAL = 32;
+const TIMERS = [
+  { which: 0, field: 'real', name: 'ITIMER_REAL' },
+  { which: 1, field: 'virt', name: 'ITIMER_VIRTUAL' },
+  { which: 2, field: 'prof', name: 'ITIMER_PROF' },
+] as const;
+const MICROSECONDS = 1_000_000n;
+
+export const timersHandler: TaskStateHandler = {
+  name: 'task-timers',
+
+  refuse(task: FrozenTask): CrtsError | undefined {
+    // One block of lines per POSIX timer, `ID: n` first: man 5 proc.
+    const timers = task.readProc('timers');
+    return /^ID:/m.test(timers) ? posixTimers(task.pid, timers.match(/^ID:/gm)!.length) : undefined;
+  },
+
+  dump(task: FrozenTask, program: Program) {
+    const outputs = TIMERS.map(({ which }) => {
+      const value = program.out(ITIMERVAL);
+      program.call('getitimer', [which, value]);
+      return value;
+    });
+    return () => {
+      const [real, virt, prof] = outputs.map((output) => itimerEntry(output.read()));
+      (task.images.core as CoreEntry).tc!.timers = { real: real!, virt: virt!, prof: prof!, posix: [] };
+    };
+  },
+
+  plan(images: TaskImages, plan: TaskPlan): void {
+    const timers = (images.core as CoreEntry).tc?.timers;
+    if (timers === undefined) return;
+    if (timers.posix.length > 0) throw posixTimers(plan.pid, timers.posix.length);
+    const armed = TIMERS.filter(({ field }) => timers[field].vsec !== 0n || timers[field].vusec !== 0n);
+    for (const { field } of armed) check(timers[field], field);
+    if (armed.length === 0) return;
+    // The last stage: time should not run before the program does. Signals that fire now wait, blocked.
+    plan.pass(
+      { plugin: 'task-timers', stage: 'resume', what: 'arm the interval timers', provides: ['timers'] },
+      (program) => {
+        for (const { which, field, name } of armed)
+          program.call('setitimer', [which, program.bytes(itimerBytes(timers[field])), null], { what: name });
+      },
+    );
+  },
+};
+
+function itimerEntry(value: Buffer): ItimerEntry {
+  return {
+    isec: value.readBigUInt64LE(0),
+    iusec: value.readBigUInt64LE(8),
+    vsec: value.readBigUInt64LE(16),
+    vusec: value.readBigUInt64LE(24),
+  };
+}
+
+function itimerBytes(entry: ItimerEntry): Buffer {
+  const value = Buffer.alloc(ITIMERVAL);
+  value.writeBigUInt64LE(entry.isec, 0);
+  value.writeBigUInt64LE(entry.iusec, 8);
+  value.writeBigUInt64LE(entry.vsec, 16);
+  value.writeBigUInt64LE(entry.vusec, 24);
+  return value;
+}
+
+function check(entry: ItimerEntry, field: string): void {
+  if (entry.iusec < MICROSECONDS && entry.vusec < MICROSECONDS && entry.isec < 1n << 62n && entry.vsec < 1n << 62n)
+    return;
+  throw new CrtsError({
+    code: 'CRTS_IMAGE_FIELD',
+    plugin: 'task-timers',
+    what: `core_entry.tc.timers.${field}: no valid time`,
+    hint: 'The image is damaged.',
+  });
+}
+
+function posixTimers(pid: number, count: number): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_POSIX_TIMERS',
+    kind: 'refused',
+    plugin: 'task-timers',
+    pid,
+    what: `${count} POSIX timer(s) (timer_create), which crts does not carry yet`,
+    hint: 'Dump when the program has deleted its timers.',
+  });
+}
