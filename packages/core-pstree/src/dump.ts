@@ -233,7 +233,7 @@ class Frozen implements FrozenTask {
       tc: { sigactions: [] },
       thread_core: {},
     } as unknown as CoreEntry;
-    this.images = { core, mm: { vmas: [], aios: [], mm_saved_auxv: [] }, fs: {} };
+    this.images = { core, mm: { vmas: [], aios: [], mm_saved_auxv: [], crts_saved_auxv: [] }, fs: {} };
   }
 
   get thread() {

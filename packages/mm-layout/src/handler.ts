@@ -15,6 +15,8 @@ const PR_SET_MM_MAP = 14;
 const MM_MAP = { size: 104, auxv: 88, auxvSize: 96, exeFd: 100 } as const;
 /** AT_VECTOR_SIZE is 2 * (24 + 2 + 1) words at most on x86; PR_SET_MM_MAP refuses more than mm->saved_auxv holds. */
 const AUXV_WORDS_MAX = 64;
+/** CRIU refuses images with more; newer kernels have more. */
+const CRIU_WORDS = 44;
 
 /** Fields of prctl_mm_map in order, with the fields of /proc/PID/stat they come from; brk has none there. */
 const ADDRESSES = [
@@ -50,17 +52,20 @@ export const layoutHandler: TaskStateHandler = {
         flags: 0,
         role: 'executable',
       });
-      mm.mm_saved_auxv = auxvWords(task.readProcBytes('auxv'));
+      const words = auxvWords(task.readProcBytes('auxv'));
+      mm.mm_saved_auxv = words.slice(0, CRIU_WORDS);
+      mm.crts_saved_auxv = words.length > CRIU_WORDS ? words : [];
     };
   },
 
   plan(images: TaskImages, plan: TaskPlan, context: RestoreContext): void {
     const mm = images.mm as MmEntry;
-    if (mm.mm_saved_auxv.length > AUXV_WORDS_MAX) {
+    const words = (mm.crts_saved_auxv ?? []).length > 0 ? mm.crts_saved_auxv : mm.mm_saved_auxv;
+    if (words.length > AUXV_WORDS_MAX) {
       throw new CrtsError({
         code: 'CRTS_IMAGE_FIELD',
         plugin: 'mm-layout',
-        what: `mm_entry.mm_saved_auxv: ${mm.mm_saved_auxv.length} words, ${AUXV_WORDS_MAX} are possible`,
+        what: `mm_entry.mm_saved_auxv: ${words.length} words, ${AUXV_WORDS_MAX} are possible`,
       });
     }
     // The executable can be set when no mapping of the old one, the stub, is left: replace_mm_exe_file(), kernel/fork.c.
@@ -73,7 +78,7 @@ export const layoutHandler: TaskStateHandler = {
         provides: ['mm'],
       },
       (program) => {
-        const auxv = program.bytes(auxvBytes(mm.mm_saved_auxv));
+        const auxv = program.bytes(auxvBytes(words));
         const map = Buffer.alloc(MM_MAP.size);
         ADDRESSES.forEach(([field], index) => {
           map.writeBigUInt64LE(mm[field], 8 * index);
@@ -90,10 +95,13 @@ export const layoutHandler: TaskStateHandler = {
   },
 };
 
-/** The vector as /proc has it, AT_NULL last. */
+/** The vector up to and with the pair of AT_NULL: what follows in /proc is the kernel's padding. */
 function auxvWords(bytes: Buffer): bigint[] {
   const words: bigint[] = [];
-  for (let at = 0; at + 8 <= bytes.length; at += 8) words.push(bytes.readBigUInt64LE(at));
+  for (let at = 0; at + 16 <= bytes.length; at += 16) {
+    words.push(bytes.readBigUInt64LE(at), bytes.readBigUInt64LE(at + 8));
+    if (words.at(-2) === 0n) break;
+  }
   return words;
 }
 
