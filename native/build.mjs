@@ -10,7 +10,10 @@ const nodeGyp = join(dirname(require.resolve('node-gyp/package.json')), 'bin/nod
 // The headers of the running node, where it brings them: nothing is downloaded then.
 const prefix = dirname(dirname(process.execPath));
 const nodedir = existsSync(join(prefix, 'include/node/node_api.h')) ? [`--nodedir=${prefix}`] : [];
-execFileSync(process.execPath, [nodeGyp, 'configure', 'build', '--silent', ...nodedir], { cwd: here, stdio: 'inherit' });
+execFileSync(process.execPath, [nodeGyp, 'configure', 'build', '--silent', ...nodedir], {
+  cwd: here,
+  stdio: 'inherit',
+});
 const release = join(here, 'build/Release');
 const prebuilt = join(here, 'npm/linux-x64/prebuilt');
 mkdirSync(prebuilt, { recursive: true });

@@ -95,12 +95,12 @@ function dumpTask(request: DumpRequest, registry: Registry, target: Target, writ
   log.info({ pid, pages: stats.pagesWritten }, 'memory written');
   writeImages(writer, task, fdinfo);
   writer.commit(request.sync);
-  if (request.then === 'kill') target.kill();
-  else target.thaw(request.then === 'leave-stopped');
+  if (request.finalState === 'kill') target.kill();
+  else target.thaw(request.finalState === 'leave-stopped');
   const end = process.hrtime.bigint();
   log.info(
     { pid },
-    request.then === 'kill' ? 'images complete, the task is gone' : 'images complete, the task goes on',
+    request.finalState === 'kill' ? 'images complete, the task is gone' : 'images complete, the task goes on',
   );
   return {
     freezingTimeUs: Number((frozen - started) / 1000n),

@@ -6,7 +6,7 @@ export interface DumpRequest extends RunOptions {
   readonly pid: HostPid;
   readonly imagesDir: string;
   /** What becomes of the tree when the images are complete. */
-  readonly then: 'kill' | 'leave-running' | 'leave-stopped';
+  readonly finalState: 'kill' | 'leave-running' | 'leave-stopped';
   /** fsync every image before the inventory is written. */
   readonly sync: boolean;
   readonly log: Logger;

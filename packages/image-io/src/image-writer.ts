@@ -51,6 +51,11 @@ export class ImageWriter implements ImageSink {
   /** Gives every file its name, inventory.img last. An older set in the directory stops being one first. */
   commit(sync: boolean): void {
     this.#remove('inventory.img');
+    this.publish(sync);
+  }
+
+  /** The same for files that are no image set (statistics): an inventory in the directory stays. */
+  publish(sync = false): void {
     const names = [...this.#files.keys()].filter((name) => name !== 'inventory.img');
     if (this.#files.has('inventory.img')) names.push('inventory.img');
     for (const name of names) {

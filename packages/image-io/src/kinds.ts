@@ -54,7 +54,7 @@ const messageQueue: MessageAt = (before) => {
 const ghostMessage: MessageAt = firstThen('ghost_file_entry', 'ghost_chunk_entry');
 const ghostExtra: ExtraAfter = (entry, rest, before) => {
   if (before.length > 0) return number(entry, 'len');
-  return entry['chunks'] === true ? 0 : rest;
+  return entry.chunks === true ? 0 : rest;
 };
 
 type Row = readonly [
@@ -107,7 +107,7 @@ const ROWS: readonly Row[] = [
     'IPCNS_SHM',
     0x46283044,
     'ipc_shm_entry',
-    (entry) => (entry['in_pagemaps'] === true ? 0 : pad(number(entry, 'size'), 4)),
+    (entry) => (entry.in_pagemaps === true ? 0 : pad(number(entry, 'size'), 4)),
   ],
   [
     'ipcns-msg',

@@ -52,7 +52,7 @@ function load(): { addon: Addon; directory: string } {
 }
 
 function* candidates(): Generator<string> {
-  const fromEnvironment = process.env['CRTS_NATIVE'];
+  const fromEnvironment = process.env.CRTS_NATIVE;
   if (fromEnvironment !== undefined) yield fromEnvironment;
   // A checkout: packages/X/{src,dist}/... or the bundle in packages/cli/dist.
   for (const up of ['../../..', '../../../..']) {

@@ -1,0 +1,34 @@
+import { plugin as fdChardev } from '@crts/fd-chardev';
+import { plugin as fdRegular } from '@crts/fd-regular';
+import { plugin as mmAnon } from '@crts/mm-anon';
+import { plugin as mmFile } from '@crts/mm-file';
+import { plugin as mmLayout } from '@crts/mm-layout';
+import { plugin as mmPagemap } from '@crts/mm-pagemap';
+import { plugin as mmVdso } from '@crts/mm-vdso';
+import type { Plugin } from '@crts/plugin-api';
+import { plugin as taskAttrs } from '@crts/task-attrs';
+import { plugin as taskCreds } from '@crts/task-creds';
+import { plugin as taskFs } from '@crts/task-fs';
+import { plugin as taskLimits } from '@crts/task-limits';
+import { plugin as taskRegs } from '@crts/task-regs';
+import { plugin as taskSignals } from '@crts/task-signals';
+import { plugin as taskThreadArea } from '@crts/task-thread-area';
+import { plugin as taskTimers } from '@crts/task-timers';
+
+export const builtInPlugins: readonly Plugin[] = [
+  fdChardev,
+  fdRegular,
+  mmAnon,
+  mmFile,
+  mmLayout,
+  mmPagemap,
+  mmVdso,
+  taskAttrs,
+  taskCreds,
+  taskFs,
+  taskLimits,
+  taskRegs,
+  taskSignals,
+  taskThreadArea,
+  taskTimers,
+];
