@@ -35,7 +35,7 @@ const files = {
   }),
   'tsconfig.json': json({
     files: [],
-    references: [{ path: './tsconfig.build.json' }, { path: './tsconfig.spec.json' }],
+    references: [{ path: './tsconfig.build.json' }],
   }),
   'tsconfig.build.json': json({
     extends: '../../tsconfig.base.json',
@@ -43,19 +43,6 @@ const files = {
     include: ['src/**/*.ts'],
     exclude: ['src/**/*.test.ts'],
     references: deps.map((dep) => ({ path: `../${dep}/tsconfig.build.json` })),
-  }),
-  'tsconfig.spec.json': json({
-    extends: '../../tsconfig.base.json',
-    compilerOptions: {
-      rootDir: 'src',
-      noEmit: true,
-      types: ['node', 'jest'],
-      composite: false,
-      declarationMap: false,
-      declaration: false,
-    },
-    include: ['src/**/*.test.ts'],
-    references: [{ path: './tsconfig.build.json' }],
   }),
   'jest.config.js': "module.exports = require('../../jest.preset.js')(__dirname);\n",
   'README.md': `# @crts/${name}\n\n${description}\n`,

@@ -111,6 +111,7 @@ function runOptions(parsed: Parsed, log: RunLog) {
     shellJob: parsed.switches.has('shell-job'),
     fileLocks: parsed.switches.has('file-locks'),
     ghostLimitBytes: GHOST_LIMIT,
+    detached: parsed.switches.has('restore-detached'),
     log,
     plugins: loadPlugins(parsed.values.get('plugin') ?? []),
   };

@@ -19,7 +19,7 @@ import type {
   TaskImages,
   VmaFacts,
 } from '@crts/plugin-api';
-import { CrtsError, refusedFlag } from '@crts/plugin-api';
+import { CrtsError, decodeName, refusedFlag } from '@crts/plugin-api';
 import { onCpu } from './cpu';
 import { noVmaHandler } from './errors';
 import { descriptorNumbers, FileTable } from './file-table';
@@ -263,7 +263,7 @@ class Frozen implements FrozenTask {
   }
 
   readLink(name: string): string {
-    return readlinkSync(`/proc/${this.hostPid}/${name}`);
+    return decodeName(readlinkSync(`/proc/${this.hostPid}/${name}`, 'buffer'));
   }
 
   pendingSignals() {

@@ -29,9 +29,10 @@ export class FileOpener implements FilePlanner {
     this.#context = { files: this, options, log };
   }
 
-  open(program: Program, fileId: number): Arg {
+  open(program: Program, fileId: number, flags?: number): Arg {
     const { record, handler } = this.check(fileId);
-    return handler.plan(record, program, this.#context);
+    const opened = flags === undefined ? record : { ...record, value: { ...record.value, flags } };
+    return handler.plan(opened, program, this.#context);
   }
 
   pathOf(fileId: number): string | undefined {

@@ -1,7 +1,14 @@
 import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readlinkSync, statfsSync } from 'node:fs';
 import type { FdinfoEntry, FileEntry, FownEntry } from '@crts/image-io';
 import { closeFd, kcmpFile, pidfdGetfd, rawSyscall } from '@crts/native-syscalls';
-import type { FdFacts, FdHandler, FileRegistry, FrozenTask, ImageRecord } from '@crts/plugin-api';
+import {
+  decodeName,
+  type FdFacts,
+  type FdHandler,
+  type FileRegistry,
+  type FrozenTask,
+  type ImageRecord,
+} from '@crts/plugin-api';
 import { noFdHandler } from './errors';
 import { bestHandler } from './registry';
 
@@ -102,7 +109,7 @@ function statFacts(local: number) {
 }
 
 function fdFacts(task: FrozenTask, fd: number, local: number): FdFacts {
-  const text = readlinkSync(`/proc/${task.hostPid}/fd/${fd}`);
+  const text = decodeName(readlinkSync(`/proc/${task.hostPid}/fd/${fd}`, 'buffer'));
   const stat = statFacts(local);
   const deleted = stat.nlink === 0n && text.endsWith(' (deleted)');
   const fdinfo = readFileSync(`/proc/${task.hostPid}/fdinfo/${fd}`, 'utf8');

@@ -22,6 +22,7 @@ import {
   ptraceSeize,
   type SyscallError,
   setReg,
+  undoStopInterruption,
   verifyGadgets,
   waitForEventStop,
   waitPid,
@@ -85,6 +86,7 @@ export class Target {
       rseq,
     };
     const facts = factsOf(this.pid);
+    undoStopInterruption(prstatus, signalWaits(facts));
     if (rseq !== undefined) this.#abortCriticalSection(rseq.pointer, prstatus);
     return facts;
   }
@@ -163,6 +165,12 @@ export class Target {
     preadFull(this.mem, bytes, address);
     return bytes;
   }
+}
+
+/** Whether a signal is queued that the thread does not block. */
+function signalWaits({ status }: TaskFacts): boolean {
+  const mask = (field: string) => BigInt(`0x${status.get(field) ?? '0'}`);
+  return ((mask('SigPnd') | mask('ShdPnd')) & ~mask('SigBlk')) !== 0n;
 }
 
 function factsOf(pid: number): TaskFacts {

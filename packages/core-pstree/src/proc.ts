@@ -1,6 +1,6 @@
 /** Parsers of what /proc prints of a task (man 5 proc). Pure, but for readTaskFacts(). */
 import { readFileSync } from 'node:fs';
-import type { TaskFacts, VmaFacts } from '@crts/plugin-api';
+import { decodeName, type TaskFacts, type VmaFacts } from '@crts/plugin-api';
 
 /** Fields of /proc/PID/stat from the third on; the second, comm, may hold anything. */
 const STAT_FIELDS = [
@@ -134,11 +134,11 @@ function unescapeOctal(text: string): string {
 }
 
 export function readTaskFacts(pid: number): TaskFacts {
-  const { comm, fields } = parseStat(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  const { comm, fields } = parseStat(decodeName(readFileSync(`/proc/${pid}/stat`)));
   return {
     comm,
     stat: fields,
     status: parseStatus(readFileSync(`/proc/${pid}/status`, 'utf8')),
-    vmas: parseSmaps(readFileSync(`/proc/${pid}/smaps`, 'utf8')),
+    vmas: parseSmaps(decodeName(readFileSync(`/proc/${pid}/smaps`))),
   };
 }

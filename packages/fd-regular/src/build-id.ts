@@ -11,7 +11,7 @@ const HEADERS_MAX = 128;
 const NOTES_MAX = 64 * 1024;
 
 /** 32-bit words of the build id of the 64-bit ELF file behind `path`, or an empty list. */
-export function buildId(path: string): number[] {
+export function buildId(path: string | Buffer): number[] {
   let fd: number;
   try {
     fd = openSync(path, 'r');

@@ -1,6 +1,15 @@
 import { type BigIntStats, lstatSync, statSync } from 'node:fs';
 import type { RegFileEntry } from '@crts/image-io';
-import type { Arg, FdDumpContext, FdFacts, FdHandler, FdPlanContext, FileRecord, Program } from '@crts/plugin-api';
+import {
+  type Arg,
+  encodeName,
+  type FdDumpContext,
+  type FdFacts,
+  type FdHandler,
+  type FdPlanContext,
+  type FileRecord,
+  type Program,
+} from '@crts/plugin-api';
 import { buildId } from './build-id';
 import { badEntry, changed, gone, locked, unsupportedLock } from './errors';
 import { checkReachable } from './identity';
@@ -56,7 +65,7 @@ export const regularHandler: FdHandler = {
 
   collect(record: FileRecord): void {
     const entry = record.value as RegFileEntry;
-    if (!entry.name.startsWith('/') || entry.name.includes('\0') || Buffer.byteLength(entry.name) >= PATH_MAX)
+    if (!entry.name.startsWith('/') || entry.name.includes('\0') || encodeName(entry.name).length >= PATH_MAX)
       throw badEntry(entry.id, `"${entry.name}" is no absolute path`);
     if (entry.pos >= 1n << 63n) throw badEntry(entry.id, `offset ${entry.pos} is out of range`);
     if (entry.ext === true) throw badEntry(entry.id, 'an external file, which crts does not take back yet');
@@ -83,7 +92,7 @@ function validate(entry: RegFileEntry): void {
   const isLink = ((entry.mode ?? 0) & S_IFMT) === S_IFLNK;
   let now: BigIntStats;
   try {
-    now = (isLink ? lstatSync : statSync)(entry.name, { bigint: true });
+    now = (isLink ? lstatSync : statSync)(encodeName(entry.name), { bigint: true });
   } catch (error) {
     throw gone(entry.name, (error as NodeJS.ErrnoException).code);
   }
@@ -93,7 +102,7 @@ function validate(entry: RegFileEntry): void {
   if (entry.size !== undefined && type === S_IFREG && !appended && now.size !== entry.size)
     throw changed(entry.name, `size ${now.size}, was ${entry.size}`);
   if (entry.build_id.length > 0) {
-    const id = buildId(entry.name);
+    const id = buildId(encodeName(entry.name));
     if (id.length !== entry.build_id.length || id.some((word, index) => word !== entry.build_id[index]))
       throw changed(entry.name, 'another build (build id differs)');
   }

@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import type { FdFacts } from '@crts/plugin-api';
+import { encodeName, type FdFacts } from '@crts/plugin-api';
 import { replaced, unlinked, unreachable } from './errors';
 
 /** Refuses a file that its name would not open again. */
@@ -8,7 +8,7 @@ export function checkReachable(fd: FdFacts): void {
   if (fd.deleted || fd.nlink === 0n) throw unlinked(subject);
   let named: { dev: bigint; ino: bigint };
   try {
-    named = statSync(fd.link, { bigint: true });
+    named = statSync(encodeName(fd.link), { bigint: true });
   } catch (error) {
     throw unreachable(subject, (error as NodeJS.ErrnoException).code);
   }

@@ -66,7 +66,8 @@ export const fileHandler: VmaHandler = {
         provides: [vmaResource(layout.start), 'vmas'],
       },
       (program) => {
-        const fd = context.files.open(program, fileId);
+        // CRIU leaves the entry of a mapped file at O_RDONLY and keeps the flags with the mapping.
+        const fd = context.files.open(program, fileId, entry.fdflags);
         const prot = runs.length > 0 ? layout.prot | PROT.write : layout.prot;
         const flags = (shared ? MAP.shared : MAP.private) | MAP.fixedNoReplace | (layout.flags & MAP.noReserve);
         program.call('mmap', [layout.start, layout.end - layout.start, prot, flags, fd, entry.pgoff], {

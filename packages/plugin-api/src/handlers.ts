@@ -23,6 +23,8 @@ export interface RunOptions {
   /** File locks are carried instead of refused. */
   readonly fileLocks: boolean;
   readonly ghostLimitBytes: bigint;
+  /** Restore: crts leaves when the tree runs, so its root gets another parent. */
+  readonly detached: boolean;
 }
 
 /** Log lines carry fields; nothing is logged and thrown. */

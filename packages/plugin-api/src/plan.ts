@@ -61,10 +61,10 @@ export interface HostStepContext {
 export interface FilePlanner {
   /**
    * Emits what opens description `fileId` and returns the temporary descriptor. The caller closes it with
-   * `program.call('close', ...)` or moves it.
+   * `program.call('close', ...)` or moves it. `flags` replaces the O_* flags of the entry (a mapping has its own).
    * @throws CrtsError CRTS_IMAGE_REFERENCE when the image set has no such description
    */
-  open(program: Program, fileId: number): Arg;
+  open(program: Program, fileId: number, flags?: number): Arg;
   /** The path recorded for a description that has one (regular file, directory). */
   pathOf(fileId: number): string | undefined;
 }

@@ -1,7 +1,15 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import type { CoreEntry, CrtsThreadEntry, MmEntry } from '@crts/image-io';
 import { getAffinity, ptraceGetSyscallDispatchMode } from '@crts/native-syscalls';
-import type { CrtsError, FrozenTask, Program, TaskImages, TaskPlan, TaskStateHandler } from '@crts/plugin-api';
+import {
+  type CrtsError,
+  encodeName,
+  type FrozenTask,
+  type Program,
+  type TaskImages,
+  type TaskPlan,
+  type TaskStateHandler,
+} from '@crts/plugin-api';
 import { badAttribute, schedulingPolicy, seccomp, syscallDispatch } from './errors';
 
 /** include/uapi/linux/prctl.h */
@@ -98,7 +106,7 @@ export const attributesHandler: TaskStateHandler = {
     const { tc, thread_core: thread } = core;
     if (tc === undefined || thread === undefined) throw badAttribute('tc', 'tc or thread_core is missing');
     const comm = thread.comm ?? tc.comm;
-    if (Buffer.byteLength(comm) > COMM_MAX) throw badAttribute('tc.comm', `longer than ${COMM_MAX} bytes`);
+    if (encodeName(comm).length > COMM_MAX) throw badAttribute('tc.comm', `longer than ${COMM_MAX} bytes`);
     if (!POLICIES.has(thread.sched_policy ?? 0)) throw schedulingPolicy(plan.pid, String(thread.sched_policy));
     planFiles(core, plan);
     planEarly(core, plan);

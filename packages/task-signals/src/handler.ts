@@ -1,6 +1,14 @@
 import type { CoreEntry, SaEntry } from '@crts/image-io';
 import { SIGINFO_SIZE } from '@crts/native-syscalls';
-import type { FrozenTask, Output, Program, TaskImages, TaskPlan, TaskStateHandler } from '@crts/plugin-api';
+import type {
+  FrozenTask,
+  Output,
+  Program,
+  RestoreContext,
+  TaskImages,
+  TaskPlan,
+  TaskStateHandler,
+} from '@crts/plugin-api';
 import { badSignals } from './errors';
 
 /** _NSIG, include/uapi/asm-generic/signal.h. */
@@ -57,7 +65,7 @@ export const signalsHandler: TaskStateHandler = {
     };
   },
 
-  plan(images: TaskImages, plan: TaskPlan): void {
+  plan(images: TaskImages, plan: TaskPlan, context: RestoreContext): void {
     const core = images.core as CoreEntry;
     const { tc, thread_core: thread } = core;
     if (tc === undefined || thread === undefined) throw badSignals('core_entry.tc or thread_core is missing');
@@ -114,7 +122,13 @@ export const signalsHandler: TaskStateHandler = {
         },
       );
     }
-    if (thread.pdeath_sig !== undefined) {
+    if (thread.pdeath_sig !== undefined && context.options.detached) {
+      // The signal is sent when the parent dies, and the parent now is crts, which is about to leave.
+      context.log.warn(
+        { pid: plan.pid },
+        `the parent death signal (${thread.pdeath_sig}) is lost in a detached restore`,
+      );
+    } else if (thread.pdeath_sig !== undefined) {
       const signal = thread.pdeath_sig;
       // Changing credentials clears it: commit_creds(), kernel/cred.c.
       plan.pass({ plugin: 'task-signals', stage: 'resume', what: `parent death signal ${signal}` }, (program) => {

@@ -11,6 +11,15 @@ export {
 export type { Instruction, Origin } from './instruction';
 export { ProgramBuilder } from './program-builder';
 export { showInstruction } from './program-text';
-export { getReg, restartAdjusted, setReg, USER_REGS, USER_REGS_SIZE, type UserReg, withRegs } from './registers';
+export {
+  getReg,
+  restartAdjusted,
+  setReg,
+  USER_REGS,
+  USER_REGS_SIZE,
+  type UserReg,
+  undoStopInterruption,
+  withRegs,
+} from './registers';
 export { RemoteTask } from './remote-task';
 export { launchStub, releaseTask, type StubRequest, type StubTask, stubAreaSize } from './stub';

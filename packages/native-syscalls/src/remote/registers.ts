@@ -67,3 +67,20 @@ export function restartAdjusted(regs: Buffer): Buffer {
     orig_rax: -1n,
   });
 }
+
+/**
+ * Calls that a mere stop ends with EINTR, with no signal to be handled (man 7 signal, "Interruption of system calls ...
+ * by stop signals"): semop, rt_sigtimedwait, io_getevents, semtimedop, epoll_wait, epoll_pwait, epoll_pwait2. They have
+ * no other effect when they fail so.
+ */
+const ENDED_BY_STOP = new Set([65n, 128n, 208n, 220n, 232n, 281n, 441n]);
+const EINTR = 4n;
+
+/** Makes the call again that only the freeze has interrupted; `signalWaits` tells of a signal that is to be handled. */
+export function undoStopInterruption(regs: Buffer, signalWaits: boolean): void {
+  if (signalWaits || !ENDED_BY_STOP.has(getReg(regs, 'orig_rax')) || getReg(regs, 'rax') !== BigInt.asUintN(64, -EINTR))
+    return;
+  setReg(regs, 'rax', getReg(regs, 'orig_rax'));
+  setReg(regs, 'rip', getReg(regs, 'rip') - 2n);
+  setReg(regs, 'orig_rax', -1n);
+}

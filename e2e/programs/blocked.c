@@ -1,0 +1,59 @@
+/* Sits in a system call (argv[2]) over the dump; the call must end as if nothing had happened. */
+#include "check.h"
+#include <linux/futex.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/select.h>
+#include <sys/syscall.h>
+
+static volatile sig_atomic_t got;
+
+static void on_signal(int signal)
+{
+	got = signal;
+}
+
+int main(int argc, char **argv)
+{
+	const char *call = argc > 2 ? argv[2] : "";
+	struct timespec second = { 1, 0 }, before, after, end;
+	struct sigaction action = { .sa_handler = on_signal };
+	sigset_t set;
+	static int word = 5;
+	long result = -1, want = 0;
+	int error = 0;
+
+	(void)argv;
+	sigaction(SIGUSR1, &action, NULL);
+	sigemptyset(&set);
+	clock_gettime(CLOCK_MONOTONIC, &before);
+	end = before;
+	end.tv_sec += 1;
+	ready();
+	errno = 0;
+	if (!strcmp(call, "nanosleep"))
+		result = nanosleep(&second, NULL);
+	else if (!strcmp(call, "clock_nanosleep"))
+		result = syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL);
+	else if (!strcmp(call, "poll"))
+		result = poll(NULL, 0, 1000);
+	else if (!strcmp(call, "select"))
+		result = select(0, NULL, NULL, NULL, &(struct timeval){ 1, 0 });
+	else if (!strcmp(call, "futex"))
+		result = syscall(SYS_futex, &word, FUTEX_WAIT, 5, &second, NULL, 0), want = -1, error = ETIMEDOUT;
+	else if (!strcmp(call, "sigtimedwait"))
+		result = sigtimedwait(&set, NULL, &second), want = -1, error = EAGAIN;
+	else if (!strcmp(call, "pause"))
+		result = pause(), want = -1, error = EINTR;
+	else if (!strcmp(call, "sigsuspend"))
+		result = sigsuspend(&set), want = -1, error = EINTR;
+	int seen = errno;
+	clock_gettime(CLOCK_MONOTONIC, &after);
+	check(result == want && (want == 0 || seen == error), "%s gives %ld, errno %s", call, result, strerror(seen));
+	if (error == EINTR)
+		check(got == SIGUSR1, "woken without the signal");
+	else
+		check((after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000 >= 990, "%s ended too early", call);
+	return done();
+}

@@ -1,0 +1,73 @@
+/* Holds one thing (argv[2]) that crts refuses, and goes on unharmed. */
+#include "check.h"
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+static void *idle(void *nothing)
+{
+	for (;;)
+		pause();
+	return nothing;
+}
+
+int main(int argc, char **argv)
+{
+	const char *what = argc > 2 ? argv[2] : "";
+	int pair[2] = { -1, -1 }, child = 0;
+	char path[4096], byte = 0;
+	pthread_t thread;
+
+	if (!strcmp(what, "pipe"))
+		check(pipe(pair) == 0, "pipe: %m");
+	if (!strcmp(what, "socket"))
+		check(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0, "socketpair: %m");
+	if (!strcmp(what, "eventfd"))
+		check((pair[0] = eventfd(3, 0)) >= 0, "eventfd: %m");
+	if (!strcmp(what, "memfd"))
+		check((pair[0] = memfd_create("x", 0)) >= 0, "memfd: %m");
+	if (!strcmp(what, "thread"))
+		check(pthread_create(&thread, NULL, idle, NULL) == 0, "thread: %m");
+	if (!strcmp(what, "child") && (child = fork()) == 0)
+		for (;;)
+			pause();
+	if (!strcmp(what, "unlinked")) {
+		snprintf(path, sizeof(path), "%s/unlinked", argv[3]);
+		pair[0] = open(path, O_RDWR | O_CREAT, 0600);
+		check(write(pair[0], "x", 1) == 1 && unlink(path) == 0, "unlink: %m");
+	}
+	if (!strcmp(what, "shared-memory"))
+		check(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0) != MAP_FAILED, "mmap: %m");
+	if (!strcmp(what, "timer")) {
+		timer_t timer;
+		struct itimerspec later = { { 0, 0 }, { 1000, 0 } };
+		check(timer_create(CLOCK_MONOTONIC, NULL, &timer) == 0 && timer_settime(timer, 0, &later, NULL) == 0, "timer: %m");
+	}
+	if (!strcmp(what, "lock")) {
+		struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 10 };
+		snprintf(path, sizeof(path), "%s/locked", argv[3]);
+		pair[0] = open(path, O_RDWR | O_CREAT, 0600);
+		check(fcntl(pair[0], F_SETLK, &lock) == 0, "lock: %m");
+	}
+	if (!strcmp(what, "seccomp")) {
+		struct sock_filter allow[] = { BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW) };
+		struct sock_fprog filter = { 1, allow };
+		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+		check(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0, "seccomp: %m");
+	}
+	ready();
+	wait_for(argv[1]);
+	if (!strcmp(what, "pipe") || !strcmp(what, "socket"))
+		check(write(pair[1], "y", 1) == 1 && read(pair[0], &byte, 1) == 1 && byte == 'y', "the pair is broken");
+	if (child > 0) {
+		kill(child, SIGKILL);
+		waitpid(child, NULL, 0);
+	}
+	return done();
+}

@@ -1,0 +1,93 @@
+// What crts does not carry is refused before anything is touched; the program goes on as if nothing had happened.
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { crts, must } from '../harness/checkpointer';
+import { snapshot } from '../harness/snapshot';
+import { cleanUp, Target } from '../harness/target';
+
+afterEach(cleanUp);
+
+test.each([
+  ['pipe', 'CRTS_FD_KIND', /fd 3 \(pipe:\[\d+\]\).*Pipes/s],
+  ['socket', 'CRTS_FD_KIND', /fd 3 \(socket:\[\d+\]\)/],
+  ['eventfd', 'CRTS_FD_KIND', /fd 3 \(anon_inode:\[eventfd\]\)/],
+  ['memfd', 'CRTS_FD_KIND', /fd 3 \(\/memfd:x\)/],
+  ['thread', 'CRTS_THREADS', /2 threads/],
+  ['child', 'CRTS_CHILDREN', /has children/],
+  ['unlinked', 'CRTS_FILE_UNLINKED', /fd 3 \(.*\/unlinked\)/],
+  ['shared-memory', 'CRTS_VMA_KIND', /mapping 0x[0-9a-f]+-0x[0-9a-f]+/],
+  ['timer', 'CRTS_POSIX_TIMERS', /1 POSIX timer/],
+  ['seccomp', 'CRTS_SECCOMP', /seccomp \(mode 2\)/],
+  ['lock', 'CRTS_FILE_LOCK', /fd 3 \(.*\/locked\).*--file-locks/s],
+])('%s is refused with %s', async (what, code, text) => {
+  const target = await Target.program('refused', [what, 'DIR'], ['-pthread']);
+  const before = snapshot(target.pid);
+  const { status, stderr } = target.dump();
+  expect(status).toBe(1);
+  expect(stderr).toContain(`[${code}]`);
+  expect(stderr).toMatch(text);
+  expect(stderr.trimEnd().split('\n').length).toBeLessThanOrEqual(2);
+  expect(readdirSync(target.images)).toEqual(['dump.log']);
+  expect(snapshot(target.pid)).toEqual(before);
+  await target.finish();
+});
+
+test('a pid that is in use: the error names who has it', async () => {
+  const target = await Target.program('blocked', ['pause']);
+  must(target.dump('--leave-running'));
+  const { status, stderr } = target.restore();
+  expect(status).toBe(1);
+  expect(stderr).toContain('[CRTS_PID_TAKEN]');
+  expect(stderr).toContain(`pid ${target.pid}: the pid is in use by blocked`);
+  expect(target.alive()).toBe(true);
+});
+
+test('a process that does not exist', () => {
+  const { status, stderr } = crts('dump', '-t', '4194303', '-D', '/tmp');
+  expect(status).toBe(1);
+  expect(stderr).toContain('[CRTS_NO_TASK]');
+});
+
+test('an image directory without inventory is recognised as incomplete', async () => {
+  const target = await Target.program('blocked', ['pause']);
+  writeFileSync(join(target.images, 'pstree.img'), '');
+  const { status, stderr } = target.restore();
+  expect(status).toBe(1);
+  expect(stderr).toContain('[CRTS_IMAGES_INCOMPLETE]');
+});
+
+test('a job of a shell needs --shell-job', async () => {
+  // A program in the session of this test: not a leader, as a job started from a terminal.
+  const target = await Target.program('blocked', ['pause']);
+  const { status, stderr } = crts('dump', '-t', String(process.pid), '-D', target.images);
+  expect(status).toBe(1);
+  expect(stderr).toMatch(/\[CRTS_(SESSION|THREADS|CHILDREN)\]/);
+  expect(existsSync(join(target.images, 'inventory.img'))).toBe(false);
+});
+
+test('a program that is being traced', async () => {
+  const target = await Target.program('blocked', ['pause']);
+  const { spawn } = await import('node:child_process');
+  const { until } = await import('../harness/target');
+  const tracer = spawn('strace', ['-p', String(target.pid), '-o', '/dev/null'], { stdio: 'ignore' });
+  try {
+    await until('strace to attach', () => !/^TracerPid:\t0/m.test(target.proc('status')));
+    const { status, stderr } = target.dump();
+    expect(status).toBe(1);
+    expect(stderr).toContain('[CRTS_SEIZE]');
+    expect(stderr).toContain(`Process ${tracer.pid} traces it`);
+  } finally {
+    tracer.kill('SIGINT');
+  }
+});
+
+test('a file that changed since the dump stops the restore before anything is made', async () => {
+  const target = await Target.program('memory', ['DIR/mapped']);
+  must(target.dump());
+  await target.gone();
+  writeFileSync(join(target.directory, 'mapped'), 'another size');
+  const { status, stderr } = target.restore();
+  expect(status).toBe(1);
+  expect(stderr).toMatch(/\/mapped: the file changed since the dump: size 12, was \d+ \[CRTS_FILE_CHANGED\]/);
+  expect(target.alive()).toBe(false);
+});

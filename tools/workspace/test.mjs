@@ -1,0 +1,49 @@
+// The whole test-suite: set-up, format and lint, types of the tests, then unit and e2e tests. Last line: "N passed, N failed".
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { env, root, setup } from './setup.mjs';
+
+setup();
+const results = mkdtempSync(join(tmpdir(), 'crts-test-'));
+let passed = 0;
+let failed = 0;
+let skipped = 0;
+
+function check(name, command, args) {
+  console.log(`\n== ${name}`);
+  const { status } = spawnSync(command, args, { cwd: root, env, stdio: 'inherit' });
+  if (status === 0) passed += 1;
+  else failed += 1;
+}
+
+function jest(name, args) {
+  console.log(`\n== ${name}`);
+  const file = join(results, `${name}.json`);
+  const { status } = spawnSync('npx', ['jest', ...args, '--json', `--outputFile=${file}`], {
+    cwd: root,
+    env,
+    stdio: ['inherit', 'ignore', 'inherit'],
+  });
+  let report;
+  try {
+    report = JSON.parse(readFileSync(file, 'utf8'));
+  } catch {
+    console.log(`${name}: jest wrote no result (exit ${status})`);
+    failed += 1;
+    return;
+  }
+  passed += report.numPassedTests;
+  failed += report.numFailedTests + report.numRuntimeErrorTestSuites;
+  skipped += report.numPendingTests;
+}
+
+check('format and lint', 'npx', ['biome', 'ci', '.']);
+check('types of the tests', 'npx', ['tsc', '-p', 'tsconfig.tests.json']);
+jest('unit', ['-c', 'jest.config.js']);
+jest('e2e', ['-c', 'e2e/jest.config.js', '--runInBand']);
+rmSync(results, { recursive: true, force: true });
+if (skipped > 0) console.log(`${skipped} skipped: each skip above names what it needs`);
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = failed === 0 ? 0 : 1;
