@@ -90,3 +90,32 @@ testNeeding(['vim'])('vim in ex mode, with a buffer that only its memory has', a
   await target.finish();
   expect(readFileSync(join(target.directory, 'written'), 'utf8')).toBe('kept\nin memory\n');
 });
+
+testNeeding(['sqlite3'])(
+  'sqlite3 in mid-transaction, with its locks',
+  async () => {
+    // A statement that runs for seconds keeps the shell inside the transaction over the dump.
+    const sql = [
+      'create table t (n integer);',
+      'begin exclusive;',
+      'insert into t values (1);',
+      'with recursive c (n) as (select 1 union all select n + 1 from c where n < 4000000) insert into t select n from c;',
+      'commit;',
+      "select 'sum ' || sum(n) || ' count ' || count(*) from t;",
+      'pragma integrity_check;',
+    ];
+    const target = Target.start('sqlite3', ['-batch', 'DIR/data.db', ...sql]);
+    // Its output is buffered; that it holds its locks tells that it is inside.
+    const locked = () => target.alive() && JSON.stringify(snapshot(target.pid).fds).includes('POSIX');
+    await until('sqlite3 to be in its transaction', locked);
+    const refused = target.dump();
+    expect(refused.stderr).toContain('[CRTS_FILE_LOCK]');
+    expect(target.text()).not.toContain('sum');
+    await target.cycle('--file-locks');
+    expect(locked()).toBe(true);
+    await until('sqlite3 to end', () => !target.alive(), 2000);
+    expect(target.text()).toContain(`sum ${(4000000 * 4000001) / 2 + 1} count 4000001`);
+    expect(target.text()).toContain('ok');
+  },
+  120_000,
+);

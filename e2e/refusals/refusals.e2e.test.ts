@@ -1,9 +1,10 @@
+import { spawn } from 'node:child_process';
 // What crts does not carry is refused before anything is touched; the program goes on as if nothing had happened.
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { crts, must } from '../harness/checkpointer';
 import { snapshot } from '../harness/snapshot';
-import { cleanUp, Target } from '../harness/target';
+import { cleanUp, Target, until } from '../harness/target';
 
 afterEach(cleanUp);
 
@@ -67,8 +68,6 @@ test('a job of a shell needs --shell-job', async () => {
 
 test('a program that is being traced', async () => {
   const target = await Target.program('blocked', ['pause']);
-  const { spawn } = await import('node:child_process');
-  const { until } = await import('../harness/target');
   const tracer = spawn('strace', ['-p', String(target.pid), '-o', '/dev/null'], { stdio: 'ignore' });
   try {
     await until('strace to attach', () => !/^TracerPid:\t0/m.test(target.proc('status')));

@@ -1,7 +1,9 @@
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { must } from '../harness/checkpointer';
+import { join } from 'node:path';
+import { must, repository } from '../harness/checkpointer';
 import { snapshot } from '../harness/snapshot';
-import { cleanUp, Target } from '../harness/target';
+import { cleanUp, compile, Target, until } from '../harness/target';
 
 afterEach(cleanUp);
 
@@ -48,20 +50,25 @@ test('a process left stopped, and continued', async () => {
   await target.finish();
 });
 
-test('a full disk leaves the program running and the directory empty', async () => {
-  const target = await Target.program('memory', ['DIR/mapped']);
+test('a full disk leaves the program running and no image behind', async () => {
+  // Program and crts share a mount namespace in which the images directory is a small tmpfs.
+  const script = 'mkdir -p DIR/images && mount -t tmpfs -o size=256k none DIR/images && exec "$0" GO DIR/mapped';
+  const target = Target.start('unshare', ['-m', 'sh', '-c', script, compile('memory')]);
+  await until('the program to be ready', () => target.text().includes('ready'));
   const before = snapshot(target.pid);
-  const { spawnSync } = await import('node:child_process');
-  const { repository } = await import('../harness/checkpointer');
-  // The tmpfs is mounted in a mount namespace of its own; crts follows the program's, so only the images see it.
-  const script = 'mount -t tmpfs -o size=256k none "$1/images" && exec "$0" dump -t "$2" -D "$1/images"';
-  const { status, stderr } = spawnSync(
-    'unshare',
-    ['-m', 'sh', '-c', script, `${repository}/packages/cli/bin/crts.js`, target.directory, String(target.pid)],
-    { encoding: 'utf8' },
+  const inside = (...command: string[]) =>
+    spawnSync('nsenter', ['-m', '-t', String(target.pid), ...command], { encoding: 'utf8' });
+  const { status, stderr } = inside(
+    join(repository, 'packages/cli/bin/crts.js'),
+    'dump',
+    '-t',
+    String(target.pid),
+    '-D',
+    target.images,
   );
   expect(status).toBe(1);
-  expect(stderr).toMatch(/\[CRTS_(PAGES_WRITE|IMAGE_WRITE|NAMESPACE)\]/);
+  expect(stderr).toMatch(/ENOSPC \[CRTS_(PAGES|IMAGE)_WRITE\]\n {2}Free /);
+  expect(inside('ls', '-A', target.images).stdout).toBe('');
   expect(snapshot(target.pid)).toEqual(before);
   await target.finish();
 });

@@ -86,14 +86,14 @@ function dumpTask(request: DumpRequest, registry: Registry, target: Target, writ
   const numbers = descriptorNumbers(pid);
   target.infect(facts.vmas);
   log.info({ pid }, 'the agent is in');
+  task.descriptors = task.files.addDescriptors(task, target.pidfd, numbers);
   const areas = collectTask(registry, task);
-  const fdinfo = task.files.addDescriptors(task, target.pidfd, numbers);
   const memory = process.hrtime.bigint();
   const stats = registry.pages.dump(task, areas, writer);
   addGuards(task, stats);
   const written = process.hrtime.bigint();
   log.info({ pid, pages: stats.pagesWritten }, 'memory written');
-  writeImages(writer, task, fdinfo);
+  writeImages(writer, task);
   writer.commit(request.sync);
   if (request.finalState === 'kill') target.kill();
   else target.thaw(request.finalState === 'leave-stopped');
@@ -174,7 +174,7 @@ function addGuards(task: FrozenTask, stats: PageStats): void {
   }
 }
 
-function writeImages(writer: ImageWriter, task: Frozen, fdinfo: FdinfoEntry[]): void {
+function writeImages(writer: ImageWriter, task: Frozen): void {
   const { pid, images, facts } = task;
   const tree: PstreeEntry = {
     pid,
@@ -188,8 +188,9 @@ function writeImages(writer: ImageWriter, task: Frozen, fdinfo: FdinfoEntry[]): 
   writer.write('ids', pid, [TASK_IDS]);
   writer.write('mm', pid, [images.mm]);
   writer.write('fs', pid, [images.fs]);
-  writer.write('fdinfo', TASK_IDS.files_id, fdinfo);
+  writer.write('fdinfo', TASK_IDS.files_id, task.descriptors);
   writer.write('files', undefined, task.files.entries);
+  if (images.locks.length > 0) writer.write('filelocks', undefined, images.locks);
   writer.write('seccomp', undefined, [{ seccomp_filters: [] }]);
   writer.write('timens', 0, [clocks()]);
   const inventory: InventoryEntry = {
@@ -218,6 +219,7 @@ class Frozen implements FrozenTask {
   readonly hostPid: number;
   readonly pagesId = 1;
   readonly images: TaskImages;
+  descriptors: readonly FdinfoEntry[] = [];
 
   constructor(
     readonly request: DumpRequest,
@@ -233,7 +235,7 @@ class Frozen implements FrozenTask {
       tc: { sigactions: [] },
       thread_core: {},
     } as unknown as CoreEntry;
-    this.images = { core, mm: { vmas: [], aios: [], mm_saved_auxv: [], crts_saved_auxv: [] }, fs: {} };
+    this.images = { core, mm: { vmas: [], aios: [], mm_saved_auxv: [], crts_saved_auxv: [] }, fs: {}, locks: [] };
   }
 
   get thread() {

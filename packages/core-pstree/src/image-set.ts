@@ -36,7 +36,12 @@ export function readImageSet(reader: ImageReader): ImageSet {
   if (threads.length > 1) throw treeTooLarge(`${threads.length} threads`);
   if (pid < 1 || pid > PID_MAX) throw badImage('CRTS_IMAGE_FIELD', 'pstree.img', `pid ${pid} is out of range`);
   const ids = reader.readOne<TaskKobjIdsEntry>('ids', pid);
-  const images = { core: reader.readOne('core', pid), mm: reader.readOne('mm', pid), fs: reader.readOne('fs', pid) };
+  const images = {
+    core: reader.readOne('core', pid),
+    mm: reader.readOne('mm', pid),
+    fs: reader.readOne('fs', pid),
+    locks: reader.has('filelocks') ? reader.read('filelocks') : [],
+  };
   const files = readFiles(reader);
   const fdinfo = readFdinfo(reader, ids.files_id, files);
   checkMappings(images.mm as MmEntry, pid);

@@ -15,6 +15,8 @@ export interface TaskImages {
   readonly core: ImageRecord;
   readonly mm: ImageRecord;
   readonly fs: ImageRecord;
+  /** `file_lock_entry` of the task's locks. */
+  readonly locks: ImageRecord[];
 }
 
 /** Options of the run that plugins may need, by CRIU's option name. */
@@ -63,6 +65,8 @@ export interface FrozenTask extends TaskIdentity {
   readonly thread: ThreadState;
   readonly images: TaskImages;
   readonly files: FileRegistry;
+  /** The task's descriptors with the ids of their descriptions, ascending. */
+  readonly descriptors: readonly { readonly fd: number; readonly id: number }[];
   readonly options: RunOptions;
   readonly log: Logger;
   /** Reads the task's memory through /proc/PID/mem, whatever its protection. Throws CrtsError when unmapped. */
