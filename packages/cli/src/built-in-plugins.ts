@@ -1,5 +1,6 @@
 import { plugin as fdChardev } from '@crts/fd-chardev';
 import { plugin as fdRegular } from '@crts/fd-regular';
+import { plugin as fdTty } from '@crts/fd-tty';
 import { plugin as fileLocks } from '@crts/file-locks';
 import { plugin as mmAnon } from '@crts/mm-anon';
 import { plugin as mmFile } from '@crts/mm-file';
@@ -19,6 +20,7 @@ import { plugin as taskTimers } from '@crts/task-timers';
 export const builtInPlugins: readonly Plugin[] = [
   fdChardev,
   fdRegular,
+  fdTty,
   fileLocks,
   mmAnon,
   mmFile,

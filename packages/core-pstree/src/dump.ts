@@ -191,6 +191,7 @@ function writeImages(writer: ImageWriter, task: Frozen): void {
   writer.write('fdinfo', TASK_IDS.files_id, task.descriptors);
   writer.write('files', undefined, task.files.entries);
   if (images.locks.length > 0) writer.write('filelocks', undefined, images.locks);
+  if (images.ttys.length > 0) writer.write('tty-info', undefined, images.ttys);
   writer.write('seccomp', undefined, [{ seccomp_filters: [] }]);
   writer.write('timens', 0, [clocks()]);
   const inventory: InventoryEntry = {
@@ -235,7 +236,13 @@ class Frozen implements FrozenTask {
       tc: { sigactions: [] },
       thread_core: {},
     } as unknown as CoreEntry;
-    this.images = { core, mm: { vmas: [], aios: [], mm_saved_auxv: [], crts_saved_auxv: [] }, fs: {}, locks: [] };
+    this.images = {
+      core,
+      mm: { vmas: [], aios: [], mm_saved_auxv: [], crts_saved_auxv: [] },
+      fs: {},
+      locks: [],
+      ttys: [],
+    };
   }
 
   get thread() {

@@ -5,6 +5,7 @@ import {
   type FdPlanContext,
   type FilePlanner,
   type FileRecord,
+  type ImageRecord,
   type Logger,
   type Program,
   type RunOptions,
@@ -23,10 +24,11 @@ export class FileOpener implements FilePlanner {
     handlers: readonly FdHandler[],
     options: RunOptions,
     log: Logger,
+    ttys: readonly ImageRecord[],
   ) {
     this.#files = files;
     this.#handlers = handlers;
-    this.#context = { files: this, options, log };
+    this.#context = { files: this, options, log, ttys };
   }
 
   open(program: Program, fileId: number, flags?: number): Arg {

@@ -5,6 +5,7 @@ import {
   decodeName,
   type FdFacts,
   type FdHandler,
+  type FileRecord,
   type FileRegistry,
   type FrozenTask,
   type ImageRecord,
@@ -24,6 +25,7 @@ export class FileTable implements FileRegistry {
   readonly entries: FileEntry[] = [];
   readonly #handlers: readonly FdHandler[];
   readonly #paths = new Map<string, number>();
+  #nextId = 1;
 
   constructor(handlers: readonly FdHandler[]) {
     this.#handlers = handlers;
@@ -86,8 +88,15 @@ export class FileTable implements FileRegistry {
       `fd ${facts.fd} (${facts.link})`,
     );
     if (handler === undefined) throw noFdHandler(task.pid, facts.fd, facts.link);
-    const id = this.entries.length + 1;
-    const record = handler.dump(facts, { task, options: task.options, log: task.log, id, fown: fown as ImageRecord });
+    const id = this.#nextId++;
+    const addRecord = (make: (id: number) => FileRecord) => this.#push(this.#nextId++, make);
+    return this.#push(id, () =>
+      handler.dump(facts, { task, options: task.options, log: task.log, id, addRecord, fown: fown as ImageRecord }),
+    );
+  }
+
+  #push(id: number, make: (id: number) => FileRecord): number {
+    const record = make(id);
     this.entries.push({ type: record.type, id, [record.field]: record.value } as FileEntry);
     return id;
   }

@@ -40,12 +40,18 @@ export function readImageSet(reader: ImageReader): ImageSet {
     core: reader.readOne('core', pid),
     mm: reader.readOne('mm', pid),
     fs: reader.readOne('fs', pid),
-    locks: reader.has('filelocks') ? reader.read('filelocks') : [],
+    locks: optional(reader, 'filelocks'),
+    ttys: optional(reader, 'tty-info'),
   };
   const files = readFiles(reader);
   const fdinfo = readFdinfo(reader, ids.files_id, files);
   checkMappings(images.mm as MmEntry, pid);
   return { pid, pgid, sid, images, fdinfo, files };
+}
+
+/** An image without entries is not written. */
+function optional(reader: ImageReader, kind: string): ImageRecord[] {
+  return reader.has(kind) ? reader.read(kind) : [];
 }
 
 function readFiles(reader: ImageReader): Map<number, FileRecord> {

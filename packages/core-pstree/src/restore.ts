@@ -70,7 +70,7 @@ function compileRestore(request: RestoreRequest, reader: ImageReader) {
   const area = agentArea(set);
   const plan = new PlanBuilder(set.pid);
   const pages = registry.pages.open(set.pid, reader);
-  const opener = new FileOpener(set.files, registry.fd, request, request.log);
+  const opener = new FileOpener(set.files, registry.fd, request, request.log, set.images.ttys);
   const context: RestoreContext = {
     files: opener,
     options: request,
@@ -126,11 +126,10 @@ function agentArea(set: ImageSet): Area {
   return { start, end: start + size };
 }
 
-/** A leader of its session becomes one again; a job of somebody's shell joins the one that crts runs in. */
+/** A leader of its session becomes one again; a job of a shell joins the session and the group that crts runs in, as with CRIU. */
 function planSession(plan: PlanBuilder, set: ImageSet): void {
   plan.pass({ plugin: 'engine', stage: 'forking', what: 'session and process group' }, (program) => {
     if (set.sid === set.pid) program.call('setsid', []);
-    else if (set.pgid === set.pid) program.call('setpgid', [0, 0]);
   });
 }
 

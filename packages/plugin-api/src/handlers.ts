@@ -17,6 +17,8 @@ export interface TaskImages {
   readonly fs: ImageRecord;
   /** `file_lock_entry` of the task's locks. */
   readonly locks: ImageRecord[];
+  /** `tty_info_entry` of its terminals. */
+  readonly ttys: ImageRecord[];
 }
 
 /** Options of the run that plugins may need, by CRIU's option name. */
@@ -194,6 +196,8 @@ export interface FdDumpContext {
   readonly log: Logger;
   /** Id that the engine gave to this description. */
   readonly id: FileId;
+  /** Adds a further entry that this one refers to, and returns its id. */
+  addRecord(make: (id: FileId) => FileRecord): FileId;
   /** `fown_entry` as the engine read it (F_GETOWN_EX, F_GETSIG, F_GETOWNER_UIDS). */
   readonly fown: ImageRecord;
 }
@@ -209,6 +213,8 @@ export interface FileRecord {
 
 export interface FdPlanContext {
   readonly files: FilePlanner;
+  /** `tty_info_entry` of the image set. */
+  readonly ttys: readonly ImageRecord[];
   readonly options: RunOptions;
   readonly log: Logger;
 }
