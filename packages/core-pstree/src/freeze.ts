@@ -20,6 +20,7 @@ import {
   ptraceInterrupt,
   ptracePeekSignals,
   ptraceSeize,
+  rseqCs,
   type SyscallError,
   setReg,
   undoStopInterruption,
@@ -153,11 +154,11 @@ export class Target {
   #abortCriticalSection(pointer: bigint, prstatus: Buffer): void {
     const section = this.#read(pointer + 8n, 8).readBigUInt64LE(0);
     if (section === 0n) return;
-    // struct rseq_cs: version, flags, start_ip, post_commit_offset, abort_ip.
-    const cs = this.#read(section, 32);
-    const start = cs.readBigUInt64LE(8);
+    const cs = this.#read(section, rseqCs.size);
+    const start = rseqCs.get(cs, 'start_ip');
     const ip = getReg(prstatus, 'rip');
-    if (ip - start >= 0n && ip - start < cs.readBigUInt64LE(16)) setReg(prstatus, 'rip', cs.readBigUInt64LE(24));
+    if (ip - start >= 0n && ip - start < rseqCs.get(cs, 'post_commit_offset'))
+      setReg(prstatus, 'rip', rseqCs.get(cs, 'abort_ip'));
   }
 
   #read(address: bigint, length: number): Buffer {

@@ -1,4 +1,5 @@
 import type { FileLockEntry } from '@crts/image-io';
+import { flock } from '@crts/native-syscalls';
 import {
   CrtsError,
   type FrozenTask,
@@ -15,8 +16,6 @@ const F_OFD_SETLK = 37;
 const LOCK_SH = 1;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
-/** struct flock, 64-bit: type, whence, start, len, pid. */
-const FLOCK_SIZE = 32;
 
 export const locksHandler: TaskStateHandler = {
   name: 'file-locks',
@@ -75,10 +74,7 @@ function take(program: Program, lock: FileLockEntry): void {
     program.call('flock', [lock.fd, (lock.type === LOCK_TYPE.WRITE ? LOCK_EX : LOCK_SH) | LOCK_NB], options);
     return;
   }
-  const value = Buffer.alloc(FLOCK_SIZE);
-  value.writeInt16LE(lock.type, 0);
-  value.writeBigUInt64LE(lock.start, 8);
-  value.writeBigUInt64LE(lock.len, 16);
+  const value = flock.encode({ l_type: lock.type, l_start: lock.start, l_len: lock.len });
   program.call('fcntl', [lock.fd, lock.flag === LOCK_FLAG.ofd ? F_OFD_SETLK : F_SETLK, program.bytes(value)], options);
 }
 

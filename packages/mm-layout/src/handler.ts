@@ -1,4 +1,5 @@
 import type { MmEntry } from '@crts/image-io';
+import { prctlMmMap } from '@crts/native-syscalls';
 import {
   CrtsError,
   type FrozenTask,
@@ -11,8 +12,6 @@ import {
 
 const PR_SET_MM = 35;
 const PR_SET_MM_MAP = 14;
-/** struct prctl_mm_map, include/uapi/linux/prctl.h: 11 addresses, auxv pointer, auxv size and exe_fd. */
-const MM_MAP = { size: 104, auxv: 88, auxvSize: 96, exeFd: 100 } as const;
 /** AT_VECTOR_SIZE is 2 * (24 + 2 + 1) words at most on x86; PR_SET_MM_MAP refuses more than mm->saved_auxv holds. */
 const AUXV_WORDS_MAX = 64;
 /** CRIU refuses images with more; newer kernels have more. */
@@ -79,16 +78,16 @@ export const layoutHandler: TaskStateHandler = {
       },
       (program) => {
         const auxv = program.bytes(auxvBytes(words));
-        const map = Buffer.alloc(MM_MAP.size);
+        const map = Buffer.alloc(prctlMmMap.size);
         ADDRESSES.forEach(([field], index) => {
           map.writeBigUInt64LE(mm[field], 8 * index);
         });
-        map.writeUInt32LE(auxv.sizeBytes, MM_MAP.auxvSize);
+        map.writeUInt32LE(auxv.sizeBytes, prctlMmMap.offsets.auxv_size);
         const data = program.bytes(map);
         const exe = context.files.open(program, mm.exe_file_id);
-        program.store(data, MM_MAP.exeFd, exe, 4);
-        program.store(data, MM_MAP.auxv, auxv, 8);
-        program.call('prctl', [PR_SET_MM, PR_SET_MM_MAP, data, MM_MAP.size, 0], { what: 'PR_SET_MM_MAP' });
+        program.store(data, prctlMmMap.offsets.exe_fd, exe, 4);
+        program.store(data, prctlMmMap.offsets.auxv, auxv, 8);
+        program.call('prctl', [PR_SET_MM, PR_SET_MM_MAP, data, prctlMmMap.size, 0], { what: 'PR_SET_MM_MAP' });
         program.call('close', [exe]);
       },
     );

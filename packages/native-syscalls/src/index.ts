@@ -40,6 +40,8 @@ export {
 } from './ptrace';
 export * from './remote';
 export { receiveMessage, sendMessage, seqpacketPair } from './socket';
+export { type Field, type FieldType, type Struct, struct } from './struct/struct';
+export * from './struct/tables';
 export { cPath, rawSyscall, syscall, syscallOn } from './syscall';
 export { syscallNumber } from './syscall-numbers';
 export { WNOHANG, waitPid, waitStatus } from './wait';

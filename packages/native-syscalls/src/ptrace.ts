@@ -1,6 +1,7 @@
 /** ptrace(2). All calls must come from the one thread that seized: Node's main thread. */
 import { addon } from './addon';
 import { SyscallError } from './errors';
+import { peekSiginfoArgs, ptraceRseqConfiguration } from './struct/tables';
 import { rawSyscall, syscall } from './syscall';
 
 // include/uapi/linux/ptrace.h
@@ -97,11 +98,16 @@ export interface RseqRegistration {
 
 /** The thread's rseq registration (Linux 5.13), undefined when it has none. */
 export function ptraceGetRseq(pid: number): RseqRegistration | undefined {
-  const config = Buffer.alloc(24);
+  const config = Buffer.alloc(ptraceRseqConfiguration.size);
   syscall('ptrace', PTRACE_GET_RSEQ_CONFIGURATION, pid, config.length, config);
-  const pointer = config.readBigUInt64LE(0);
+  const pointer = ptraceRseqConfiguration.get(config, 'rseq_abi_pointer');
   if (pointer === 0n) return undefined;
-  return { pointer, size: config.readUInt32LE(8), signature: config.readUInt32LE(12), flags: config.readUInt32LE(16) };
+  return {
+    pointer,
+    size: ptraceRseqConfiguration.get(config, 'rseq_abi_size'),
+    signature: ptraceRseqConfiguration.get(config, 'signature'),
+    flags: ptraceRseqConfiguration.get(config, 'flags'),
+  };
 }
 
 /** Mode of syscall user dispatch (Linux 6.4): 0 is off. Kernels without the request have it off or unreadable. */
@@ -122,10 +128,7 @@ export function ptracePeekSignals(pid: number, shared: boolean): Buffer[] {
   const found: Buffer[] = [];
   for (;;) {
     const batch = Buffer.alloc(SIGINFO_SIZE * PEEK_BATCH);
-    const arg = Buffer.alloc(16);
-    arg.writeBigUInt64LE(BigInt(found.length), 0);
-    arg.writeUInt32LE(shared ? PEEK_SHARED : 0, 8);
-    arg.writeInt32LE(PEEK_BATCH, 12);
+    const arg = peekSiginfoArgs.encode({ off: BigInt(found.length), flags: shared ? PEEK_SHARED : 0, nr: PEEK_BATCH });
     const count = syscall('ptrace', PTRACE_PEEKSIGINFO, pid, arg, batch);
     for (let i = 0; i < count; i++) found.push(batch.subarray(i * SIGINFO_SIZE, (i + 1) * SIGINFO_SIZE));
     if (count < PEEK_BATCH) return found;

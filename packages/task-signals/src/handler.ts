@@ -1,5 +1,5 @@
 import type { CoreEntry, SaEntry } from '@crts/image-io';
-import { SIGINFO_SIZE } from '@crts/native-syscalls';
+import { kernelSigaction, SIGINFO_SIZE, stackT } from '@crts/native-syscalls';
 import type {
   FrozenTask,
   Output,
@@ -17,11 +17,6 @@ const SIGKILL = 9;
 const SIGSTOP = 19;
 /** Bytes of a kernel sigset. */
 const SIGSET = 8;
-/** struct kernel_sigaction: handler, flags, restorer, mask; include/linux/signal_types.h. */
-const SIGACTION = 32;
-/** stack_t: sp, flags (and padding), size. */
-const STACK_T = 24;
-const SS_ONSTACK = 1;
 const SS_DISABLE = 2;
 const SS_AUTODISARM = 0x8000_0000;
 const PR_SET_PDEATHSIG = 1;
@@ -37,11 +32,11 @@ export const signalsHandler: TaskStateHandler = {
 
   dump(task: FrozenTask, program: Program) {
     const actions = CARRIED.map((signal): [number, Output] => {
-      const action = program.out(SIGACTION);
+      const action = program.out(kernelSigaction.size);
       program.call('rt_sigaction', [signal, null, action, SIGSET]);
       return [signal, action];
     });
-    const stack = program.out(STACK_T);
+    const stack = program.out(stackT.size);
     program.call('sigaltstack', [null, stack]);
     const parentDeath = program.out(4);
     program.call('prctl', [PR_GET_PDEATHSIG, parentDeath]);
@@ -56,9 +51,9 @@ export const signalsHandler: TaskStateHandler = {
       const sas = stack.read();
       // The agent is on no alternate stack, so SS_ONSTACK is never reported; where the thread is, its registers say.
       core.thread_core!.sas = {
-        ss_sp: sas.readBigUInt64LE(0),
-        ss_size: sas.readBigUInt64LE(16),
-        ss_flags: sas.readUInt32LE(8),
+        ss_sp: stackT.get(sas, 'ss_sp'),
+        ss_size: stackT.get(sas, 'ss_size'),
+        ss_flags: stackT.get(sas, 'ss_flags') >>> 0,
       };
       const signal = parentDeath.read().readInt32LE(0);
       if (signal !== 0) core.thread_core!.pdeath_sig = signal;
@@ -114,10 +109,11 @@ export const signalsHandler: TaskStateHandler = {
       plan.pass(
         { plugin: 'task-signals', stage: 'sigchld', what: 'set the alternate signal stack', needs: ['vmas'] },
         (program) => {
-          const stack = Buffer.alloc(STACK_T);
-          stack.writeBigUInt64LE(sas.ss_sp, 0);
-          stack.writeUInt32LE((sas.ss_flags & ~SS_ONSTACK & SS_AUTODISARM) >>> 0, 8);
-          stack.writeBigUInt64LE(sas.ss_size, 16);
+          const stack = stackT.encode({
+            ss_sp: sas.ss_sp,
+            ss_flags: (sas.ss_flags & SS_AUTODISARM) | 0,
+            ss_size: sas.ss_size,
+          });
           program.call('sigaltstack', [program.bytes(stack), null]);
         },
       );
@@ -141,20 +137,20 @@ export const signalsHandler: TaskStateHandler = {
 
 function saEntry(action: Buffer): SaEntry {
   return {
-    sigaction: action.readBigUInt64LE(0),
-    flags: action.readBigUInt64LE(8),
-    restorer: action.readBigUInt64LE(16),
-    mask: action.readBigUInt64LE(24),
+    sigaction: kernelSigaction.get(action, 'sa_handler'),
+    flags: kernelSigaction.get(action, 'sa_flags'),
+    restorer: kernelSigaction.get(action, 'sa_restorer'),
+    mask: kernelSigaction.get(action, 'sa_mask'),
   };
 }
 
 function actionBytes(entry: SaEntry): Buffer {
-  const action = Buffer.alloc(SIGACTION);
-  action.writeBigUInt64LE(entry.sigaction, 0);
-  action.writeBigUInt64LE(entry.flags, 8);
-  action.writeBigUInt64LE(entry.restorer, 16);
-  action.writeBigUInt64LE(entry.mask, 24);
-  return action;
+  return kernelSigaction.encode({
+    sa_handler: entry.sigaction,
+    sa_flags: entry.flags,
+    sa_restorer: entry.restorer,
+    sa_mask: entry.mask,
+  });
 }
 
 /** A queued signal of the images: one siginfo_t of a signal that can be queued. */

@@ -15,7 +15,6 @@ export {
   getReg,
   restartAdjusted,
   setReg,
-  USER_REGS,
   USER_REGS_SIZE,
   type UserReg,
   undoStopInterruption,

@@ -1,38 +1,10 @@
-/** struct user_regs_struct of x86-64 (NT_PRSTATUS), arch/x86/include/asm/user_64.h: 27 words. */
-export const USER_REGS = [
-  'r15',
-  'r14',
-  'r13',
-  'r12',
-  'rbp',
-  'rbx',
-  'r11',
-  'r10',
-  'r9',
-  'r8',
-  'rax',
-  'rcx',
-  'rdx',
-  'rsi',
-  'rdi',
-  'orig_rax',
-  'rip',
-  'cs',
-  'eflags',
-  'rsp',
-  'ss',
-  'fs_base',
-  'gs_base',
-  'ds',
-  'es',
-  'fs',
-  'gs',
-] as const;
+import { userRegs } from '../struct/tables';
 
-export type UserReg = (typeof USER_REGS)[number];
-export const USER_REGS_SIZE = USER_REGS.length * 8;
+/** Registers of NT_PRSTATUS, struct user_regs_struct. */
+export type UserReg = keyof typeof userRegs.fields;
+export const USER_REGS_SIZE = userRegs.size;
 
-const OFFSET = Object.fromEntries(USER_REGS.map((name, index) => [name, index * 8])) as Record<UserReg, number>;
+const OFFSET = userRegs.offsets;
 
 export function getReg(regs: Buffer, name: UserReg): bigint {
   return regs.readBigUInt64LE(OFFSET[name]);

@@ -6,20 +6,21 @@
  * extended state lies elsewhere, 64-byte aligned, where uc_mcontext.fpstate points.
  */
 
+import { fpxSwBytes, sigcontext, ucontext } from '../struct/tables';
+
 const UC_FP_XSTATE = 1n;
 const UC_SIGCONTEXT_SS = 2n;
 const UC_STRICT_RESTORE_SS = 4n;
 
-/** Offsets in the frame; uc_flags is the first field of struct ucontext. */
+/** struct ucontext lies behind pretcode. */
 const UC = 8;
-const UC_STACK_FLAGS = UC + 16 + 8;
-const MCONTEXT = UC + 40;
-const SIGMASK = MCONTEXT + 256;
+const UC_STACK_FLAGS = UC + ucontext.offsets['uc_stack.ss_flags'];
+const MCONTEXT = UC + ucontext.offsets.uc_mcontext;
+const SIGMASK = UC + ucontext.offsets.uc_sigmask;
 
 /** Everything rt_sigreturn reads, rounded up; the siginfo behind it is not read. */
 export const FRAME_SIZE = 320;
 
-/** struct sigcontext_64: eight-byte registers in this order, then cs gs fs ss as 16-bit words. */
 const MCONTEXT_REGISTERS = [
   'r8',
   'r9',
@@ -39,7 +40,7 @@ const MCONTEXT_REGISTERS = [
   'rsp',
   'rip',
   'eflags',
-] as const;
+] as const satisfies readonly (keyof typeof sigcontext.fields)[];
 
 export type FrameRegister = (typeof MCONTEXT_REGISTERS)[number];
 
@@ -63,13 +64,10 @@ export function encodeFrame(frame: Frame): Buffer {
   // restore_altstack() ignores every error but EFAULT, so flags that sigaltstack(2) refuses leave the alternate
   // stack as it is: do_sigaltstack(), kernel/signal.c.
   bytes.writeInt32LE(0x7fff_ffff, UC_STACK_FLAGS);
-  MCONTEXT_REGISTERS.forEach((name, index) => {
-    bytes.writeBigUInt64LE(frame.registers[name], MCONTEXT + 8 * index);
-  });
-  const segments = MCONTEXT + 8 * MCONTEXT_REGISTERS.length;
-  bytes.writeUInt16LE(frame.cs, segments);
-  bytes.writeUInt16LE(frame.ss, segments + 6);
-  bytes.writeBigUInt64LE(frame.fpstate, segments + 8 + 32);
+  for (const name of MCONTEXT_REGISTERS) sigcontext.set(bytes, name, frame.registers[name], MCONTEXT);
+  sigcontext.set(bytes, 'cs', frame.cs, MCONTEXT);
+  sigcontext.set(bytes, 'ss', frame.ss, MCONTEXT);
+  sigcontext.set(bytes, 'fpstate', frame.fpstate, MCONTEXT);
   bytes.writeBigUInt64LE(frame.sigmask, SIGMASK);
   return bytes;
 }
@@ -104,10 +102,13 @@ export function encodeFpstate(xstate: Buffer, componentEnd: ReadonlyMap<number, 
   const bytes = Buffer.alloc(size + 4);
   xstate.copy(bytes, 0, 0, size);
   bytes.fill(0, SW_RESERVED, XSAVE_HEADER);
-  bytes.writeUInt32LE(XSTATE_MAGIC1, SW_RESERVED);
-  bytes.writeUInt32LE(size + 4, SW_RESERVED + 4);
-  bytes.writeBigUInt64LE(features, SW_RESERVED + 8);
-  bytes.writeUInt32LE(size, SW_RESERVED + 16);
+  const software = fpxSwBytes.encode({
+    magic1: XSTATE_MAGIC1,
+    extended_size: size + 4,
+    xfeatures: features,
+    xstate_size: size,
+  });
+  software.copy(bytes, SW_RESERVED);
   bytes.writeUInt32LE(XSTATE_MAGIC2, size);
   return bytes;
 }

@@ -1,0 +1,80 @@
+import type { PassHead, Stage } from '@crts/plugin-api';
+import { STAGES } from '@crts/plugin-api';
+import fc from 'fast-check';
+import { orderPasses, PlanBuilder, planText } from './plan';
+
+const pass = (what: string, stage: Stage, needs: string[] = [], provides: string[] = []): { head: PassHead } => ({
+  head: { plugin: 'p', what, stage, needs, provides },
+});
+const names = (passes: readonly { head: PassHead }[]) => passes.map(({ head }) => head.what);
+
+test('passes come by stage, then after what they need', () => {
+  const passes = [
+    pass('creds', 'credentials', ['limits'], []),
+    pass('map', 'memory', ['cleared'], ['vmas']),
+    pass('limits', 'credentials', [], ['limits']),
+    pass('layout', 'memory', ['vmas']),
+    pass('clear', 'memory', [], ['cleared']),
+    pass('late', 'resume', ['vmas']),
+  ];
+  expect(names(orderPasses(passes))).toEqual(['clear', 'map', 'layout', 'limits', 'creds', 'late']);
+});
+
+test('an unmet need and a cycle are errors that name the passes', () => {
+  expect(() => orderPasses([pass('map', 'memory', ['cleared'])])).toThrow(/"map" needs cleared.*CRTS_PLAN_UNMET/);
+  expect(() => orderPasses([pass('early', 'memory', ['x']), pass('later', 'sigchld', [], ['x'])])).toThrow(
+    /CRTS_PLAN_UNMET/,
+  );
+  expect(() => orderPasses([pass('a', 'memory', ['b'], ['a']), pass('b', 'memory', ['a'], ['b'])])).toThrow(
+    /a -> b -> a.*CRTS_PLAN_CYCLE/,
+  );
+});
+
+test('any acyclic set of passes is ordered so that every need comes first', () => {
+  const anyPasses = fc.array(
+    fc.record({ stage: fc.constantFrom(...STAGES), needs: fc.array(fc.nat(30), { maxLength: 3 }) }),
+    { maxLength: 30 },
+  );
+  fc.assert(
+    fc.property(anyPasses, (specs) => {
+      // Pass n provides n and may need smaller numbers of its own or an earlier stage only: no cycle is possible.
+      const passes = specs.map(({ stage, needs }, index) =>
+        pass(
+          String(index),
+          stage,
+          needs
+            .filter((need) => need < index && STAGES.indexOf(specs[need]!.stage) <= STAGES.indexOf(stage))
+            .map(String),
+          [String(index)],
+        ),
+      );
+      const order = names(orderPasses(passes));
+      expect([...order].sort()).toEqual(passes.map(({ head }) => head.what).sort());
+      for (const { head } of passes)
+        for (const need of head.needs!) expect(order.indexOf(need)).toBeLessThan(order.indexOf(head.what));
+    }),
+  );
+});
+
+test('a plan is readable text, and needs the whole final thread', () => {
+  const plan = new PlanBuilder(12);
+  plan.pass({ plugin: 'fd-x', stage: 'resources', what: 'open /x' }, (program) => {
+    const fd = program.call('openat', [-100, program.cstring('/x'), 0o2, 0]);
+    program.moveFd(fd, 5, true);
+  });
+  plan.hostStep(
+    { plugin: 'task-y', stage: 'forking', what: 'write a file', why: 'only an outsider can' },
+    () => undefined,
+  );
+  expect(() => plan.compile()).toThrow(/CRTS_PLAN_THREAD/);
+  plan.finalThread({ prstatus: Buffer.alloc(1), xstate: Buffer.alloc(1) });
+  plan.finalThread({ sigmask: 0n });
+  expect(() => plan.finalThread({ sigmask: 0n })).toThrow(/CRTS_PLAN_THREAD/);
+  expect(planText(plan.compile(), 12, true).lines).toEqual([
+    'task 12',
+    '  [forking] task-y: write a file (host step: only an outsider can)',
+    '  [resources] fd-x: open /x',
+    '    $0 openat(AT_FDCWD, "/x", 2, 0)',
+    '    $1 move_fd($0, 5, 1)',
+  ]);
+});

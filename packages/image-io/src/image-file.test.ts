@@ -1,0 +1,129 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { decodeMessage, encodeMessage } from './codec';
+import { ImageError } from './errors';
+import { bufferSource, detectKind, encodeImage, readItems } from './image-file';
+import { imageKinds } from './kinds';
+
+const fixtures = join(__dirname, '../fixtures');
+const recorded = readdirSync(fixtures, { withFileTypes: true })
+  .filter((entry) => entry.isDirectory())
+  .flatMap(({ name }) => readdirSync(join(fixtures, name)).map((file) => join(name, file)));
+
+const basename = (path: string) => path.split('/').at(-1)!;
+
+function decode(bytes: Buffer, file: string) {
+  const source = bufferSource(bytes);
+  const kind = detectKind(source, file);
+  return { kind, items: [...readItems(source, kind, file)] };
+}
+
+test.each(recorded)('%s decodes and encodes to the same bytes', (path) => {
+  const bytes = readFileSync(join(fixtures, path));
+  const { kind, items } = decode(bytes, basename(path));
+  expect(encodeImage(kind, items).equals(bytes)).toBe(true);
+});
+
+test('the recorded images are of many kinds', () => {
+  const kinds = new Set(recorded.map((path) => decode(readFileSync(join(fixtures, path)), basename(path)).kind.kind));
+  expect([...kinds].sort()).toEqual(
+    expect.arrayContaining(['core', 'files', 'ghost-file', 'mm', 'pipes-data', 'pstree', 'sk-queues', 'tty-info']),
+  );
+});
+
+test('every kind has a name and a pattern of its own', () => {
+  const kinds = imageKinds();
+  expect(kinds.length).toBeGreaterThanOrEqual(80);
+  expect(new Set(kinds.map((kind) => kind.kind)).size).toBe(kinds.length);
+  expect(new Set(kinds.map((kind) => kind.pattern)).size).toBe(kinds.length);
+});
+
+test('damage is an ImageError that names file, place and field', () => {
+  const bytes = readFileSync(join(fixtures, 'sleep/core-6370.img'));
+  const error = (change: Buffer) => {
+    try {
+      decode(change, 'core-1.img');
+    } catch (thrown) {
+      return thrown as ImageError;
+    }
+    throw new Error('was taken');
+  };
+  expect(error(bytes.subarray(0, 100))).toMatchObject({
+    code: 'CRTS_IMAGE_TRUNCATED',
+    path: 'core-1.img',
+    place: { entry: 0, offset: 8 },
+  });
+  expect(error(Buffer.from('00000000', 'hex')).code).toBe('CRTS_IMAGE_MAGIC');
+  const huge = Buffer.from(bytes);
+  huge.writeUInt32LE(0xffff_fff0, 8);
+  expect(error(huge).code).toBe('CRTS_IMAGE_TRUNCATED');
+  const missing = encodeImage(detectKind(bufferSource(bytes), 'core-1.img'), [{ value: { mtype: 1 } }]);
+  missing.writeUInt32LE(0, 8);
+  expect(error(missing.subarray(0, 12))).toMatchObject({
+    code: 'CRTS_IMAGE_FIELD',
+    place: { field: 'core_entry.mtype' },
+  });
+});
+
+test('fields of newer versions survive', () => {
+  const newer = Buffer.concat([encodeMessage('pagemap_head', { pages_id: 7 }), Buffer.from([0xf8, 0x3f, 0x05])]);
+  const value = decodeMessage('pagemap_head', newer);
+  expect(Object.keys(value)).toEqual(['pages_id']);
+  expect(encodeMessage('pagemap_head', value).equals(newer)).toBe(true);
+});
+
+test('names that are no UTF-8 keep their bytes', () => {
+  const bytes = Buffer.concat([
+    Buffer.from([0x0a, 0x04]),
+    Buffer.from([0x61, 0xff, 0xc3, 0xa4]),
+    Buffer.from([0x12, 0x00]),
+  ]);
+  const value = decodeMessage('aa_policy', bytes);
+  expect(value.name).toBe('a\udcff\u00e4');
+  expect(encodeMessage('aa_policy', value).equals(bytes)).toBe(true);
+});
+
+test('what cannot be written exactly is refused', () => {
+  const refuse = (value: Record<string, unknown>) =>
+    expect(() => encodeMessage('pagemap_entry', { compat_nr_pages: 0, ...value })).toThrow(/CRTS_IMAGE_FIELD/);
+  refuse({ vaddr: 5 });
+  refuse({ vaddr: -1n });
+  refuse({ vaddr: 2n ** 64n });
+  refuse({ vaddr: 0n, flags: 2 ** 32 });
+  refuse({ vaddr: 0n, flag: 1 });
+  refuse({ flags: 1 });
+  expect(
+    decodeMessage('pagemap_entry', encodeMessage('pagemap_entry', { vaddr: 2n ** 64n - 1n, compat_nr_pages: 0 })).vaddr,
+  ).toBe(2n ** 64n - 1n);
+});
+
+// A damaged image may be refused or understood; it must not crash, hang, or take memory beyond a few times its size.
+test('flipped, cut and spliced images end in ImageErrors at worst', () => {
+  const images = recorded.map((path) => ({ file: basename(path), bytes: readFileSync(join(fixtures, path)) }));
+  const seed = Number(process.env.CRTS_SEED ?? Date.now() % 1_000_000_000);
+  const property = fc.property(
+    fc.nat(images.length - 1),
+    fc.nat(images.length - 1),
+    fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 6 }),
+    fc.double({ min: 0, max: 1, noNaN: true }),
+    fc.boolean(),
+    (first, second, flips, cut, splice) => {
+      const { file, bytes } = images[first]!;
+      const at = Math.floor(cut * bytes.length);
+      const damaged = splice
+        ? Buffer.concat([bytes.subarray(0, at), images[second]!.bytes.subarray(at)])
+        : Buffer.from(cut < 0.5 ? bytes.subarray(0, at) : bytes);
+      for (const [position, value] of flips) if (damaged.length > 0) damaged[position % damaged.length] = value;
+      const before = process.memoryUsage().arrayBuffers;
+      try {
+        const { kind, items } = decode(damaged, file);
+        encodeImage(kind, items);
+      } catch (error) {
+        if (!(error instanceof ImageError)) throw error;
+      }
+      expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(64 * 1024 * 1024);
+    },
+  );
+  fc.assert(property, { numRuns: 3000, seed });
+}, 60_000);
