@@ -29,6 +29,10 @@ export interface RunOptions {
   readonly ghostLimitBytes: bigint;
   /** Restore: crts leaves when the tree runs, so its root gets another parent. */
   readonly detached: boolean;
+  /** How a file is recognised at restore, and what of it is kept for that at dump; `buildid` unless told. */
+  readonly fileValidation?: 'filesize' | 'buildid' | undefined;
+  /** Restore: permission bits of files may differ from those at the dump. */
+  readonly skipFileRwxCheck?: boolean | undefined;
 }
 
 /** Log lines carry fields; nothing is logged and thrown. */
@@ -67,8 +71,13 @@ export interface FrozenTask extends TaskIdentity {
   readonly thread: ThreadState;
   readonly images: TaskImages;
   readonly files: FileRegistry;
-  /** The task's descriptors with the ids of their descriptions, ascending. */
-  readonly descriptors: readonly { readonly fd: number; readonly id: number }[];
+  /** The task's descriptors with the ids of their descriptions, ascending; known when `dump` is called. */
+  readonly descriptors: readonly {
+    readonly fd: number;
+    readonly id: number;
+    /** Facts of the description as the engine gathered them, for who needs all of them at once (locks). */
+    readonly facts?: FdFacts | undefined;
+  }[];
   readonly options: RunOptions;
   readonly log: Logger;
   /** Reads the task's memory through /proc/PID/mem, whatever its protection. Throws CrtsError when unmapped. */
