@@ -14,7 +14,7 @@ function children(): string[] {
 
 function leftInTmp(): string[] {
   return readdirSync('/tmp')
-    .filter((name) => name.startsWith('crts'))
+    .filter((name) => name.startsWith('crts') && !/^crts-(e2e|bench|test|struct|demo|pages)-/.test(name))
     .sort();
 }
 

@@ -6,7 +6,7 @@ test('the build id of a real program is what readelf says', () => {
   const hex = /Build ID: ([0-9a-f]+)/.exec(text)![1]!;
   const words = buildId('/bin/bash');
   const bytes = Buffer.alloc(words.length * 4);
-  words.forEach((word, index) => bytes.writeUInt32LE(word, 4 * index));
+  for (const [index, word] of words.entries()) bytes.writeUInt32LE(word, 4 * index);
   expect(bytes.toString('hex')).toBe(hex);
 });
 

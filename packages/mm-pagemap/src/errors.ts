@@ -34,14 +34,3 @@ export function pagesNotWritten(pid: number, sizeBytes: bigint, errno: string | 
         : 'Check the disk of the images directory (-D) and file size limits (ulimit -f).',
   });
 }
-
-export function pagesNotRead(pid: number, errno: string | undefined): CrtsError {
-  return new CrtsError({
-    code: 'CRTS_PAGES_READ',
-    plugin: 'mm-pagemap',
-    pid,
-    what: 'the stored memory cannot be read back',
-    errno,
-    hint: 'Check that the pages images are whole and readable.',
-  });
-}
