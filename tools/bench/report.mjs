@@ -1,0 +1,44 @@
+// What the samples say, for people: medians with quartiles, and ratios of the same round with their 95 % interval.
+import { median, medianInterval, quantile } from './statistics.mjs';
+
+const ROWS = [
+  ['dump, whole process', 'ms', (sample) => sample.dump.wallUs / 1000],
+  ['dump, frozen', 'ms', (sample) => sample.frozenUs / 1000],
+  ['dump, peak memory', 'MiB', (sample) => sample.dump.peakKib / 1024],
+  ['restore, whole process', 'ms', (sample) => sample.restore.wallUs / 1000],
+  ['restore, peak memory', 'MiB', (sample) => sample.restore.peakKib / 1024],
+];
+
+function spread(numbers) {
+  return `${median(numbers).toFixed(1)} [${quantile(numbers, 0.25).toFixed(1)}-${quantile(numbers, 0.75).toFixed(1)}]`;
+}
+
+function print(cells) {
+  console.log(cells.map((cell, column) => (column === 0 ? cell.padEnd(30) : cell.padStart(26))).join(''));
+}
+
+export function report(name, samples, next) {
+  const peers = ['crts', 'criu'].filter((peer) => samples[peer] !== undefined);
+  console.log(`\n${name}: median [quartiles] of ${samples.crts.length} rounds`);
+  print(['', ...peers, ...(peers.length > 1 ? ['crts / criu [95 %]'] : [])]);
+  for (const [row, unit, value] of ROWS) {
+    const cells = [`${row}, ${unit}`, ...peers.map((peer) => spread(samples[peer].map(value)))];
+    if (peers.length > 1) {
+      const ratios = samples.crts.map((sample, round) => value(sample) / value(samples.criu[round]));
+      const [low, high] = medianInterval(ratios, next);
+      cells.push(`${median(ratios).toFixed(2)} [${low.toFixed(2)}-${high.toFixed(2)}]`);
+    }
+    print(cells);
+  }
+}
+
+/** How much of crts is node itself: the difference to a bare `node -e 0` of the same round. */
+export function reportStartUp(samples, next) {
+  console.log('\nbeside a bare `node -e 0`, whole process, ms');
+  print(['node -e 0', spread(samples.node.map(({ wallUs }) => wallUs / 1000))]);
+  for (const action of ['dump', 'restore']) {
+    const over = samples.crts.map((sample, round) => (sample[action].wallUs - samples.node[round].wallUs) / 1000);
+    const [low, high] = medianInterval(over, next);
+    print([`crts ${action}, beyond node`, `+${median(over).toFixed(1)} [${low.toFixed(1)}-${high.toFixed(1)}]`]);
+  }
+}
