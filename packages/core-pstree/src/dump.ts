@@ -1,35 +1,25 @@
-import { readFileSync, readlinkSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import {
-  type CoreEntry,
-  type FdinfoEntry,
   ImageWriter,
   type InventoryEntry,
   type MmEntry,
   type PstreeEntry,
   type TaskKobjIdsEntry,
 } from '@crts/image-io';
-import { ProgramBuilder, preadFull } from '@crts/native-syscalls';
-import type {
-  FrozenTask,
-  ImageRecord,
-  PageArea,
-  PageStats,
-  Program,
-  TaskFacts,
-  TaskImages,
-  VmaFacts,
-} from '@crts/plugin-api';
-import { CrtsError, decodeName, refusedFlag } from '@crts/plugin-api';
+import { ProgramBuilder } from '@crts/native-syscalls';
+import type { FrozenTask, ImageRecord, PageArea, PageStats, VmaFacts } from '@crts/plugin-api';
+import { CrtsError, refusedFlag } from '@crts/plugin-api';
 import { onCpu } from './cpu';
 import { noVmaHandler } from './errors';
 import { descriptorNumbers, FileTable } from './file-table';
 import { Target } from './freeze';
+import { Frozen } from './frozen-task';
 import { refuseTask } from './limits';
 import { parseStat } from './proc';
 import { bestHandler, buildRegistry, type Registry } from './registry';
+import { rehearse } from './rehearsal';
 import type { DumpOutcome, DumpRequest } from './requests';
 
-const MARCH_X86_64 = 1;
 /** Numbers that CRIU gives to the kernel objects that tasks share; 1 is the dumper's own. */
 const SHARED_IDS = {
   pid_ns_id: 1,
@@ -44,6 +34,18 @@ const SHARED_IDS = {
 const ENGINE_IDS: TaskKobjIdsEntry = { vm_id: 1, files_id: 1, fs_id: 1, sighand_id: 1, ...SHARED_IDS };
 const TASK_IDS: TaskKobjIdsEntry = { vm_id: 2, files_id: 2, fs_id: 2, sighand_id: 2, ...SHARED_IDS };
 
+/** Images that every dump writes. */
+const TASK_IMAGES = ['core', 'ids', 'mm', 'fs', 'pagemap'] as const;
+const GLOBAL_IMAGES = [
+  ['pstree', undefined],
+  ['files', undefined],
+  ['seccomp', undefined],
+  ['timens', 0],
+  ['inventory', undefined],
+  ['fdinfo', TASK_IDS.files_id],
+  ['pages', 1],
+] as const;
+
 /** Freezes the tree, writes its images, and kills, thaws or stops it. Throws CrtsError; then the tree runs on as it was. */
 export function dumpTree(request: DumpRequest): DumpOutcome {
   const registry = buildRegistry(request.plugins);
@@ -53,7 +55,10 @@ export function dumpTree(request: DumpRequest): DumpOutcome {
     const task = new Target(request.pid, request.log);
     target = task;
     const cpu = Number(parseStat(readFileSync(`/proc/${request.pid}/stat`, 'utf8')).fields.processor);
+    writer.prepare([...GLOBAL_IMAGES, ...TASK_IMAGES.map((kind) => [kind, request.pid] as const)]);
+    rehearse(registry, request, task);
     const outcome = onCpu(cpu, () => dumpTask(request, registry, task, writer));
+    writer.close();
     task.close();
     return outcome;
   } catch (error) {
@@ -93,18 +98,18 @@ function dumpTask(request: DumpRequest, registry: Registry, target: Target, writ
   addGuards(task, stats);
   const written = process.hrtime.bigint();
   log.info({ pid, pages: stats.pagesWritten }, 'memory written');
+  // A program that goes on need not wait for the small images; one that is to end does until all are in place.
+  if (request.finalState !== 'kill') target.thaw(request.finalState === 'leave-stopped');
   writeImages(writer, task);
   writer.commit(request.sync);
   if (request.finalState === 'kill') target.kill();
-  else target.thaw(request.finalState === 'leave-stopped');
-  const end = process.hrtime.bigint();
   log.info(
     { pid },
     request.finalState === 'kill' ? 'images complete, the task is gone' : 'images complete, the task goes on',
   );
   return {
     freezingTimeUs: Number((frozen - started) / 1000n),
-    frozenTimeUs: Number((end - frozen) / 1000n),
+    frozenTimeUs: Number((target.endedAt - frozen) / 1000n),
     memdumpTimeUs: Number((written - memory) / 1000n),
     memwriteTimeUs: Number((written - memory) / 1000n),
     pagesScanned: stats.pagesScanned,
@@ -112,7 +117,7 @@ function dumpTask(request: DumpRequest, registry: Registry, target: Target, writ
   };
 }
 
-function firstRefusal(registry: Registry, task: FrozenTask): CrtsError | undefined {
+export function firstRefusal(registry: Registry, task: FrozenTask): CrtsError | undefined {
   for (const vma of task.facts.vmas) {
     if (vmaHandler(registry, vma) === undefined) return noVmaHandler(task.pid, range(vma), vma.name, refusedFlag(vma));
   }
@@ -133,13 +138,22 @@ function range(vma: VmaFacts): string {
 
 /** State and mappings: one program of all handlers, one round trip. */
 function collectTask(registry: Registry, task: Frozen): PageArea[] {
+  const { program, readers } = emitCollection(registry, task);
+  task.target.infection.task.run(program);
+  for (const read of readers) read();
+  return collectMappings(registry, task);
+}
+
+export function emitCollection(registry: Registry, task: FrozenTask) {
   const program = new ProgramBuilder();
   const readers = registry.taskState.map((handler) => {
     program.origin = { plugin: handler.name, stage: 'dump' };
     return handler.dump(task, program);
   });
-  task.target.infection.task.run(program);
-  for (const read of readers) read();
+  return { program, readers };
+}
+
+export function collectMappings(registry: Registry, task: FrozenTask): PageArea[] {
   const mm = task.images.mm as MmEntry;
   const areas: PageArea[] = [];
   for (const vma of task.facts.vmas) {
@@ -174,7 +188,7 @@ function addGuards(task: FrozenTask, stats: PageStats): void {
   }
 }
 
-function writeImages(writer: ImageWriter, task: Frozen): void {
+export function writeImages(writer: Pick<ImageWriter, 'write'>, task: Frozen): void {
   const { pid, images, facts } = task;
   const tree: PstreeEntry = {
     pid,
@@ -212,74 +226,4 @@ function clocks(): ImageRecord {
   const boot = BigInt(Math.round(Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0]) * 1e9));
   const timespec = (ns: bigint) => ({ tv_sec: ns / 1_000_000_000n, tv_nsec: ns % 1_000_000_000n });
   return { monotonic: timespec(now), boottime: timespec(boot) };
-}
-
-/** The contract's view of the frozen task. */
-class Frozen implements FrozenTask {
-  readonly pid: number;
-  readonly hostPid: number;
-  readonly pagesId = 1;
-  readonly images: TaskImages;
-  descriptors: readonly FdinfoEntry[] = [];
-
-  constructor(
-    readonly request: DumpRequest,
-    readonly target: Target,
-    readonly facts: TaskFacts,
-    readonly files: FileTable,
-  ) {
-    this.pid = request.pid;
-    this.hostPid = request.pid;
-    const core = {
-      mtype: MARCH_X86_64,
-      thread_info: { tls: [] },
-      tc: { sigactions: [] },
-      thread_core: {},
-    } as unknown as CoreEntry;
-    this.images = {
-      core,
-      mm: { vmas: [], aios: [], mm_saved_auxv: [], crts_saved_auxv: [] },
-      fs: {},
-      locks: [],
-      ttys: [],
-    };
-  }
-
-  get thread() {
-    return this.target.thread;
-  }
-
-  get options() {
-    return this.request;
-  }
-
-  get log() {
-    return this.request.log;
-  }
-
-  readMemory(addr: bigint, lengthBytes: number): Buffer {
-    const bytes = Buffer.alloc(lengthBytes);
-    preadFull(this.target.mem, bytes, addr);
-    return bytes;
-  }
-
-  readProc(name: string): string {
-    return readFileSync(`/proc/${this.hostPid}/${name}`, 'utf8');
-  }
-
-  readProcBytes(name: string): Buffer {
-    return readFileSync(`/proc/${this.hostPid}/${name}`);
-  }
-
-  readLink(name: string): string {
-    return decodeName(readlinkSync(`/proc/${this.hostPid}/${name}`, 'buffer'));
-  }
-
-  pendingSignals() {
-    return this.target.pendingSignals();
-  }
-
-  run(build: (program: Program) => void): void {
-    this.target.infection.task.run(build);
-  }
 }

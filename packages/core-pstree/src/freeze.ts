@@ -46,6 +46,7 @@ export class Target {
   #thread: ThreadState | undefined;
   #infection: Infection | undefined;
   #seized = false;
+  #endedAt = 0n;
 
   constructor(pid: number, log: Logger) {
     this.pid = pid;
@@ -61,6 +62,11 @@ export class Target {
 
   get thread(): ThreadState {
     return this.#thread!;
+  }
+
+  /** When the task ran on, or was gone: process.hrtime. */
+  get endedAt(): bigint {
+    return this.#endedAt;
   }
 
   get infection(): Infection {
@@ -128,6 +134,8 @@ export class Target {
     this.#infection = undefined;
     infection?.cure();
     if (stop) pidfdSendSignal(this.pidfd, SIGSTOP);
+    // The task may run on this very CPU at once: the time is taken before.
+    this.#endedAt = process.hrtime.bigint();
     ptraceDetach(this.pid);
   }
 
@@ -137,6 +145,7 @@ export class Target {
     pidfdSendSignal(this.pidfd, SIGKILL);
     // The tracer learns of the death first; the parent's wait comes after (man 2 ptrace).
     waitPid(this.pid);
+    this.#endedAt = process.hrtime.bigint();
     this.#infection?.close();
     this.#infection = undefined;
   }

@@ -198,14 +198,9 @@ function writeScalar(field: FieldSchema, value: unknown, writer: WireWriter, pat
     case 'sfixed64':
       writer.fixed64(big(value, -(2n ** 63n), 2n ** 63n - 1n, path));
       return;
-    case 'message': {
-      const inner = new WireWriter();
-      encode(messageSchema(field.ref), value as Bag, inner, path);
-      const bytes = inner.finish();
-      writer.uint32(bytes.length);
-      writer.raw(bytes);
+    case 'message':
+      writer.delimited(() => encode(messageSchema(field.ref), value as Bag, writer, path));
       return;
-    }
     default: {
       const bytes = field.type === 'string' ? encodeName(value as string) : (value as Uint8Array);
       writer.uint32(bytes.length);

@@ -16,6 +16,7 @@ export class ImageWriter implements ImageSink {
   readonly #base: string;
   /** Final names with their descriptors, in the order of their making. */
   readonly #files = new Map<string, number>();
+  readonly #prepared = new Map<string, number>();
 
   private constructor(directory: string, dirFd: number) {
     this.directory = directory;
@@ -26,6 +27,17 @@ export class ImageWriter implements ImageSink {
 
   static open(directory: string): ImageWriter {
     return new ImageWriter(directory, openDirectory(directory));
+  }
+
+  /**
+   * Opens files ahead of time, so that writing them later costs less while a tree is frozen. Those that are never
+   * written are removed in the end.
+   */
+  prepare(files: readonly (readonly [kind: string, id: number | undefined])[]): void {
+    for (const [kind, id] of files) {
+      const name = imageFileName(imageKind(kind), id);
+      this.#prepared.set(name, this.#open(name));
+    }
   }
 
   write(kind: string, id: number | undefined, entries: readonly ImageRecord[]): void {
@@ -66,12 +78,16 @@ export class ImageWriter implements ImageSink {
       this.#files.delete(name);
     }
     if (sync) this.#call('fsync', '.', () => fsyncSync(this.#dirFd));
-    closeSync(this.#dirFd);
+  }
+
+  /** Removes what was prepared and not written, and lets go of the directory. */
+  close(): void {
+    this.abort();
   }
 
   /** Removes what was written and lets go of the directory. */
   abort(): void {
-    for (const [name, fd] of this.#files) {
+    for (const [name, fd] of [...this.#files, ...this.#prepared]) {
       closeSync(fd);
       try {
         unlinkSync(this.#temporary(name));
@@ -80,10 +96,18 @@ export class ImageWriter implements ImageSink {
       }
     }
     this.#files.clear();
+    this.#prepared.clear();
     closeSync(this.#dirFd);
   }
 
   #create(name: string): number {
+    const fd = this.#prepared.get(name) ?? this.#open(name);
+    this.#prepared.delete(name);
+    this.#files.set(name, fd);
+    return fd;
+  }
+
+  #open(name: string): number {
     const path = this.#temporary(name);
     let fd: number;
     try {
@@ -94,7 +118,6 @@ export class ImageWriter implements ImageSink {
       unlinkSync(path);
       fd = this.#call('open', name, () => openSync(path, CREATE, 0o600));
     }
-    this.#files.set(name, fd);
     return fd;
   }
 

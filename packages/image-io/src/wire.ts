@@ -150,6 +150,22 @@ export class WireWriter {
     this.length += 8;
   }
 
+  /** Writes what `write` writes behind its length: the length takes one byte, and room is made where it needs more. */
+  delimited(write: () => void): void {
+    this.reserve(5);
+    const at = this.length++;
+    write();
+    const size = this.length - at - 1;
+    const extra = size < 0x80 ? 0 : size < 0x4000 ? 1 : size < 0x20_0000 ? 2 : size < 0x1000_0000 ? 3 : 4;
+    if (extra > 0) {
+      this.reserve(extra);
+      this.#bytes.copyWithin(at + 1 + extra, at + 1, this.length);
+    }
+    this.length = at;
+    this.uint32(size);
+    this.length += size;
+  }
+
   raw(bytes: Uint8Array): void {
     this.reserve(bytes.length);
     this.#bytes.set(bytes, this.length);

@@ -1,4 +1,4 @@
-import { PAGE_IS, type PageRegion, pagemapScan } from '@crts/native-syscalls';
+import { PAGE_IS, type PageQuery, pagemapScan } from '@crts/native-syscalls';
 import type { PageArea } from '@crts/plugin-api';
 
 /** A stretch of pages to store, and how. */
@@ -9,39 +9,72 @@ export interface PageStretch {
   readonly lazy: boolean;
 }
 
+export interface Region {
+  readonly start: bigint;
+  readonly end: bigint;
+}
+
+/** PAGEMAP_SCAN of one address space. */
+export type Scan = (start: bigint, end: bigint, query: PageQuery) => readonly (Region & { categories: bigint })[];
+
+const NOT_OF_ITS_OWN = PAGE_IS.pfnZero | PAGE_IS.file;
 /**
  * Pages that hold something a mapping alone does not bring back: present or swapped, no zero page, and no page cache of
- * a mapped file. fs/proc/task_mmu.c, pagemap_page_category().
+ * a mapped file. Guards count as swapped. fs/proc/task_mmu.c, pagemap_page_category().
  */
-export function collectPages(
-  pagemap: number,
-  areas: readonly PageArea[],
-): { stretches: PageStretch[]; guards: PageRegion[] } {
-  const stretches: PageStretch[] = [];
-  const guards: PageRegion[] = [];
+const OWN_PAGES: PageQuery = {
+  inverted: NOT_OF_ITS_OWN,
+  required: NOT_OF_ITS_OWN,
+  anyOf: PAGE_IS.present | PAGE_IS.swapped,
+  report: PAGE_IS.guard,
+};
+const GUARDS: PageQuery = { inverted: 0n, required: PAGE_IS.guard, anyOf: 0n, report: PAGE_IS.guard };
+
+export function scanOf(pagemap: number): Scan {
   const vector = new BigUint64Array(3 * 4096);
+  return (start, end, query) => pagemapScan(pagemap, start, end, query, vector);
+}
+
+/** Pages to store and guard regions (MADV_GUARD_INSTALL) of all areas, both ascending. */
+export function collectPages(areas: readonly PageArea[], scan: Scan): { stretches: PageStretch[]; guards: Region[] } {
+  const stretches: PageStretch[] = [];
+  const guards: Region[] = [];
   for (const area of areas) {
-    if (area.pages === 'none') continue;
-    if (area.pages === 'all') {
-      push(stretches, area, area);
-      continue;
-    }
-    // With `inverted`, a required bit of these two means: not the zero page, not a file page.
-    const inverted = PAGE_IS.pfnZero | PAGE_IS.file;
-    const query = { inverted, required: inverted, anyOf: PAGE_IS.present | PAGE_IS.swapped, report: PAGE_IS.guard };
-    for (const region of pagemapScan(pagemap, area.start, area.end, query, vector)) {
-      if ((region.categories & PAGE_IS.guard) !== 0n) guards.push(region);
+    // Any mapping of files or memory can have guards, also one whose contents are kept elsewhere (since Linux 6.15).
+    const query = area.pages === 'private' ? OWN_PAGES : GUARDS;
+    let position = area.start;
+    for (const region of onlyForward(scan(area.start, area.end, query), area)) {
+      const guard = (region.categories & PAGE_IS.guard) !== 0n;
+      if (area.pages === 'all') push(stretches, { start: position, end: region.start }, area);
+      if (guard) guards.push({ start: region.start, end: region.end });
       else push(stretches, region, area);
+      position = region.end;
     }
+    if (area.pages === 'all') push(stretches, { start: position, end: area.end }, area);
   }
   return { stretches, guards };
 }
 
-function push(stretches: PageStretch[], region: { start: bigint; end: bigint }, area: PageArea): void {
+/**
+ * The kernel's walk_end is stale when its own buffer of 512 regions was flushed and the walk then reached the end
+ * (do_pagemap_scan(), fs/proc/task_mmu.c; measured on 6.18), so that a scan which goes on from there reports its last
+ * regions again. A page must be stored once.
+ */
+function* onlyForward<R extends Region>(regions: readonly R[], area: Region): Generator<R> {
+  let position = area.start;
+  for (const region of regions) {
+    if (region.end <= position) continue;
+    yield region.start < position ? { ...region, start: position } : region;
+    position = region.end;
+  }
+}
+
+function push(stretches: PageStretch[], { start, end }: Region, area: PageArea): void {
+  if (start === end) return;
   const last = stretches.at(-1);
-  if (last !== undefined && last.end === region.start && last.readable === area.readable && last.lazy === area.lazy) {
-    stretches[stretches.length - 1] = { ...last, end: region.end };
+  if (last !== undefined && last.end === start && last.readable === area.readable && last.lazy === area.lazy) {
+    stretches[stretches.length - 1] = { ...last, end };
     return;
   }
-  stretches.push({ start: region.start, end: region.end, readable: area.readable, lazy: area.lazy });
+  stretches.push({ start, end, readable: area.readable, lazy: area.lazy });
 }

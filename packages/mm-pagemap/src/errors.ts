@@ -1,9 +1,12 @@
 import { CrtsError } from '@crts/plugin-api';
 
+const PLUGIN = 'mm-pagemap';
+
+/** An entry of the pagemap image that cannot be true. */
 export function badPagemap(pid: number, entry: number, what: string): CrtsError {
   return new CrtsError({
     code: 'CRTS_IMAGE_REFERENCE',
-    plugin: 'mm-pagemap',
+    plugin: PLUGIN,
     path: `pagemap-${pid}.img`,
     what: `entry ${entry}: ${what}`,
     hint: 'The image set is damaged or mixed from two dumps.',
@@ -14,23 +17,62 @@ export function incremental(pid: number): CrtsError {
   return new CrtsError({
     code: 'CRTS_IMAGES_INCREMENTAL',
     kind: 'refused',
-    plugin: 'mm-pagemap',
+    plugin: PLUGIN,
     path: `pagemap-${pid}.img`,
     what: 'the images are an increment on a parent set, which crts does not read yet',
     hint: 'Dump without --prev-images-dir.',
   });
 }
 
+export function pagesElsewhere(pid: number): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_IMAGES_LAZY',
+    kind: 'refused',
+    plugin: PLUGIN,
+    path: `pagemap-${pid}.img`,
+    what: 'the images leave memory to a page server (lazy migration), which crts does not ask yet',
+    hint: 'Dump without --lazy-pages.',
+  });
+}
+
+export function noPagemapScan(pid: number, errno: string | undefined): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_KERNEL_PAGEMAP',
+    kind: 'refused',
+    plugin: PLUGIN,
+    pid,
+    what: 'the kernel does not tell which pages the task uses',
+    call: 'ioctl(PAGEMAP_SCAN)',
+    errno,
+    hint: 'crts needs Linux 6.7, and 6.15 to see guard regions.',
+  });
+}
+
+export function pagesUnreadable(pid: number, where: string, errno: string | undefined): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_PAGES_UNREADABLE',
+    plugin: PLUGIN,
+    pid,
+    what: `memory of the task cannot be read (${where})`,
+    errno,
+    hint: 'A broken memory page (see the kernel log), a protection key, or a guard on a kernel before 6.15.',
+  });
+}
+
 export function pagesNotWritten(pid: number, sizeBytes: bigint, errno: string | undefined): CrtsError {
   return new CrtsError({
     code: 'CRTS_PAGES_WRITE',
-    plugin: 'mm-pagemap',
+    plugin: PLUGIN,
     pid,
     what: `the memory of the task (${sizeBytes} bytes) cannot be written to the images directory`,
     errno,
-    hint:
-      errno === 'ENOSPC'
-        ? `Free at least ${sizeBytes} bytes there, or choose another directory with -D.`
-        : 'Check the disk of the images directory (-D) and file size limits (ulimit -f).',
+    hint: writeHint(sizeBytes, errno),
   });
+}
+
+function writeHint(sizeBytes: bigint, errno: string | undefined): string {
+  if (errno === 'ENOSPC' || errno === 'EDQUOT')
+    return `Free at least ${sizeBytes} bytes there, or choose another directory with -D.`;
+  if (errno === 'EFBIG') return 'Raise the file size limit of the shell that runs crts (ulimit -f).';
+  return 'Check the disk of the images directory (-D).';
 }

@@ -1,5 +1,7 @@
 import type { CoreEntry } from '@crts/image-io';
+import { rlimit } from '@crts/native-syscalls';
 import {
+  at,
   CrtsError,
   type FrozenTask,
   type Program,
@@ -33,16 +35,17 @@ export const limitsHandler: TaskStateHandler = {
 
   dump(task: FrozenTask, program: Program) {
     // From inside: prlimit(2) on another user's task needs CAP_SYS_RESOURCE (check_prlimit_permission(), kernel/sys.c).
-    const outputs = LIMITS.map((_, resource) => {
-      const limit = program.out(16);
-      program.call('prlimit64', [0, resource, null, limit]);
-      return limit;
+    const { size } = rlimit;
+    const limits = program.out(LIMITS.length * size);
+    LIMITS.forEach((_, resource) => {
+      program.call('prlimit64', [0, resource, null, at(limits, resource * size)]);
     });
     return () => {
-      const rlimits = outputs.map((output) => {
-        const limit = output.read();
-        return { cur: limit.readBigUInt64LE(0), max: limit.readBigUInt64LE(8) };
-      });
+      const table = limits.read();
+      const rlimits = LIMITS.map((_, resource) => ({
+        cur: rlimit.get(table, 'rlim_cur', resource * size),
+        max: rlimit.get(table, 'rlim_max', resource * size),
+      }));
       (task.images.core as CoreEntry).tc!.rlimits = { rlimits };
     };
   },
@@ -61,9 +64,7 @@ export const limitsHandler: TaskStateHandler = {
       { plugin: 'task-limits', stage: 'credentials', what: 'set the resource limits', provides: ['rlimits'] },
       (program) => {
         rlimits.forEach(({ cur, max }, resource) => {
-          const limit = Buffer.alloc(16);
-          limit.writeBigUInt64LE(cur, 0);
-          limit.writeBigUInt64LE(max, 8);
+          const limit = rlimit.encode({ rlim_cur: cur, rlim_max: max });
           program.call('prlimit64', [0, resource, program.bytes(limit), null], {
             what: `${LIMITS[resource]} ${cur}:${max}`,
             fail: (errno) => cannotSet(LIMITS[resource]!, cur, max, errno),

@@ -1,13 +1,13 @@
 import type { CoreEntry, SaEntry } from '@crts/image-io';
 import { kernelSigaction, SIGINFO_SIZE, stackT } from '@crts/native-syscalls';
-import type {
-  FrozenTask,
-  Output,
-  Program,
-  RestoreContext,
-  TaskImages,
-  TaskPlan,
-  TaskStateHandler,
+import {
+  at,
+  type FrozenTask,
+  type Program,
+  type RestoreContext,
+  type TaskImages,
+  type TaskPlan,
+  type TaskStateHandler,
 } from '@crts/plugin-api';
 import { badSignals } from './errors';
 
@@ -31,10 +31,11 @@ export const signalsHandler: TaskStateHandler = {
   name: 'task-signals',
 
   dump(task: FrozenTask, program: Program) {
-    const actions = CARRIED.map((signal): [number, Output] => {
-      const action = program.out(kernelSigaction.size);
-      program.call('rt_sigaction', [signal, null, action, SIGSET]);
-      return [signal, action];
+    // One output for all: 62 of them would cost more than the calls.
+    const { size } = kernelSigaction;
+    const actions = program.out(CARRIED.length * size);
+    CARRIED.forEach((signal, index) => {
+      program.call('rt_sigaction', [signal, null, at(actions, index * size), SIGSET]);
     });
     const stack = program.out(stackT.size);
     program.call('sigaltstack', [null, stack]);
@@ -42,7 +43,8 @@ export const signalsHandler: TaskStateHandler = {
     program.call('prctl', [PR_GET_PDEATHSIG, parentDeath]);
     return () => {
       const core = task.images.core as CoreEntry;
-      core.tc!.sigactions = actions.map(([, action]) => saEntry(action.read()));
+      const table = actions.read();
+      core.tc!.sigactions = CARRIED.map((_, index) => saEntry(table.subarray(index * size, (index + 1) * size)));
       core.tc!.blk_sigset = task.thread.sigmask;
       const pending = task.pendingSignals();
       core.tc!.signals_s = { signals: pending.shared.map((siginfo) => ({ siginfo })) };

@@ -1,4 +1,5 @@
 import type { CoreEntry, ItimerEntry } from '@crts/image-io';
+import { itimerval } from '@crts/native-syscalls';
 import {
   CrtsError,
   type FrozenTask,
@@ -8,8 +9,6 @@ import {
   type TaskStateHandler,
 } from '@crts/plugin-api';
 
-/** struct itimerval: it_interval, it_value, each seconds and microseconds. */
-const ITIMERVAL = 32;
 const TIMERS = [
   { which: 0, field: 'real', name: 'ITIMER_REAL' },
   { which: 1, field: 'virt', name: 'ITIMER_VIRTUAL' },
@@ -28,7 +27,7 @@ export const timersHandler: TaskStateHandler = {
 
   dump(task: FrozenTask, program: Program) {
     const outputs = TIMERS.map(({ which }) => {
-      const value = program.out(ITIMERVAL);
+      const value = program.out(itimerval.size);
       program.call('getitimer', [which, value]);
       return value;
     });
@@ -56,22 +55,26 @@ export const timersHandler: TaskStateHandler = {
   },
 };
 
-function itimerEntry(value: Buffer): ItimerEntry {
-  return {
-    isec: value.readBigUInt64LE(0),
-    iusec: value.readBigUInt64LE(8),
-    vsec: value.readBigUInt64LE(16),
-    vusec: value.readBigUInt64LE(24),
-  };
+/**
+ * An interval timer whose signal waits is not running: the kernel starts it again when the signal is taken
+ * (dequeue_signal(), kernel/signal.c), and shows a value of 0 until then. It comes back with a whole interval to go;
+ * the signal itself is among those pending.
+ */
+function itimerEntry(timer: Buffer): ItimerEntry {
+  const isec = itimerval.get(timer, 'it_interval.tv_sec');
+  const iusec = itimerval.get(timer, 'it_interval.tv_usec');
+  const vsec = itimerval.get(timer, 'it_value.tv_sec');
+  const vusec = itimerval.get(timer, 'it_value.tv_usec');
+  return vsec === 0n && vusec === 0n ? { isec, iusec, vsec: isec, vusec: iusec } : { isec, iusec, vsec, vusec };
 }
 
-function itimerBytes(entry: ItimerEntry): Buffer {
-  const value = Buffer.alloc(ITIMERVAL);
-  value.writeBigUInt64LE(entry.isec, 0);
-  value.writeBigUInt64LE(entry.iusec, 8);
-  value.writeBigUInt64LE(entry.vsec, 16);
-  value.writeBigUInt64LE(entry.vusec, 24);
-  return value;
+function itimerBytes({ isec, iusec, vsec, vusec }: ItimerEntry): Buffer {
+  return itimerval.encode({
+    'it_interval.tv_sec': isec,
+    'it_interval.tv_usec': iusec,
+    'it_value.tv_sec': vsec,
+    'it_value.tv_usec': vusec,
+  });
 }
 
 function check(entry: ItimerEntry, field: string): void {

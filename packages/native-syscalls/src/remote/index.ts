@@ -1,4 +1,5 @@
 export { type AddressRange, findFreeArea } from './area';
+export { encodeBatch, settleBatch } from './encoder';
 export { findGadgets, findSyscall, type Gadgets, verifyGadgets } from './gadgets';
 export {
   ARENA_SIZE,
