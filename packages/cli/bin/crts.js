@@ -1,40 +1,70 @@
 #!/usr/bin/env node
-// Runs dist/crts.js from V8's code cache, which saves most of the start-up (docs/performance.md). V8 itself checks only
-// its version, its flags and the length of the source, so the cache's name carries a hash of the source; it is made
-// by the first run that finds none and may write beside the bundle, after that run, when all it needed is compiled.
+// Runs dist/crts.js from V8's code cache, which saves most of the start-up (docs/adr/0002-code-cache.md). V8 itself checks
+// only its version, its flags and the length of the source, so the name of the cache carries a hash of the source. The
+// first run that succeeds without a cache makes it, at its end, when all that such a run needs has been compiled.
 'use strict';
 const { createHash } = require('node:crypto');
-const { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } = require('node:fs');
+const fs = require('node:fs');
 const { join } = require('node:path');
 const { Script } = require('node:vm');
 
-const bundle = join(__dirname, '../dist/crts.js');
-const source = readFileSync(bundle, 'utf8');
-const directory = join(__dirname, '../dist/cache');
-const key = createHash('sha1').update(source).update(process.version).update(process.arch).digest('hex').slice(0, 16);
-const file = join(directory, `${process.argv[2] === 'restore' ? 'restore' : 'dump'}-${key}.bin`);
+const dist = join(__dirname, '../dist');
+const bundle = join(dist, 'crts.js');
+const directory = join(dist, 'cache');
 
-// Code that others may write is not loaded: the cache must belong to root or to us, as the bundle does.
+const source = fs.readFileSync(bundle, 'latin1');
+const key = createHash('sha1')
+  .update(source, 'latin1')
+  .update(`${process.version} ${process.versions.v8} ${process.arch}`)
+  .digest('hex')
+  .slice(0, 16);
+// The two actions use different parts of the bundle.
+const words = process.argv.slice(2);
+const kind = words.includes('restore') ? 'restore' : 'dump';
+const file = join(directory, `${kind}-${key}.bin`);
+
+// Code that others may write is not loaded: bundle, cache and their directories must belong to root or to us.
 function trusted(path) {
-  const { uid, mode } = statSync(path);
+  const { uid, mode } = fs.lstatSync(path);
   return (uid === 0 || uid === process.getuid()) && (mode & 0o022) === 0;
 }
 
-const cachedData = existsSync(file) && trusted(file) && trusted(directory) ? readFileSync(file) : undefined;
-const script = new Script(`(function (exports, require, module, __filename, __dirname) {${source}\n})`, {
-  filename: bundle,
-  cachedData,
-});
-const module_ = { exports: {} };
-script.runInThisContext()(module_.exports, require, module_, bundle, join(__dirname, '../dist'));
-
-if (cachedData === undefined || script.cachedDataRejected) {
+function readCache() {
   try {
-    mkdirSync(directory, { mode: 0o755, recursive: true });
+    return trusted(directory) && trusted(file) ? fs.readFileSync(file) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function writeCache(script) {
+  try {
+    if (!trusted(dist)) return;
+    fs.mkdirSync(directory, { mode: 0o755, recursive: true });
+    if (!trusted(directory)) return;
+    for (const name of fs.readdirSync(directory)) {
+      // Of an older bundle or another Node; a run that still uses it has read it whole.
+      if (name.startsWith(`${kind}-`)) fs.unlinkSync(join(directory, name));
+    }
     const part = `${file}.${process.pid}`;
-    writeFileSync(part, script.createCachedData(), { mode: 0o644 });
-    renameSync(part, file);
+    fs.writeFileSync(part, script.createCachedData(), { mode: 0o644, flag: 'wx' });
+    fs.renameSync(part, file);
   } catch {
     // A read-only installation starts a little slower, nothing else.
   }
+}
+
+const cachedData = readCache();
+const wrapper = '(function (exports, require, module, __filename, __dirname, importModule) {';
+const script = new Script(`${wrapper}${source}\n})`, { filename: bundle, cachedData, columnOffset: -wrapper.length });
+const bundled = { exports: {} };
+const importModule = (specifier) => import(specifier);
+script.runInThisContext()(bundled.exports, require, bundled, bundle, dist, importModule);
+
+// A run that only prints something compiles too little.
+const whole = words.includes(kind) && !words.some((word) => /^(-h|--help|-V|--version|--dry-run)$/.test(word));
+if (whole && (cachedData === undefined || script.cachedDataRejected)) {
+  bundled.exports.done.then(() => {
+    if (process.exitCode === 0) writeCache(script);
+  });
 }

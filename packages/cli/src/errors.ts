@@ -1,45 +1,13 @@
 import { CrtsError } from '@crts/plugin-api';
 
-const usage = (code: string, what: string, hint: string): CrtsError =>
+const usage = (code: string, what: string, hint = 'See crts --help.'): CrtsError =>
   new CrtsError({ code, kind: 'refused', what, hint });
-
-export function unknownOption(option: string, guess: string | undefined): CrtsError {
-  return usage(
-    'CRTS_OPTION_UNKNOWN',
-    `unknown option ${option}`,
-    guess === undefined ? 'See crts --help.' : `Did you mean ${guess}?`,
-  );
-}
-
-export function unsupportedOption(option: string): CrtsError {
-  return usage(
-    'CRTS_OPTION_UNSUPPORTED',
-    `option ${option} is CRIU's, and not supported by crts yet`,
-    'Leave it out if the program does not need it.',
-  );
-}
-
-export function misplacedOption(option: string, action: string): CrtsError {
-  return usage('CRTS_OPTION_MISPLACED', `option ${option} does not belong to ${action}`, 'See crts --help.');
-}
-
-export function badValue(option: string, value: string, want: string): CrtsError {
-  return usage('CRTS_OPTION_VALUE', `option ${option}: "${value}" is not ${want}`, 'See crts --help.');
-}
-
-export function missingValue(option: string): CrtsError {
-  return usage('CRTS_OPTION_VALUE', `option ${option} needs an argument`, 'See crts --help.');
-}
-
-export function missingOption(option: string, why: string): CrtsError {
-  return usage('CRTS_OPTION_MISSING', `option ${option} is missing: ${why}`, 'See crts --help.');
-}
 
 export function unknownAction(action: string, known: boolean): CrtsError {
   return known
     ? usage(
         'CRTS_ACTION_UNSUPPORTED',
-        `action ${action} is CRIU's, and not supported by crts yet`,
+        `action ${action} is criu's, and not supported by crts yet`,
         'crts has dump and restore.',
       )
     : usage(
@@ -49,14 +17,73 @@ export function unknownAction(action: string, known: boolean): CrtsError {
       );
 }
 
-export function pluginNotFound(name: string, cause: unknown): CrtsError {
+/** crts.config.json, crts.config.mjs. */
+export function badConfig(file: string, what: string): CrtsError {
+  return usage('CRTS_CONFIG', `${file}: ${what}`, 'It holds { "plugins": ["NAME", ...] }.');
+}
+
+export function cannotWrite(path: string, what: string, errno: string | undefined): CrtsError {
   return new CrtsError({
-    code: 'CRTS_PLUGIN_NOT_FOUND',
-    kind: 'refused',
-    what: `plugin ${name} cannot be loaded: ${cause instanceof Error ? cause.message.split('\n')[0] : String(cause)}`,
-    hint: `Install it here (npm install ${name}) or give its path.`,
-    cause,
+    code: 'CRTS_FILE_WRITE',
+    path,
+    what,
+    errno,
+    hint: errno === 'EEXIST' ? 'Remove the old file first.' : 'Check the directory and its permissions.',
   });
+}
+
+export function pidfileAfterRestore(path: string, pid: number, errno: string | undefined): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_FILE_WRITE',
+    path,
+    what: `the program is restored and runs as pid ${pid}, but the pidfile cannot be written`,
+    errno,
+    hint: 'Note the pid from here.',
+  });
+}
+
+export function excessOperand(operand: string, action: string): CrtsError {
+  return usage('CRTS_OPERAND', `"${operand}": ${action} takes no further argument`);
+}
+
+export function ambiguousOption(option: string, candidates: readonly string[]): CrtsError {
+  return usage('CRTS_OPTION_AMBIGUOUS', `option ${option} is ambiguous`, `It may be ${candidates.join(', ')}.`);
+}
+
+export function misplacedOption(option: string, action: string): CrtsError {
+  return usage('CRTS_OPTION_MISPLACED', `option ${option} does not belong to ${action}`);
+}
+
+export function missingOption(option: string, why: string): CrtsError {
+  return usage('CRTS_OPTION_MISSING', `option ${option} is missing: ${why}`);
+}
+
+export function unknownOption(option: string, guess: string | undefined): CrtsError {
+  return usage(
+    'CRTS_OPTION_UNKNOWN',
+    `unknown option ${option}`,
+    guess === undefined ? undefined : `Did you mean ${guess}?`,
+  );
+}
+
+export function unsupportedOption(option: string): CrtsError {
+  return usage(
+    'CRTS_OPTION_UNSUPPORTED',
+    `option ${option} is not supported by crts yet`,
+    "It is one of criu's. Leave it out if the program does not need it.",
+  );
+}
+
+export function badValue(option: string, value: string, want: string): CrtsError {
+  return usage('CRTS_OPTION_VALUE', `option ${option}: "${value}" is not ${want}`);
+}
+
+export function missingValue(option: string): CrtsError {
+  return usage('CRTS_OPTION_VALUE', `option ${option} needs an argument`);
+}
+
+export function unexpectedValue(option: string, value: string): CrtsError {
+  return usage('CRTS_OPTION_VALUE', `option ${option} takes no argument, not "${value}" either`);
 }
 
 export function noPluginExport(name: string): CrtsError {
@@ -68,12 +95,12 @@ export function noPluginExport(name: string): CrtsError {
   });
 }
 
-export function cannotWrite(path: string, what: string, errno: string | undefined): CrtsError {
+export function pluginNotFound(name: string, cause: unknown): CrtsError {
   return new CrtsError({
-    code: 'CRTS_FILE_WRITE',
-    path,
-    what,
-    errno,
-    hint: errno === 'EEXIST' ? 'Remove the old file first.' : 'Check the directory and its permissions.',
+    code: 'CRTS_PLUGIN_NOT_FOUND',
+    kind: 'refused',
+    what: `plugin ${name} cannot be loaded: ${cause instanceof Error ? cause.message.split('\n')[0] : String(cause)}`,
+    hint: `Install it here (npm install ${name}) or give its path.`,
+    cause,
   });
 }

@@ -1,41 +1,76 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import type { Plugin } from '@crts/plugin-api';
 import { builtInPlugins } from './built-in-plugins';
-import { badValue, noPluginExport, pluginNotFound } from './errors';
+import { badConfig, noPluginExport, pluginNotFound } from './errors';
 
-const CONFIG = 'crts.config.json';
+export type ImportModule = (specifier: string) => Promise<unknown>;
 
-/** The built-in plugins, those that crts.config.json in the current directory names, and those of --plugin. */
-export function loadPlugins(named: readonly string[]): Plugin[] {
-  return [...builtInPlugins, ...configured(), ...named.map(loadPlugin)];
+const CONFIG_JSON = 'crts.config.json';
+const CONFIG_MODULE = 'crts.config.mjs';
+
+/**
+ * The built-in plugins, those that crts.config.json or crts.config.mjs in the current directory names, and those of
+ * --plugin. Names are packages as seen from the current directory, or paths.
+ */
+export async function loadPlugins(named: readonly string[], importModule: ImportModule): Promise<Plugin[]> {
+  const plugins = [...builtInPlugins];
+  for (const name of [...(await configured(importModule)), ...named])
+    plugins.push(await loadPlugin(name, importModule));
+  return plugins;
 }
 
-function configured(): Plugin[] {
-  if (!existsSync(CONFIG)) return [];
-  let config: { plugins?: unknown };
+async function configured(importModule: ImportModule): Promise<string[]> {
+  if (existsSync(CONFIG_JSON)) return pluginNames(CONFIG_JSON, readJson(CONFIG_JSON));
+  if (!existsSync(CONFIG_MODULE)) return [];
+  let module: { default?: unknown };
   try {
-    config = JSON.parse(readFileSync(CONFIG, 'utf8'));
+    module = (await importModule(pathToFileURL(resolve(CONFIG_MODULE)).href)) as { default?: unknown };
   } catch (error) {
-    throw badValue(CONFIG, (error as Error).message, 'JSON');
+    throw badConfig(CONFIG_MODULE, (error as Error).message);
   }
-  const names = config.plugins ?? [];
-  if (!Array.isArray(names) || names.some((name) => typeof name !== 'string'))
-    throw badValue(CONFIG, 'plugins', 'a list of package names');
-  return names.map(loadPlugin);
+  return pluginNames(CONFIG_MODULE, module.default);
 }
 
-/** A package of the current directory's node_modules, or a path. */
-function loadPlugin(name: string): Plugin {
-  const require = createRequire(join(process.cwd(), 'crts.js'));
-  let module: { plugin?: Plugin; default?: Plugin };
+function readJson(file: string): unknown {
   try {
-    module = require(/^[./]/.test(name) ? resolve(name) : name);
+    return JSON.parse(readFileSync(file, 'utf8'));
+  } catch (error) {
+    throw badConfig(file, (error as Error).message);
+  }
+}
+
+function pluginNames(file: string, config: unknown): string[] {
+  if (typeof config !== 'object' || config === null) throw badConfig(file, 'is no object');
+  const unknown = Object.keys(config).find((key) => key !== 'plugins');
+  if (unknown !== undefined) throw badConfig(file, `unknown setting "${unknown}"`);
+  const { plugins = [] } = config as { plugins?: unknown };
+  if (!Array.isArray(plugins) || plugins.some((name) => typeof name !== 'string'))
+    throw badConfig(file, '"plugins" is no list of package names');
+  return plugins;
+}
+
+async function loadPlugin(name: string, importModule: ImportModule): Promise<Plugin> {
+  const module = await loadModule(name, importModule);
+  const plugin = (module.plugin ?? module.default) as Plugin | undefined;
+  if (typeof plugin?.name !== 'string' || typeof plugin.register !== 'function') throw noPluginExport(name);
+  return plugin;
+}
+
+async function loadModule(name: string, importModule: ImportModule): Promise<{ plugin?: unknown; default?: unknown }> {
+  const require = createRequire(join(process.cwd(), 'crts.js'));
+  try {
+    const file = require.resolve(/^[./]/.test(name) ? resolve(name) : name);
+    try {
+      return require(file);
+    } catch (error) {
+      // Node 20 requires no ES module.
+      if ((error as NodeJS.ErrnoException).code !== 'ERR_REQUIRE_ESM') throw error;
+      return (await importModule(pathToFileURL(file).href)) as { plugin?: unknown };
+    }
   } catch (error) {
     throw pluginNotFound(name, error);
   }
-  const plugin = module.plugin ?? module.default;
-  if (typeof plugin?.name !== 'string' || typeof plugin.register !== 'function') throw noPluginExport(name);
-  return plugin;
 }

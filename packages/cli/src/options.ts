@@ -1,4 +1,4 @@
-/** The options of crts: CRIU's names and meanings (criu --help), and our own at the end. */
+/** The options of crts: CRIU's names and meanings (criu --help, criu/config.c), and our own at the end. */
 
 export type Action = 'dump' | 'restore';
 
@@ -7,6 +7,14 @@ export interface OptionRow {
   readonly short?: string;
   /** Name of the argument; absent for a switch. */
   readonly argument?: string;
+  /** The argument may be left out, and is only ever joined: `--name=value`, `-xvalue` (man 3 getopt). */
+  readonly optional?: boolean;
+  /** The switch has a `--no-` twin. */
+  readonly twin?: boolean;
+  /** What the option is recorded as, where CRIU has two names for one thing. */
+  readonly means?: string;
+  /** Switches of one group exclude each other; the last one counts, as with CRIU. */
+  readonly group?: string;
   /** Actions that take it; empty: known from CRIU, and refused. */
   readonly actions: readonly Action[];
   readonly help?: string;
@@ -28,34 +36,51 @@ const SUPPORTED: readonly OptionRow[] = [
     short: 'W',
     argument: 'DIR',
     actions: both,
-    help: 'directory of log, pidfile and statistics (default: the images directory)',
+    help: 'directory of log, pidfile and statistics (default: that of the images)',
   },
   {
     name: 'log-file',
     short: 'o',
     argument: 'FILE',
     actions: both,
-    help: 'write the log to FILE in the work directory',
+    help: 'write the log to FILE in the work directory; - is stdout',
   },
   {
     name: 'verbosity',
-    argument: 'LEVEL',
+    short: 'v',
+    argument: 'NUM',
+    optional: true,
     actions: both,
-    help: '-v0 to -v4: nothing, errors, warnings (default), information, everything',
+    help: '-v0 to -v4: nothing, errors, warnings (default), information, everything; -v adds one',
   },
-  { name: 'leave-running', short: 'R', actions: ['dump'], help: 'let the program go on after the dump' },
-  { name: 'leave-stopped', short: 's', actions: both, help: 'leave the program stopped' },
+  {
+    name: 'leave-running',
+    short: 'R',
+    group: 'final',
+    actions: ['dump'],
+    help: 'let the program go on after the dump',
+  },
+  { name: 'leave-stopped', short: 's', group: 'final', actions: both, help: 'leave the program stopped' },
   {
     name: 'shell-job',
     short: 'j',
+    twin: true,
     actions: both,
     help: 'the program is a job of a shell: its session and terminal are not its own',
   },
-  { name: 'file-locks', short: 'l', actions: both, help: 'carry file locks' },
-  { name: 'restore-detached', short: 'd', actions: ['restore'], help: 'leave when the program is restored' },
+  { name: 'file-locks', short: 'l', twin: true, actions: both, help: 'carry file locks' },
+  {
+    name: 'restore-detached',
+    short: 'd',
+    twin: true,
+    actions: ['restore'],
+    help: 'leave when the program is restored',
+  },
+  { name: 'daemon', twin: true, means: 'restore-detached', actions: ['restore'], help: 'the same' },
   {
     name: 'restore-sibling',
     short: 'S',
+    twin: true,
     actions: ['restore'],
     help: 'make the program a child of the caller of crts; needs -d',
   },
@@ -63,10 +88,23 @@ const SUPPORTED: readonly OptionRow[] = [
     name: 'pidfile',
     argument: 'FILE',
     actions: ['restore'],
-    help: 'write the pid of the restored program to FILE in the work directory',
+    help: 'write the pid of the restored program to FILE, a new file in the work directory',
   },
-  { name: 'display-stats', actions: both, help: 'print statistics' },
-  { name: 'log-format', argument: 'human|json', actions: both, help: 'form of the log (default: human)' },
+  {
+    name: 'file-validation',
+    argument: 'METHOD',
+    actions: both,
+    help: 'recognise files by size and build id (buildid, default), or by size alone (filesize)',
+  },
+  {
+    name: 'skip-file-rwx-check',
+    twin: true,
+    actions: ['restore'],
+    help: 'permissions of files may differ from those at the dump',
+  },
+  { name: 'display-stats', twin: true, actions: both, help: 'print statistics' },
+  { name: 'no-default-config', actions: both, help: 'read no configuration of criu; crts never does' },
+  { name: 'log-format', argument: 'FORMAT', actions: both, help: 'form of the log: human (default) or json' },
   { name: 'plugin', argument: 'NAME', actions: both, help: 'load a plugin: a package name or a path; may be repeated' },
   { name: 'sync', actions: ['dump'], help: 'write the images through to the disk before the dump counts as done' },
   { name: 'dry-run', actions: ['restore'], help: 'compile the restore plan, print it, and make nothing' },
@@ -74,26 +112,29 @@ const SUPPORTED: readonly OptionRow[] = [
 ];
 
 /** What CRIU 4.2 has besides. Each is refused by name, so that nobody believes it was heeded. */
-const KNOWN_SWITCHES =
-  'daemon tcp-established log-pid evasive-devices link-remap page-server ms track-mem auto-dedup force-irmap exec-cmd enable-external-sharing enable-external-masters lazy-pages extra experimental all skip-in-flight deprecated weak-sysctls tcp-close stream no-default-config tls tls-no-cn-verify skip-file-rwx-check mntns-compat-mode unprivileged ghost-fiemap allow-uprobes';
+const KNOWN_WITH_TWIN =
+  'tcp-established log-pid evasive-devices link-remap page-server track-mem auto-dedup force-irmap extra experimental skip-in-flight deprecated weak-sysctls tcp-close stream tls mntns-compat-mode unprivileged ghost-fiemap allow-uprobes';
+const KNOWN_SWITCHES = 'ms exec-cmd enable-external-sharing enable-external-masters lazy-pages all tls-no-cn-verify';
 const KNOWN_WITH_ARGUMENT =
-  'join-ns root close veth-pair action-script address port prev-images-dir libdir cpu-cap ext-mount-map manage-cgroups cgroup-root inherit-fd feature skip-mnt enable-fs freeze-cgroup ghost-limit irmap-scan-path lsm-profile timeout external empty-ns cgroup-props cgroup-props-file cgroup-dump-controller status-fd ps-socket config tls-cacert tls-cacrl tls-cert tls-key cgroup-yard pre-dump-mode file-validation lsm-mount-context network-lock';
+  'join-ns root close veth-pair action-script address port prev-images-dir libdir ext-mount-map cgroup-root inherit-fd feature skip-mnt enable-fs freeze-cgroup ghost-limit irmap-scan-path lsm-profile timeout external empty-ns cgroup-props cgroup-props-file cgroup-dump-controller status-fd ps-socket config tls-cacert tls-cacrl tls-cert tls-key cgroup-yard pre-dump-mode lsm-mount-context network-lock';
+const KNOWN_WITH_OPTIONAL = 'cpu-cap manage-cgroups';
 const KNOWN_SHORT: Readonly<Record<string, string>> = { 'join-ns': 'J', root: 'r', libdir: 'L', 'ext-mount-map': 'M' };
 
-function known(name: string, argument?: string): OptionRow {
-  const short = KNOWN_SHORT[name];
-  return {
-    name,
-    actions: [],
-    ...(argument === undefined ? {} : { argument }),
-    ...(short === undefined ? {} : { short }),
-  };
+function known(names: string, more: Partial<OptionRow>): OptionRow[] {
+  return names.split(' ').map((name) => {
+    const short = KNOWN_SHORT[name];
+    return { name, actions: [], ...more, ...(short === undefined ? {} : { short }) };
+  });
 }
 
 export const OPTIONS: readonly OptionRow[] = [
   ...SUPPORTED,
-  ...KNOWN_SWITCHES.split(' ').map((name) => known(name)),
-  ...KNOWN_WITH_ARGUMENT.split(' ').map((name) => known(name, 'ARG')),
+  ...known(KNOWN_WITH_TWIN, { twin: true }),
+  ...known(KNOWN_SWITCHES, {}),
+  ...known(KNOWN_WITH_ARGUMENT, { argument: 'ARG' }),
+  ...known(KNOWN_WITH_OPTIONAL, { argument: 'ARG', optional: true }),
+  // -x[INODE], external UNIX sockets, has no long name.
+  { name: 'x', short: 'x', argument: 'INODE', optional: true, actions: [] },
 ];
 
 export const ACTIONS: readonly Action[] = ['dump', 'restore'];
@@ -113,7 +154,8 @@ export const KNOWN_ACTIONS = [
 
 export function helpText(): string {
   const lines = SUPPORTED.map((row) => {
-    const head = `${row.short === undefined ? '    ' : `-${row.short}, `}--${row.name}${row.argument === undefined ? '' : ` ${row.argument}`}`;
+    const argument = row.argument === undefined ? '' : row.optional ? `[=${row.argument}]` : ` ${row.argument}`;
+    const head = `${row.short === undefined ? '    ' : `-${row.short}, `}--${row.name}${argument}`;
     return `  ${head.padEnd(30)} ${row.help}${row.actions.length === 1 ? ` (${row.actions[0]})` : ''}`;
   });
   return [
@@ -125,6 +167,8 @@ export function helpText(): string {
     ...lines,
     '  -h, --help                     this text',
     '  -V, --version                  the version',
+    '',
+    'Every other option and action of criu 4.2 is known by name and refused.',
     '',
   ].join('\n');
 }

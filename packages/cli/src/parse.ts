@@ -1,4 +1,14 @@
-import { badValue, misplacedOption, missingValue, unknownAction, unknownOption, unsupportedOption } from './errors';
+import {
+  ambiguousOption,
+  badValue,
+  excessOperand,
+  misplacedOption,
+  missingValue,
+  unexpectedValue,
+  unknownAction,
+  unknownOption,
+  unsupportedOption,
+} from './errors';
 import { ACTIONS, type Action, KNOWN_ACTIONS, OPTIONS, type OptionRow } from './options';
 
 export interface Parsed {
@@ -8,20 +18,29 @@ export interface Parsed {
   readonly verbosity: number;
 }
 
+interface State {
+  readonly switches: Set<string>;
+  readonly values: Map<string, string[]>;
+  readonly operands: string[];
+  verbosity: number;
+}
+
+/** A long name and what it stands for; `on` is false for the `--no-` twin. */
+interface LongName {
+  readonly row: OptionRow;
+  readonly on: boolean;
+}
+
 const VERBOSITY_DEFAULT = 2;
 const VERBOSITY_MAX = 4;
 
 /**
- * Reads a command line as CRIU's getopt_long does: options anywhere, `-v`, `-vvv` and `-v4`, joined short options,
- * `--name=value` and `--name value`, `--no-name` for switches, everything after `--` an operand.
+ * Reads a command line as CRIU does with getopt_long (man 3 getopt): options anywhere, `-vvv` and `-v4`, joined short
+ * options, `--name=value` and `--name value`, unambiguous beginnings of long names, `--no-name` for some switches, and
+ * operands only after `--`.
  */
 export function parseArguments(argv: readonly string[]): Parsed {
-  const state = {
-    switches: new Set<string>(),
-    values: new Map<string, string[]>(),
-    verbosity: VERBOSITY_DEFAULT,
-    operands: [] as string[],
-  };
+  const state: State = { switches: new Set(), values: new Map(), operands: [], verbosity: VERBOSITY_DEFAULT };
   const rest = [...argv];
   while (rest.length > 0) {
     const word = rest.shift()!;
@@ -34,70 +53,91 @@ export function parseArguments(argv: readonly string[]): Parsed {
   }
   const [action = '', extra] = state.operands;
   if (!(ACTIONS as readonly string[]).includes(action)) throw unknownAction(action, KNOWN_ACTIONS.includes(action));
-  if (extra !== undefined) throw unknownOption(extra, undefined);
+  if (extra !== undefined) throw excessOperand(extra, action);
   checkPlaces(action as Action, state);
   return { ...state, action: action as Action };
 }
 
-type State = { switches: Set<string>; values: Map<string, string[]>; verbosity: number };
-
 function readLong(word: string, rest: string[], state: State): void {
-  const [flag, inline] = splitOnce(word);
-  const name = flag.slice(2);
-  const row = OPTIONS.find((option) => option.name === name);
-  const negated =
-    row === undefined && name.startsWith('no-')
-      ? OPTIONS.find((option) => option.name === name.slice(3) && option.argument === undefined)
-      : undefined;
-  if (negated !== undefined) {
-    refuseUnsupported(negated, flag);
-    state.switches.delete(negated.name);
-    return;
-  }
-  if (row === undefined) throw unknownOption(flag, closest(name));
-  refuseUnsupported(row, flag);
-  if (row.name === 'verbosity') {
-    state.verbosity = inline === undefined ? state.verbosity + 1 : level(inline);
-    return;
-  }
+  const equals = word.indexOf('=');
+  const flag = equals < 0 ? word : word.slice(0, equals);
+  const inline = equals < 0 ? undefined : word.slice(equals + 1);
+  const { row, on } = findLong(flag);
   if (row.argument === undefined) {
-    if (inline !== undefined) throw badValue(flag, inline, 'expected: it takes no argument');
-    state.switches.add(row.name);
+    if (row.actions.length === 0) throw unsupportedOption(flag);
+    if (inline !== undefined) throw unexpectedValue(flag, inline);
+    set(row, on, state);
     return;
   }
-  const value = inline ?? rest.shift();
-  if (value === undefined) throw missingValue(flag);
-  state.values.set(row.name, [...(state.values.get(row.name) ?? []), value]);
+  take(row, flag, inline, rest, state);
 }
 
 function readShort(word: string, rest: string[], state: State): void {
-  if (/^-v+$/.test(word)) {
-    // The first -v counts as level 1, as with CRIU; every further one adds to it.
-    state.verbosity = Math.min(VERBOSITY_MAX, word.length - 1);
-    return;
-  }
-  if (word.startsWith('-v')) {
-    state.verbosity = level(word.slice(2));
-    return;
-  }
   for (let at = 1; at < word.length; at++) {
     const flag = `-${word[at]}`;
     const row = OPTIONS.find((option) => option.short === word[at]);
     if (row === undefined) throw unknownOption(flag, undefined);
-    refuseUnsupported(row, flag);
-    if (row.argument === undefined) {
-      state.switches.add(row.name);
-      continue;
+    if (row.argument !== undefined) {
+      take(row, flag, at + 1 < word.length ? word.slice(at + 1) : undefined, rest, state);
+      return;
     }
-    const value = at + 1 < word.length ? word.slice(at + 1) : rest.shift();
-    if (value === undefined) throw missingValue(flag);
-    state.values.set(row.name, [...(state.values.get(row.name) ?? []), value]);
-    return;
+    if (row.actions.length === 0) throw unsupportedOption(flag);
+    set(row, true, state);
   }
 }
 
-function refuseUnsupported(row: OptionRow, flag: string): void {
+function set(row: OptionRow, on: boolean, state: State): void {
+  const name = row.means ?? row.name;
+  if (!on) {
+    state.switches.delete(name);
+    return;
+  }
+  for (const other of OPTIONS)
+    if (row.group !== undefined && other.group === row.group) state.switches.delete(other.name);
+  state.switches.add(name);
+}
+
+function take(row: OptionRow, flag: string, joined: string | undefined, rest: string[], state: State): void {
   if (row.actions.length === 0) throw unsupportedOption(flag);
+  if (row.name === 'verbosity') {
+    state.verbosity = Math.min(VERBOSITY_MAX, level(joined, state.verbosity));
+    return;
+  }
+  const value = joined ?? (row.optional ? '' : rest.shift());
+  if (value === undefined) throw missingValue(flag);
+  state.values.set(row.name, [...(state.values.get(row.name) ?? []), value]);
+}
+
+/** `-v` adds one to the level, `-vv` two, `-v4` sets it. */
+function level(joined: string | undefined, current: number): number {
+  if (joined === undefined) return current + 1;
+  if (/^v+$/.test(joined)) return current + 1 + joined.length;
+  if (!/^[0-9]+$/.test(joined)) throw badValue('--verbosity', joined, 'a level from 0 to 4');
+  return Number(joined);
+}
+
+function findLong(flag: string): LongName {
+  const name = flag.slice(2);
+  const exact = longNames().get(name);
+  if (exact !== undefined) return exact;
+  const matches = [...longNames()].filter(([candidate]) => candidate.startsWith(name));
+  if (matches.length === 1) return matches[0]![1];
+  if (matches.length > 1 && name !== '')
+    throw ambiguousOption(
+      flag,
+      matches.map(([candidate]) => `--${candidate}`),
+    );
+  throw unknownOption(flag, closest(name));
+}
+
+function longNames(): Map<string, LongName> {
+  const names = new Map<string, LongName>();
+  for (const row of OPTIONS) {
+    if (row.name.length === 1) continue;
+    names.set(row.name, { row, on: true });
+    if (row.twin) names.set(`no-${row.name}`, { row, on: false });
+  }
+  return names;
 }
 
 function checkPlaces(action: Action, state: State): void {
@@ -107,20 +147,10 @@ function checkPlaces(action: Action, state: State): void {
   }
 }
 
-function level(text: string): number {
-  if (!/^[0-9]+$/.test(text)) throw badValue('--verbosity', text, 'a level from 0 to 4');
-  return Math.min(VERBOSITY_MAX, Number(text));
-}
-
-function splitOnce(word: string): [string, string | undefined] {
-  const equals = word.indexOf('=');
-  return equals < 0 ? [word, undefined] : [word.slice(0, equals), word.slice(equals + 1)];
-}
-
-/** A supported option at most two edits away. */
+/** The option at most two edits away that is nearest. */
 function closest(name: string): string | undefined {
   let best: { name: string; edits: number } | undefined;
-  for (const { name: candidate } of OPTIONS) {
+  for (const candidate of longNames().keys()) {
     const edits = distance(name, candidate);
     if (edits <= 2 && (best === undefined || edits < best.edits)) best = { name: candidate, edits };
   }

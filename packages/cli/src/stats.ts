@@ -1,23 +1,37 @@
 import type { DumpOutcome, RestoreOutcome } from '@crts/core-pstree';
 import { ImageWriter } from '@crts/image-io';
+import type { Logger } from '@crts/plugin-api';
 
-/** stats-dump and stats-restore in the work directory, as CRIU writes them. Times in microseconds. */
-export function writeStats(
-  kind: 'stats-dump' | 'stats-restore',
-  directory: string,
-  entry: Record<string, unknown>,
-): void {
+type StatsKind = 'stats-dump' | 'stats-restore';
+type StatsEntry = Record<string, Record<string, number | bigint>>;
+
+/**
+ * stats-dump and stats-restore in the work directory, as CRIU writes them, and on stdout if asked. What they tell of is
+ * done: a full disk is a warning.
+ */
+export function reportStats(kind: StatsKind, directory: string, entry: StatsEntry, show: boolean, log: Logger): void {
+  if (show) process.stdout.write(statsText(entry));
+  try {
+    writeStats(kind, directory, entry);
+  } catch (error) {
+    log.warn({ file: kind }, `statistics not written: ${(error as Error).message}`);
+  }
+}
+
+function writeStats(kind: StatsKind, directory: string, entry: StatsEntry): void {
   const writer = ImageWriter.open(directory);
   try {
     writer.write(kind, undefined, [entry]);
     writer.publish();
+    writer.close();
   } catch (error) {
     writer.abort();
     throw error;
   }
 }
 
-export function dumpStats(outcome: DumpOutcome) {
+/** Times in microseconds. */
+export function dumpStats(outcome: DumpOutcome): StatsEntry {
   return {
     dump: {
       freezing_time: outcome.freezingTimeUs,
@@ -33,7 +47,7 @@ export function dumpStats(outcome: DumpOutcome) {
   };
 }
 
-export function restoreStats(outcome: RestoreOutcome) {
+export function restoreStats(outcome: RestoreOutcome): StatsEntry {
   return {
     restore: {
       pages_compared: 0n,
@@ -45,8 +59,8 @@ export function restoreStats(outcome: RestoreOutcome) {
   };
 }
 
-export function showStats(entry: Record<string, Record<string, unknown>>): string {
-  const [[kind, values]] = Object.entries(entry) as [[string, Record<string, unknown>]];
+export function statsText(entry: StatsEntry): string {
+  const [[kind, values]] = Object.entries(entry) as [[string, StatsEntry[string]]];
   const lines = Object.entries(values).map(
     ([name, value]) => `  ${name.replaceAll('_', ' ')}: ${value}${name.endsWith('_time') ? ' us' : ''}`,
   );

@@ -1,0 +1,32 @@
+import { dumpTree } from '@crts/core-pstree';
+import { badValue, missingOption } from './errors';
+import type { Parsed } from './parse';
+import { type Directories, type EngineOptions, last } from './run';
+import { dumpStats, reportStats } from './stats';
+
+/** PID_MAX_LIMIT, include/linux/threads.h. */
+const PID_MAX = 4 * 1024 * 1024;
+
+export function dump(parsed: Parsed, { images, work }: Directories, options: EngineOptions): void {
+  const outcome = dumpTree({
+    pid: treeRoot(parsed),
+    imagesDir: images,
+    finalState: finalState(parsed),
+    sync: parsed.switches.has('sync'),
+    ...options,
+  });
+  reportStats('stats-dump', work, dumpStats(outcome), parsed.switches.has('display-stats'), options.log);
+}
+
+function treeRoot(parsed: Parsed): number {
+  const text = last(parsed, 'tree');
+  if (text === undefined) throw missingOption('--tree', 'it says which process to dump');
+  const pid = Number(text);
+  if (!/^\d+$/.test(text) || pid < 1 || pid > PID_MAX) throw badValue('--tree', text, 'a pid');
+  return pid;
+}
+
+function finalState({ switches }: Parsed): 'kill' | 'leave-running' | 'leave-stopped' {
+  if (switches.has('leave-running')) return 'leave-running';
+  return switches.has('leave-stopped') ? 'leave-stopped' : 'kill';
+}

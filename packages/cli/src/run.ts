@@ -1,0 +1,60 @@
+import { resolve } from 'node:path';
+import type { Plugin, RunOptions } from '@crts/plugin-api';
+import { badValue } from './errors';
+import { type ImportModule, loadPlugins } from './load-plugins';
+import type { LogOptions, RunLog } from './log';
+import type { Parsed } from './parse';
+
+/** CRIU's default of --ghost-limit. */
+const GHOST_LIMIT = 1024n * 1024n;
+
+export interface Directories {
+  readonly images: string;
+  /** Log, pidfile and statistics; relative names of them are meant from here (CRIU changes into it). */
+  readonly work: string;
+}
+
+export interface EngineOptions extends RunOptions {
+  readonly log: RunLog;
+  readonly plugins: readonly Plugin[];
+}
+
+export function directoriesOf(parsed: Parsed): Directories {
+  const images = last(parsed, 'images-dir') ?? '.';
+  return { images, work: last(parsed, 'work-dir') ?? images };
+}
+
+export function logOptions(parsed: Parsed, work: string): LogOptions {
+  const format = last(parsed, 'log-format') ?? 'human';
+  if (format !== 'human' && format !== 'json') throw badValue('--log-format', format, 'human or json');
+  const file = last(parsed, 'log-file');
+  return {
+    file: file === undefined || file === '-' ? file : resolve(work, file),
+    format,
+    verbosity: parsed.verbosity,
+  };
+}
+
+export async function runOptions(parsed: Parsed, log: RunLog, importModule: ImportModule): Promise<EngineOptions> {
+  return {
+    shellJob: parsed.switches.has('shell-job'),
+    fileLocks: parsed.switches.has('file-locks'),
+    ghostLimitBytes: GHOST_LIMIT,
+    detached: parsed.switches.has('restore-detached'),
+    fileValidation: fileValidation(parsed),
+    skipFileRwxCheck: parsed.switches.has('skip-file-rwx-check'),
+    log,
+    plugins: await loadPlugins(parsed.values.get('plugin') ?? [], importModule),
+  };
+}
+
+function fileValidation(parsed: Parsed): 'filesize' | 'buildid' {
+  const method = last(parsed, 'file-validation') ?? 'buildid';
+  if (method !== 'filesize' && method !== 'buildid') throw badValue('--file-validation', method, 'filesize or buildid');
+  return method;
+}
+
+/** The last one given counts, as with CRIU. */
+export function last(parsed: Parsed, name: string): string | undefined {
+  return parsed.values.get(name)?.at(-1);
+}
