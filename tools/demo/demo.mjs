@@ -4,8 +4,9 @@ import { existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } fr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { root, setup } from '../workspace/setup.mjs';
+import { demandRoot, root, setup } from '../workspace/setup.mjs';
 
+demandRoot('the demo');
 setup();
 const directory = mkdtempSync(join(tmpdir(), 'crts-demo-'));
 const output = join(directory, 'counter.txt');

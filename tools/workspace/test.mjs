@@ -3,8 +3,9 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { env, root, setup } from './setup.mjs';
+import { demandRoot, env, root, setup } from './setup.mjs';
 
+demandRoot('the test-suite');
 setup();
 const results = mkdtempSync(join(tmpdir(), 'crts-test-'));
 let passed = 0;
