@@ -26,7 +26,7 @@ export function incremental(pid: number): CrtsError {
 
 export function pagesElsewhere(pid: number): CrtsError {
   return new CrtsError({
-    code: 'CRTS_IMAGES_LAZY',
+    code: 'CRTS_IMAGE_PLUGIN',
     kind: 'refused',
     plugin: PLUGIN,
     path: `pagemap-${pid}.img`,
@@ -37,8 +37,7 @@ export function pagesElsewhere(pid: number): CrtsError {
 
 export function noPagemapScan(pid: number, errno: string | undefined): CrtsError {
   return new CrtsError({
-    code: 'CRTS_KERNEL_PAGEMAP',
-    kind: 'refused',
+    code: 'CRTS_SYSCALL',
     plugin: PLUGIN,
     pid,
     what: 'the kernel does not tell which pages the task uses',
@@ -50,10 +49,10 @@ export function noPagemapScan(pid: number, errno: string | undefined): CrtsError
 
 export function pagesUnreadable(pid: number, where: string, errno: string | undefined): CrtsError {
   return new CrtsError({
-    code: 'CRTS_PAGES_UNREADABLE',
+    code: 'CRTS_PAGES_WRITE',
     plugin: PLUGIN,
     pid,
-    what: `memory of the task cannot be read (${where})`,
+    what: `memory of the task cannot be read for the images (${where})`,
     errno,
     hint: 'A broken memory page (see the kernel log), a protection key, or a guard on a kernel before 6.15.',
   });

@@ -46,3 +46,20 @@ test.each([
 test('an increment is refused by name', () => {
   expect(() => open(page(0x1000n, 1n, 1))).toThrow(/CRTS_IMAGES_INCREMENTAL/);
 });
+
+test('an old increment, of before flags, is refused too', () => {
+  expect(() => open({ vaddr: 0x1000n, compat_nr_pages: 1, in_parent: true })).toThrow(/CRTS_IMAGES_INCREMENTAL/);
+  expect(open({ vaddr: 0x1000n, compat_nr_pages: 1 }).runs(0n, 0x9000n)).toHaveLength(1);
+});
+
+test('pages that only a page server has are refused: they would come back as zeros', () => {
+  expect(() => open(page(0x1000n, 1n, 2))).toThrow(/CRTS_IMAGE_PLUGIN/);
+});
+
+test.each([0, 8, 0x8000_0004])('flags 0x%x are refused', (flags) => {
+  expect(() => open(page(0x1000n, 1n, flags))).toThrow(/CRTS_IMAGE_REFERENCE/);
+});
+
+test('a pagemap without head is refused', () => {
+  expect(() => openPages(1, { read: () => [], rawFd: () => fd })).toThrow(/the head is missing/);
+});

@@ -2,9 +2,10 @@ import { fstatSync } from 'node:fs';
 import type { PagemapEntry, PagemapHead } from '@crts/image-io';
 import { preadFull } from '@crts/native-syscalls';
 import type { ImageSource, PageRun, PageSource } from '@crts/plugin-api';
-import { badPagemap, incremental } from './errors';
+import { badPagemap, incremental, pagesElsewhere } from './errors';
 
 const PARENT = 1;
+const LAZY = 2;
 const PRESENT = 4;
 const PAGE = 4096n;
 const USER_END = 0x7fff_ffff_f000n;
@@ -18,9 +19,13 @@ export function openPages(pid: number, source: ImageSource): PageSource {
   let end = 0n;
   entries.forEach((entry, index) => {
     const pages = entry.nr_pages ?? BigInt(entry.compat_nr_pages ?? 0);
+    if (entry.in_parent === true) throw incremental(pid);
     // Before flags existed, every entry was present or in the parent.
-    const flags = entry.flags ?? (entry.in_parent === true ? PARENT : PRESENT);
+    const flags = entry.flags ?? PRESENT;
+    if ((flags & ~(PARENT | LAZY | PRESENT)) !== 0 || flags === 0)
+      throw badPagemap(pid, index + 1, `flags 0x${flags.toString(16)} have no meaning`);
     if ((flags & PARENT) !== 0) throw incremental(pid);
+    if ((flags & PRESENT) === 0) throw pagesElsewhere(pid);
     if (entry.vaddr % PAGE !== 0n)
       throw badPagemap(pid, index + 1, `address 0x${entry.vaddr.toString(16)} is not page aligned`);
     if (pages === 0n || pages > (USER_END - entry.vaddr) / PAGE || entry.vaddr >= USER_END)
@@ -28,7 +33,6 @@ export function openPages(pid: number, source: ImageSource): PageSource {
     if (entry.vaddr < end)
       throw badPagemap(pid, index + 1, `pages at 0x${entry.vaddr.toString(16)} overlap the entry before`);
     end = entry.vaddr + pages * PAGE;
-    if ((flags & PRESENT) === 0) return;
     runs.push({ addr: entry.vaddr, lengthBytes: pages * PAGE, fileOffset });
     fileOffset += pages * PAGE;
   });
