@@ -13,5 +13,6 @@ export {
 } from './image-file';
 export { fileSource, ImageReader } from './image-reader';
 export { ImageWriter, openDirectory } from './image-writer';
+export { imageFromJson, imageToJson, type Json, parseJson, stringifyJson } from './json';
 export { type ImageKind, imageFileName, imageKind, imageKinds, kindByMagic, registerKind } from './kinds';
 export { enumName, enumValue, registerMessage } from './schema';
