@@ -51,6 +51,9 @@ try {
   const numbers = readFileSync(output, 'utf8').trim().split('\n').map(Number);
   if (numbers.some((number, index) => number !== index + 1)) throw new Error('a number is missing');
   console.log(`back: pid ${pid} counts on: ${count()}, and not one number is missing\n`);
+} catch (error) {
+  console.error(`\nthe demo failed: ${error.message}`);
+  process.exitCode = 1;
 } finally {
   if (pid !== undefined && existsSync(`/proc/${pid}`)) process.kill(pid, 'SIGKILL');
   rmSync(directory, { recursive: true, force: true });
