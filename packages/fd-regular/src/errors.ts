@@ -1,6 +1,6 @@
 import { CrtsError } from '@crts/plugin-api';
 
-interface Subject {
+export interface Subject {
   readonly pid?: number | undefined;
   readonly fd?: number | undefined;
   readonly path: string;
@@ -8,14 +8,106 @@ interface Subject {
 
 const PLUGIN = 'fd-regular';
 
-export function unlinked(file: Subject): CrtsError {
+/** The image is damaged, or was made to do harm. */
+export function badEntry(id: number, what: string): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_IMAGE_FIELD',
+    plugin: PLUGIN,
+    path: 'files.img',
+    what: `reg_file_entry ${id}: ${what}`,
+    hint: 'The image is damaged.',
+  });
+}
+
+export function changed(path: string, what: string): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_FILE_CHANGED',
+    plugin: PLUGIN,
+    path,
+    what: `the file changed since the dump: ${what}`,
+    hint: 'Restore the file as it was; the program has parts of it in memory.',
+  });
+}
+
+export function external(path: string): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_FILE_EXTERNAL',
+    kind: 'refused',
+    plugin: PLUGIN,
+    path,
+    what: 'the file was left outside the dump (--external), and crts does not take such files back yet',
+    hint: 'Restore these images with criu --inherit-fd for now.',
+  });
+}
+
+export function gone(path: string): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_FILE_GONE',
+    plugin: PLUGIN,
+    path,
+    what: 'a file that the images name does not exist',
+    errno: 'ENOENT',
+    hint: 'Put the file back where it was when the program was dumped.',
+  });
+}
+
+export function modeChanged(path: string, now: number, before: number): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_FILE_MODE',
+    plugin: PLUGIN,
+    path,
+    what: `the file's mode changed since the dump: 0${now.toString(8)}, was 0${before.toString(8)}`,
+    hint: 'chmod it back, or pass --skip-file-rwx-check.',
+  });
+}
+
+/** The file has other names, so it can be given this one again; a file without names (unlinked) cannot. */
+export function nameless(file: Subject): CrtsError {
+  const { pid, fd } = file;
   return new CrtsError({
     code: 'CRTS_FILE_UNLINKED',
     kind: 'refused',
     plugin: PLUGIN,
     ...file,
-    what: 'the file was deleted while it is in use; ghost files are not carried yet',
-    hint: 'Dump when the program has closed it, or link it back to its name first (ln -L /proc/PID/fd/FD NAME).',
+    what: 'the name under which the file is open was removed; link remaps are not carried yet',
+    hint:
+      fd === undefined
+        ? 'Link one of its other names back to this one.'
+        : `Give it the name back: ln -L /proc/${pid}/fd/${fd} NAME.`,
+  });
+}
+
+export function notOpened(path: string, errno: string | undefined): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_FILE_OPEN',
+    plugin: PLUGIN,
+    path,
+    what: 'a file that the images name cannot be opened',
+    errno,
+    hint: 'It must be open-able by root as the program had it open: see man 2 open for the errno.',
+  });
+}
+
+export function notSought(path: string, position: bigint, errno: string | undefined): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_FILE_SEEK',
+    plugin: PLUGIN,
+    path,
+    what: `the offset ${position} of the file cannot be set`,
+    call: 'lseek',
+    errno,
+    hint: 'The filesystem gives other offsets than the one that the program was dumped on.',
+  });
+}
+
+export function otherMountNamespace(path: string, mntId: number): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_FILE_MOUNT',
+    kind: 'refused',
+    plugin: PLUGIN,
+    path,
+    what: `the file lies on mount ${mntId} of a mount namespace that was dumped with it, which crts does not remake yet`,
+    hint: 'Restore these images with criu for now.',
   });
 }
 
@@ -30,6 +122,17 @@ export function replaced(file: Subject): CrtsError {
   });
 }
 
+export function unlinked(file: Subject): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_FILE_UNLINKED',
+    kind: 'refused',
+    plugin: PLUGIN,
+    ...file,
+    what: 'the file was deleted while it is in use; ghost files are not carried yet',
+    hint: 'Dump when the program has closed it.',
+  });
+}
+
 export function unreachable(file: Subject, errno: string | undefined): CrtsError {
   return new CrtsError({
     code: 'CRTS_FILE_UNREACHABLE',
@@ -40,58 +143,5 @@ export function unreachable(file: Subject, errno: string | undefined): CrtsError
     call: 'stat',
     errno,
     hint: 'It may lie in another mount namespace or under an over-mounted directory.',
-  });
-}
-
-export function locked(file: Subject): CrtsError {
-  return new CrtsError({
-    code: 'CRTS_FILE_LOCK',
-    kind: 'refused',
-    plugin: PLUGIN,
-    ...file,
-    what: 'the task holds a lock on the file',
-    hint: 'Pass --file-locks to dump and restore.',
-  });
-}
-
-export function unsupportedLock(file: Subject, kind: string): CrtsError {
-  return new CrtsError({
-    code: 'CRTS_FILE_LOCK_KIND',
-    kind: 'refused',
-    plugin: PLUGIN,
-    ...file,
-    what: `a ${kind} on the file, which crts does not carry yet`,
-    hint: 'Dump when the program has released it.',
-  });
-}
-
-export function gone(path: string, errno: string | undefined): CrtsError {
-  return new CrtsError({
-    code: 'CRTS_FILE_GONE',
-    plugin: PLUGIN,
-    path,
-    what: 'a file that the images name cannot be opened',
-    errno,
-    hint: 'Put the file back where it was when the program was dumped.',
-  });
-}
-
-export function changed(path: string, what: string): CrtsError {
-  return new CrtsError({
-    code: 'CRTS_FILE_CHANGED',
-    plugin: PLUGIN,
-    path,
-    what: `the file changed since the dump: ${what}`,
-    hint: 'Restore the file as it was; the program has parts of it in memory.',
-  });
-}
-
-export function badEntry(id: number, what: string): CrtsError {
-  return new CrtsError({
-    code: 'CRTS_IMAGE_FIELD',
-    plugin: PLUGIN,
-    path: 'files.img',
-    what: `reg_file_entry ${id}: ${what}`,
-    hint: 'The image is damaged.',
   });
 }

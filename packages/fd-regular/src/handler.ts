@@ -1,118 +1,123 @@
-import { type BigIntStats, lstatSync, statSync } from 'node:fs';
 import type { RegFileEntry } from '@crts/image-io';
-import {
-  type Arg,
-  encodeName,
-  type FdDumpContext,
-  type FdFacts,
-  type FdHandler,
-  type FdPlanContext,
-  type FileRecord,
-  type Program,
+import type {
+  Arg,
+  FdDumpContext,
+  FdFacts,
+  FdHandler,
+  FdPlanContext,
+  FileRecord,
+  FrozenTask,
+  Program,
 } from '@crts/plugin-api';
-import { buildId } from './build-id';
-import { badEntry, changed, gone, locked, unsupportedLock } from './errors';
-import { checkReachable } from './identity';
+import { buildIdOfFd, buildIdOfPath } from './build-id';
+import { gone, notOpened, notSought } from './errors';
+import { reachableName } from './identity';
+import {
+  O_ACCMODE,
+  O_CLOEXEC,
+  O_DIRECT,
+  O_PATH,
+  O_WRONLY,
+  onlyAppends,
+  openFlags,
+  S_IFDIR,
+  S_IFLNK,
+  S_IFMT,
+  S_IFREG,
+} from './open-flags';
+import { checkEntry, NO_POSITION, validateFile } from './validation';
 
-const S_IFMT = 0o170000;
-const S_IFDIR = 0o040000;
-const S_IFREG = 0o100000;
-const S_IFLNK = 0o120000;
-const O_PATH = 0o10000000;
-const O_NOFOLLOW = 0o400000;
-/** Flags that act while a file is opened and are not kept, or that the engine sets: O_CREAT O_EXCL O_NOCTTY O_TRUNC O_CLOEXEC. */
-const NOT_KEPT = 0o100 | 0o200 | 0o400 | 0o1000 | 0o2000000;
-/** O_APPEND and write-only files may have grown since: their contents are not in the program's memory. */
-const O_ACCMODE = 3;
-const O_WRONLY = 1;
-const O_APPEND = 0o2000;
-const SEEK_SET = 0;
+const FD_TYPE_REG = 1;
 const AT_FDCWD = -100;
-const PATH_MAX = 4096;
-
-const OWNED_TYPES = new Set([S_IFREG, S_IFDIR, S_IFLNK]);
+const SEEK_SET = 0;
+/** Size of the smallest ELF header: a shorter file is none. */
+const ELF_MIN = 52n;
+/** Reading their files asks the kernel or a device, and may act: magics of include/uapi/linux/magic.h. */
+const KERNEL_FILESYSTEMS: ReadonlySet<bigint> = new Set([
+  0x9fa0n, // proc
+  0x62656572n, // sysfs
+  0x64626720n, // debugfs
+  0x74726163n, // tracefs
+  0x62656570n, // configfs
+  0x73636673n, // securityfs
+  0x27e0ebn, // cgroup
+  0x63677270n, // cgroup2
+  0xcafe4a11n, // bpf
+  0xde5e81e4n, // efivarfs
+]);
+const OWNED_TYPES: readonly number[] = [S_IFREG, S_IFDIR, S_IFLNK];
 
 export const regularHandler: FdHandler = {
   name: 'fd-regular',
 
   match: (fd) =>
-    OWNED_TYPES.has(fd.mode & S_IFMT) && fd.link.startsWith('/') && !fd.link.startsWith('/memfd:') ? 10 : 0,
+    OWNED_TYPES.includes(fd.mode & S_IFMT) && fd.link.startsWith('/') && !fd.link.startsWith('/memfd:') ? 10 : 0,
 
   dump(fd: FdFacts, context: FdDumpContext): FileRecord {
-    checkReachable(fd);
-    checkLocks(fd, context);
     const value: RegFileEntry = {
       id: context.id,
-      flags: fd.flags & ~NOT_KEPT,
+      flags: fd.flags & ~O_CLOEXEC,
       pos: fd.pos,
       fown: context.fown as RegFileEntry['fown'],
-      name: fd.link,
+      name: reachableName(fd),
       mode: fd.mode,
       build_id: [],
     };
-    if ((fd.mode & S_IFMT) === S_IFREG) {
+    // A log that is only appended to may be rotated or grow: CRIU compares the size wherever the image has one.
+    if ((fd.mode & S_IFMT) === S_IFREG && !onlyAppends(fd.flags)) {
       value.size = fd.sizeBytes;
-      // Data files have no build id; only what may be a program or library is looked into.
-      if ((fd.mode & 0o111) !== 0 || /\.so(\.|$)/.test(fd.link)) value.build_id = buildId(`/proc/self/fd/${fd.local}`);
+      if (context.options.fileValidation !== 'filesize') value.build_id = buildIdOf(fd, context.task);
     }
-    return { type: 1, field: 'reg', value };
+    return { type: FD_TYPE_REG, field: 'reg', value };
   },
 
   owns(record: FileRecord): boolean {
-    const mode = (record.value as Partial<RegFileEntry>).mode;
-    return record.field === 'reg' && (mode === undefined || OWNED_TYPES.has(mode & S_IFMT));
+    const { mode } = record.value as Partial<RegFileEntry>;
+    return record.field === 'reg' && (mode === undefined || OWNED_TYPES.includes(mode & S_IFMT));
   },
 
-  collect(record: FileRecord): void {
+  collect(record: FileRecord, context: FdPlanContext): void {
     const entry = record.value as RegFileEntry;
-    if (!entry.name.startsWith('/') || entry.name.includes('\0') || encodeName(entry.name).length >= PATH_MAX)
-      throw badEntry(entry.id, `"${entry.name}" is no absolute path`);
-    if (entry.pos >= 1n << 63n) throw badEntry(entry.id, `offset ${entry.pos} is out of range`);
-    if (entry.ext === true) throw badEntry(entry.id, 'an external file, which crts does not take back yet');
-    validate(entry);
+    checkEntry(entry);
+    validateFile(entry, context.options);
   },
 
-  plan(record: FileRecord, program: Program, _context: FdPlanContext): Arg {
-    const entry = record.value as RegFileEntry;
-    const isLink = ((entry.mode ?? 0) & S_IFMT) === S_IFLNK;
-    const flags = (entry.flags & ~NOT_KEPT) | (isLink ? O_NOFOLLOW : 0);
-    const fd = program.call('openat', [AT_FDCWD, program.cstring(entry.name), flags, 0], {
-      what: `open ${entry.name}`,
-      fail: (errno) => gone(entry.name, errno),
-    });
+  plan(record: FileRecord, program: Program): Arg {
+    const { name, pos, mode, flags } = record.value as RegFileEntry;
+    const fd = program.call(
+      'openat',
+      [AT_FDCWD, program.cstring(name), openFlags(flags, (mode ?? S_IFREG) & S_IFMT), 0],
+      {
+        what: `open ${name}`,
+        fail: (errno) => (errno === 'ENOENT' ? gone(name) : notOpened(name, errno)),
+      },
+    );
     // An O_PATH descriptor has no position: man 2 open.
-    if (entry.pos !== 0n && (flags & O_PATH) === 0)
-      program.call('lseek', [fd, entry.pos, SEEK_SET], { expect: entry.pos, what: `seek in ${entry.name}` });
+    if (pos !== 0n && pos !== NO_POSITION && (flags & O_PATH) === 0)
+      program.call('lseek', [fd, pos, SEEK_SET], {
+        expect: pos,
+        what: `seek in ${name}`,
+        fail: (errno) => notSought(name, pos, errno),
+      });
     return fd;
   },
 };
 
-/** CRIU's default file validation: size, then build id; a file that only ever grows may have grown. */
-function validate(entry: RegFileEntry): void {
-  const isLink = ((entry.mode ?? 0) & S_IFMT) === S_IFLNK;
-  let now: BigIntStats;
-  try {
-    now = (isLink ? lstatSync : statSync)(encodeName(entry.name), { bigint: true });
-  } catch (error) {
-    throw gone(entry.name, (error as NodeJS.ErrnoException).code);
-  }
-  const type = Number(now.mode) & S_IFMT;
-  if (entry.mode !== undefined && type !== (entry.mode & S_IFMT)) throw changed(entry.name, 'it is of another type');
-  const appended = (entry.flags & O_ACCMODE) === O_WRONLY && (entry.flags & O_APPEND) !== 0;
-  if (entry.size !== undefined && type === S_IFREG && !appended && now.size !== entry.size)
-    throw changed(entry.name, `size ${now.size}, was ${entry.size}`);
-  if (entry.build_id.length > 0) {
-    const id = buildId(encodeName(entry.name));
-    if (id.length !== entry.build_id.length || id.some((word, index) => word !== entry.build_id[index]))
-      throw changed(entry.name, 'another build (build id differs)');
-  }
+/** The task is frozen: a library that is both mapped and open is looked into once. */
+const buildIds = new WeakMap<FrozenTask, Map<string, number[]>>();
+
+function buildIdOf(fd: FdFacts, task: FrozenTask): number[] {
+  if (fd.sizeBytes < ELF_MIN || KERNEL_FILESYSTEMS.has(fd.fsType)) return [];
+  const known = buildIds.get(task) ?? new Map<string, number[]>();
+  buildIds.set(task, known);
+  const key = `${fd.dev}:${fd.ino}`;
+  const id = known.get(key) ?? readBuildIdOf(fd);
+  known.set(key, id);
+  return id;
 }
 
-/** fdinfo has a `lock:` line for each lock and lease of this description: man 5 proc_pid_fdinfo. */
-function checkLocks(fd: FdFacts, context: FdDumpContext): void {
-  const subject = { pid: fd.pid, fd: fd.fd, path: fd.link };
-  for (const [, kind] of fd.fdinfo.matchAll(/^lock:\s+\d+: (\S+)/gm)) {
-    if (kind === 'LEASE' || kind === 'DELEG') throw unsupportedLock(subject, 'lease');
-    if (!context.options.fileLocks) throw locked(subject);
-  }
+/** What can be read is read through the borrowed duplicate, by position; the rest is opened anew through /proc. */
+function readBuildIdOf(fd: FdFacts): number[] {
+  const readable = (fd.flags & (O_PATH | O_DIRECT)) === 0 && (fd.flags & O_ACCMODE) !== O_WRONLY && fd.fd >= 0;
+  return readable ? buildIdOfFd(fd.local) : buildIdOfPath(`/proc/self/fd/${fd.local}`);
 }

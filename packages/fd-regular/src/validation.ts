@@ -1,0 +1,52 @@
+/** CRIU's file validation: is the file under the name the one that was dumped? Asked before anything is created. */
+import type { RegFileEntry } from '@crts/image-io';
+import { encodeName, type RunOptions } from '@crts/plugin-api';
+import { buildIdOfPath } from './build-id';
+import { badEntry, changed, external, gone, modeChanged, notOpened, otherMountNamespace } from './errors';
+import { isStats, statName } from './identity';
+import { O_PATH, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './open-flags';
+
+const PATH_MAX = 4096;
+const POSITION_END = 1n << 63n;
+/** The format's "no position". */
+export const NO_POSITION = (1n << 64n) - 1n;
+const PERMISSIONS = 0o777;
+const TYPES: readonly number[] = [S_IFREG, S_IFDIR, S_IFLNK];
+/** A directory of the task under restore does not exist yet; the open inside the task decides. */
+const OF_A_PROCESS = /^\/proc\/\d+(\/|$)/;
+
+/** Fields that no dump writes are refused before they reach a system call. */
+export function checkEntry(entry: RegFileEntry): void {
+  const { id, name, pos, mode, mnt_id } = entry;
+  if (entry.ext === true) throw external(name);
+  if (!name.startsWith('/') || name.includes('\0') || encodeName(name).length >= PATH_MAX)
+    throw badEntry(id, `"${name}" is no absolute path`);
+  if (pos >= POSITION_END && pos !== NO_POSITION) throw badEntry(id, `offset ${pos} is out of range`);
+  if (mode !== undefined && (mode & S_IFMT) === S_IFLNK && (entry.flags & O_PATH) === 0)
+    throw badEntry(id, 'a symbolic link that is open without O_PATH');
+  if (mnt_id !== undefined && mnt_id !== -1) throw otherMountNamespace(name, mnt_id);
+}
+
+/** Type, mode, size and build id, as far as the entry has them. */
+export function validateFile(entry: RegFileEntry, options: RunOptions): void {
+  const { name, mode, size } = entry;
+  const now = statName(name, mode ?? 0);
+  if (!isStats(now)) {
+    if (now === 'ENOENT' && OF_A_PROCESS.test(name)) return;
+    throw now === 'ENOENT' ? gone(name) : notOpened(name, now);
+  }
+  const modeNow = Number(now.mode);
+  const typeNow = modeNow & S_IFMT;
+  // Without a mode in the entry (old images) at least nothing is opened that blocks or acts, as FIFOs and devices do.
+  if (mode === undefined ? !TYPES.includes(typeNow) : typeNow !== (mode & S_IFMT))
+    throw changed(name, 'it is of another type');
+  const ignored = options.skipFileRwxCheck === true ? PERMISSIONS : 0;
+  if (mode !== undefined && (modeNow & ~ignored) !== (mode & ~ignored)) throw modeChanged(name, modeNow, mode);
+  if (size !== undefined && typeNow === S_IFREG && now.size !== size)
+    throw changed(name, `size ${now.size}, was ${size}`);
+  if (entry.build_id.length > 0 && options.fileValidation !== 'filesize') {
+    const id = buildIdOfPath(name);
+    if (id.length !== entry.build_id.length || id.some((word, index) => word !== entry.build_id[index]))
+      throw changed(name, 'another build (build id differs)');
+  }
+}
