@@ -1,32 +1,47 @@
-import type { FileLockEntry } from '@crts/image-io';
+/** Locks as fdinfo shows them: man 5 proc_pid_fdinfo, lines `lock:`; lock_get_status(), fs/locks.c. */
 
 /** file_lock_entry.flag: facts of the format. */
-export const LOCK_FLAG = { posix: 1, flock: 2, ofd: 4 } as const;
+export const LOCK_FLAG = { posix: 1, flock: 2, ofd: 4, lease: 8 } as const;
 /** F_RDLCK and F_WRLCK, for all kinds. */
 export const LOCK_TYPE = { READ: 0, WRITE: 1 } as const;
+
+export interface HeldLock {
+  readonly flag: number;
+  readonly type: number;
+  readonly start: bigint;
+  /** Bytes; 0 is up to the end of the file, wherever that will be. */
+  readonly len: bigint;
+}
+
+export interface FdinfoLocks {
+  readonly locks: readonly HeldLock[];
+  /** The first line that is none of the known kinds, leases among them. */
+  readonly unknown: string | undefined;
+}
 
 const KINDS: Readonly<Record<string, number>> = {
   POSIX: LOCK_FLAG.posix,
   FLOCK: LOCK_FLAG.flock,
   OFDLCK: LOCK_FLAG.ofd,
 };
-const LINE = /^lock:\s+\d+: (\S+)\s+\S+\s+(READ|WRITE) (-?\d+) \S+ (\d+) (\d+|EOF)$/gm;
+const LINE = /^(POSIX|FLOCK|OFDLCK)\s+\S+\s+(READ|WRITE) -?\d+ \S+ (\d+) (\d+|EOF)$/;
 
-/** Locks of one description as its fdinfo shows them: man 5 proc_pid_fdinfo, `lock:` lines. Leases are not among them. */
-export function parseLocks(fdinfo: string, pid: number, fd: number): FileLockEntry[] {
-  const locks: FileLockEntry[] = [];
-  for (const [, kind, type, , start, end] of fdinfo.matchAll(LINE)) {
-    const flag = KINDS[kind!];
-    if (flag === undefined) continue;
+export function parseLocks(fdinfo: string): FdinfoLocks {
+  const locks: HeldLock[] = [];
+  let unknown: string | undefined;
+  for (const [, text] of fdinfo.matchAll(/^lock:[ \t]*(?:\d+: )?(.*)$/gm)) {
+    const [, kind, type, start, end] = LINE.exec(text!) ?? [];
+    if (kind === undefined) {
+      unknown ??= text!.replace(/\s+/g, ' ');
+      continue;
+    }
     const from = BigInt(start!);
     locks.push({
-      flag,
+      flag: KINDS[kind]!,
       type: LOCK_TYPE[type as 'READ' | 'WRITE'],
-      pid,
-      fd,
       start: from,
       len: end === 'EOF' ? 0n : BigInt(end!) - from + 1n,
     });
   }
-  return locks;
+  return { locks, unknown };
 }
