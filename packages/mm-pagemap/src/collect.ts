@@ -17,6 +17,9 @@ export interface Region {
 /** PAGEMAP_SCAN of one address space. */
 export type Scan = (start: bigint, end: bigint, query: PageQuery) => readonly (Region & { categories: bigint })[];
 
+/** End of user addresses with four-level paging: TASK_SIZE_MAX. */
+const USER_END = 0x7fff_ffff_f000n;
+
 const NOT_OF_ITS_OWN = PAGE_IS.pfnZero | PAGE_IS.file;
 /**
  * Pages that hold something a mapping alone does not bring back: present or swapped, no zero page, and no page cache of
@@ -40,6 +43,8 @@ export function collectPages(areas: readonly PageArea[], scan: Scan): { stretche
   const stretches: PageStretch[] = [];
   const guards: Region[] = [];
   for (const area of areas) {
+    // The vsyscall page lies in the kernel's half, which PAGEMAP_SCAN refuses.
+    if (area.start >= USER_END) continue;
     // Any mapping of files or memory can have guards, also one whose contents are kept elsewhere (since Linux 6.15).
     const query = area.pages === 'private' ? OWN_PAGES : GUARDS;
     let position = area.start;
