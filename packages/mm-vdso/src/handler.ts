@@ -1,7 +1,11 @@
 import type { MmEntry, VmaEntry } from '@crts/image-io';
 import {
+  finishMapping,
+  type Layout,
   layoutOf,
   MAP,
+  PROT,
+  type Program,
   type RestoreContext,
   type TaskImages,
   type TaskPlan,
@@ -10,12 +14,14 @@ import {
   vmaEntry,
   vmaResource,
 } from '@crts/plugin-api';
-import { vdsoDiffers } from './errors';
+import { badVdso } from './errors';
 import { kernelVdso } from './kernel-vdso';
 
 const NAME = 'mm-vdso';
 /** include/uapi/asm/prctl.h; with CONFIG_CHECKPOINT_RESTORE. */
 const ARCH_MAP_VDSO_64 = 0x2003;
+const MADV_DONTDUMP = 16n;
+const PAGE = 4096n;
 
 const STATUS: Readonly<Record<string, number>> = {
   '[vdso]': VMA_STATUS.regular | VMA_STATUS.vdso | VMA_STATUS.anonPrivate,
@@ -36,40 +42,53 @@ export const vdsoHandler: VmaHandler = {
 
   owns: (entry) => ((entry as VmaEntry).status & (VMA_STATUS.vdso | VMA_STATUS.vvar | VMA_STATUS.vsyscall)) !== 0,
 
-  plan(record, images: TaskImages, plan: TaskPlan, context: RestoreContext) {
+  plan(record, images: TaskImages, plan: TaskPlan, _context: RestoreContext) {
     const entry = record as VmaEntry;
     // The vsyscall page is the same in every task and no mapping of its own: arch/x86/entry/vsyscall/vsyscall_64.c.
     if ((entry.status & VMA_STATUS.vsyscall) !== 0) return;
-    if ((entry.status & VMA_STATUS.vvar) !== 0) return;
     const layout = layoutOf(entry, NAME);
-    const data = checkedLayout(images.mm as MmEntry, entry, context);
+    // Data pages come with the code. What is two kinds at once, vdsoState refuses.
+    if ((entry.status & VMA_STATUS.vvar) !== 0) return;
+    const vvars = (images.mm as MmEntry).vmas.filter((vma) => (vma.status & VMA_STATUS.vvar) !== 0);
     plan.pass(
       {
         plugin: NAME,
         stage: 'memory',
         what: `vdso at 0x${layout.start.toString(16)}`,
         needs: ['mm:cleared'],
-        provides: [vmaResource(layout.start), 'vmas'],
+        // Before all other mappings: the kernel takes the address as a wish, and keeps off a stack above it.
+        provides: ['mm:cleared', vmaResource(layout.start), 'vmas'],
       },
       (program) => {
-        // Maps data and code in one go at exactly this address when it is free, and only where no vdso is mapped yet:
-        // map_vdso_once(), arch/x86/entry/vdso/vma.c. It returns the size of the code.
-        program.call('arch_prctl', [ARCH_MAP_VDSO_64, data], { what: 'map the vdso' });
+        const first = layout.start - (kernelVdso()?.dataBytes ?? 0n);
+        mapVdso(program, first, layout.end - first);
+        finishMapping(program, layout, PROT.read | PROT.exec);
+        for (const vvar of vvars) finishMapping(program, dataLayout(vvar), PROT.read);
       },
     );
   },
 };
 
-/** Start of the data pages; the images' vdso must be the kernel's, in layout and code. */
-function checkedLayout(mm: MmEntry, vdso: VmaEntry, context: RestoreContext): bigint {
-  const kernel = kernelVdso();
-  if (kernel === undefined) throw vdsoDiffers('exists, while this kernel has none');
-  if (vdso.end - vdso.start !== BigInt(kernel.code.length)) throw vdsoDiffers('is of another size');
-  const vvars = mm.vmas.filter((vma) => (vma.status & VMA_STATUS.vvar) !== 0);
-  const start = vvars.reduce((low, vma) => (vma.start < low ? vma.start : low), vdso.start);
-  const bytes = vvars.reduce((sum, vma) => sum + (vma.end - vma.start), 0n);
-  if (bytes !== kernel.dataBytes || vdso.start - start !== bytes) throw vdsoDiffers('has another layout of data pages');
-  const code = context.pages.read(vdso.start, kernel.code.length);
-  if (code === undefined || !code.equals(kernel.code)) throw vdsoDiffers('has other code');
-  return start;
+/** The kernel maps the data pages with VM_DONTDUMP, so that the advice of the images is nothing to do. */
+function dataLayout(vvar: VmaEntry): Layout {
+  const layout = layoutOf(vvar, NAME);
+  return { ...layout, madv: layout.madv & ~(1n << MADV_DONTDUMP) };
+}
+
+/**
+ * Maps data and code in one go at the wanted address, if it is free; else the kernel takes another one and says
+ * nothing: map_vdso(), arch/x86/entry/vdso/vma.c. So it is tried before. The call returns the size of the code, and
+ * EEXIST when any part of a vdso is mapped already.
+ */
+function mapVdso(program: Program, start: bigint, length: bigint): void {
+  const address = `0x${start.toString(16)}`;
+  program.call('mmap', [start, length, 0, MAP.private | MAP.anonymous | MAP.fixedNoReplace, -1, 0], {
+    expect: start,
+    what: `try ${address} for the vdso`,
+    fail: () => badVdso(`the vdso cannot lie at ${address}`),
+  });
+  program.call('munmap', [start, length]);
+  program.call('arch_prctl', [ARCH_MAP_VDSO_64, start], { what: 'map the vdso' });
+  // Nothing else can be there: the data page is mapped, and the address space was empty.
+  program.call('mprotect', [start, PAGE, PROT.read], { fail: () => badVdso(`the vdso did not go to ${address}`) });
 }
