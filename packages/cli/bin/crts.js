@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Runs dist/crts.js from V8's code cache, which saves most of the start-up (docs/adr/0002-code-cache.md). V8 itself checks
+// Runs dist/crts.js from V8's code cache, which saves most of the start-up (docs/adr/0006-code-cache.md). V8 itself checks
 // only its version, its flags and the length of the source, so the name of the cache carries a hash of the source. The
 // first run that succeeds without a cache makes it, at its end, when all that such a run needs has been compiled.
 'use strict';
