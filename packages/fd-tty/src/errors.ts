@@ -1,25 +1,53 @@
 import { CrtsError } from '@crts/plugin-api';
 
-export function externalTerminal(pid: number, fd: number, path: string): CrtsError {
+interface Subject {
+  readonly pid: number;
+  readonly fd: number;
+  readonly path: string;
+}
+
+const PLUGIN = 'fd-tty';
+
+export function badTerminal(path: string, id: number, what: string): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_IMAGE_FIELD',
+    plugin: PLUGIN,
+    path,
+    what: `terminal ${id}: ${what}`,
+    hint: 'The image is damaged.',
+  });
+}
+
+export function externalTerminal(subject: Subject): CrtsError {
   return new CrtsError({
     code: 'CRTS_TTY_EXTERNAL',
     kind: 'refused',
-    plugin: 'fd-tty',
-    pid,
-    fd,
-    path,
+    plugin: PLUGIN,
+    ...subject,
     what: 'a terminal whose other side is not part of the dump',
     hint: 'Pass --shell-job to dump and restore: the program then gets the terminal that the restore runs on.',
   });
 }
 
-export function noTerminal(): CrtsError {
+export function hungUp(subject: Partial<Subject>): CrtsError {
   return new CrtsError({
-    code: 'CRTS_TTY_NONE',
+    code: 'CRTS_TTY_HUNG',
     kind: 'refused',
-    plugin: 'fd-tty',
-    what: 'the program had a terminal, and crts restore runs on none',
-    hint: 'Run crts restore --shell-job on a terminal.',
+    plugin: PLUGIN,
+    ...subject,
+    what: 'the terminal is hung up (its other side is closed), which crts cannot remake',
+    hint: 'Dump when the program has closed it.',
+  });
+}
+
+export function leaderOfTerminal(subject: Subject): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_TTY_LEADER',
+    kind: 'refused',
+    plugin: PLUGIN,
+    ...subject,
+    what: 'the task leads the session of this terminal, and would come back without a controlling terminal',
+    hint: 'Dump a job of the shell, not the shell itself; or detach the program from the terminal (setsid, nohup).',
   });
 }
 
@@ -27,8 +55,52 @@ export function needsShellJob(): CrtsError {
   return new CrtsError({
     code: 'CRTS_TTY_EXTERNAL',
     kind: 'refused',
-    plugin: 'fd-tty',
+    plugin: PLUGIN,
     what: 'the program was dumped with the terminal of its shell',
     hint: 'Pass --shell-job to restore as well.',
+  });
+}
+
+export function noTerminal(): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_TTY_NONE',
+    kind: 'refused',
+    plugin: PLUGIN,
+    what: 'the program had a terminal, and crts restore runs on none',
+    hint: 'Run crts restore --shell-job on a terminal.',
+  });
+}
+
+export function notSet(path: string, errno: string | undefined): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_TTY_SET',
+    plugin: PLUGIN,
+    path,
+    what: 'the terminal does not take its old settings',
+    call: 'ioctl(TCSETS)',
+    errno,
+    hint: 'Restore on another terminal.',
+  });
+}
+
+export function otherKind(type: number): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_TTY_KIND',
+    kind: 'refused',
+    plugin: PLUGIN,
+    path: 'tty-info.img',
+    what: `a terminal of kind ${type}, which is no slave side of a pseudo terminal`,
+    hint: 'Restore these images with criu for now.',
+  });
+}
+
+export function severalTerminals(subject: Partial<Subject>): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_TTY_SEVERAL',
+    kind: 'refused',
+    plugin: PLUGIN,
+    ...subject,
+    what: 'the program has more than one terminal, and a restore has one to give',
+    hint: 'Start the program with descriptors of one terminal only.',
   });
 }

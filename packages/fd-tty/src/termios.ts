@@ -3,17 +3,32 @@ import type { TermiosEntry, WinsizeEntry } from '@crts/image-io';
 import { rawSyscall } from '@crts/native-syscalls';
 
 const TCGETS = 0x5401;
+const TIOCGLCKTRMIOS = 0x5456;
 const TIOCGWINSZ = 0x5413;
 const TIOCGEXCL = 0x80045440;
 /** Four flag words, the line discipline, 19 control characters. */
 export const TERMIOS_SIZE = 36;
 const LINE = 16;
 const CHARACTERS = 17;
-const CHARACTER_COUNT = 19;
+export const CHARACTER_COUNT = 19;
 
+/** Undefined for a terminal that is hung up: every request on it answers EIO. */
 export function readTermios(fd: number): TermiosEntry | undefined {
+  return read(fd, TCGETS);
+}
+
+/** Which bits of the settings only a privileged process may change: man 2 TIOCSLCKTRMIOS. */
+export function readLockedTermios(fd: number): TermiosEntry | undefined {
+  return read(fd, TIOCGLCKTRMIOS);
+}
+
+function read(fd: number, request: number): TermiosEntry | undefined {
   const bytes = Buffer.alloc(TERMIOS_SIZE);
-  if (rawSyscall('ioctl', fd, TCGETS, bytes) < 0) return undefined;
+  if (rawSyscall('ioctl', fd, request, bytes) < 0) return undefined;
+  return termiosEntry(bytes);
+}
+
+export function termiosEntry(bytes: Buffer): TermiosEntry {
   // The format has 19 words for the 19 characters; CRIU fills the first bytes of them with the characters themselves.
   const words = Buffer.alloc(4 * CHARACTER_COUNT);
   bytes.copy(words, 0, CHARACTERS, TERMIOS_SIZE);
