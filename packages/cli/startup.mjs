@@ -13,7 +13,7 @@ const scratch = mkdtempSync(join(tmpdir(), 'crts-startup-'));
 const images = mkdtempSync(join(scratch, 'images-'));
 
 // The trivial process: one that sleeps, with nothing but /dev/null.
-const closing = 'for f in /proc/$$/fd/*; do f=${f##*/}; [ $f -gt 2 ] && eval "exec $f>&-"; done; exec sleep 1000';
+const closing = `for f in /proc/$$/fd/*; do f=\${f##*/}; [ $f -gt 2 ] && eval "exec $f>&-"; done; exec sleep 1000`;
 const target = spawn('bash', ['-c', closing], { detached: true, stdio: 'ignore' });
 await sleep(300);
 
@@ -44,7 +44,9 @@ const median = (values) => values.slice().sort((a, b) => a - b)[Math.floor(value
 function interval(values) {
   const medians = Array.from({ length: 2000 }, () =>
     median(values.map(() => values[Math.floor(Math.random() * values.length)])),
-  ).slice().sort((a, b) => a - b);
+  )
+    .slice()
+    .sort((a, b) => a - b);
   return [medians[50], medians[1949]];
 }
 
@@ -53,7 +55,9 @@ try {
   if (!existsSync(cache) || readdirSync(cache).length === 0) throw new Error('no code cache was made');
   const times = Object.fromEntries(Object.keys(commands).map((name) => [name, []]));
   for (let round = 0; round < rounds; round++) {
-    const order = Object.keys(commands).slice().sort(() => Math.random() - 0.5);
+    const order = Object.keys(commands)
+      .slice()
+      .sort(() => Math.random() - 0.5);
     for (const name of order) times[name].push(commands[name]());
   }
   const bare = times['node -e 0'];
