@@ -1,44 +1,52 @@
+import { accessSync, constants } from 'node:fs';
 import type { MmEntry } from '@crts/image-io';
 import { prctlMmMap } from '@crts/native-syscalls';
-import {
+import type {
   CrtsError,
-  type FrozenTask,
-  type Program,
-  type RestoreContext,
-  type TaskImages,
-  type TaskPlan,
-  type TaskStateHandler,
+  FrozenTask,
+  Program,
+  RestoreContext,
+  TaskImages,
+  TaskPlan,
+  TaskStateHandler,
 } from '@crts/plugin-api';
+import { ADDRESSES, type Addresses, impossible } from './addresses';
+import { badLayout, layoutNotSet, notExecutable } from './errors';
 
 const PR_SET_MM = 35;
 const PR_SET_MM_MAP = 14;
-/** AT_VECTOR_SIZE is 2 * (24 + 2 + 1) words at most on x86; PR_SET_MM_MAP refuses more than mm->saved_auxv holds. */
+const PR_GET_MEMORY_MERGE = 68;
+/** PR_SET_MM_MAP refuses more than mm->saved_auxv holds, AT_VECTOR_SIZE: 56 words on Linux 6.18, with room for newer ones. */
 const AUXV_WORDS_MAX = 64;
 /** CRIU refuses images with more; newer kernels have more. */
 const CRIU_WORDS = 44;
 
-/** Fields of prctl_mm_map in order, with the fields of /proc/PID/stat they come from; brk has none there. */
-const ADDRESSES = [
-  ['mm_start_code', 'startcode'],
-  ['mm_end_code', 'endcode'],
-  ['mm_start_data', 'start_data'],
-  ['mm_end_data', 'end_data'],
-  ['mm_start_brk', 'start_brk'],
-  ['mm_brk', undefined],
-  ['mm_start_stack', 'startstack'],
-  ['mm_arg_start', 'arg_start'],
-  ['mm_arg_end', 'arg_end'],
-  ['mm_env_start', 'env_start'],
-  ['mm_env_end', 'env_end'],
-] as const;
-
 export const layoutHandler: TaskStateHandler = {
   name: 'mm-layout',
+
+  // Before anything is touched: what the kernel would not take back makes images that are of no use.
+  refuse(task: FrozenTask): CrtsError | undefined {
+    const { stat } = task.facts;
+    const known = ADDRESSES.map(([field, name]) => [field, BigInt(stat[name ?? 'start_brk'] ?? '0')] as const);
+    const what = impossible(Object.fromEntries(known) as Addresses);
+    if (what !== undefined) return badLayout(task.pid, what, 'refused');
+    try {
+      // As prctl_set_mm_exe_file() asks, kernel/sys.c: the permission, and a mount without noexec.
+      accessSync(`/proc/${task.hostPid}/exe`, constants.X_OK);
+      return undefined;
+    } catch (error) {
+      return notExecutable(task.pid, task.readLink('exe'), (error as { code?: string }).code ?? '', 'refused');
+    }
+  },
 
   dump(task: FrozenTask, program: Program) {
     // brk(2) with an impossible address changes nothing and returns the present end.
     const brk = program.call('brk', [0], { expect: 'any' });
+    // Linux 6.4.
+    const merge = program.call('prctl', [PR_GET_MEMORY_MERGE, 0, 0, 0, 0], { expect: 'any' });
     return () => {
+      if (merge.value === 1n)
+        task.log.warn({ pid: task.pid }, 'PR_SET_MEMORY_MERGE is lost: memory mapped after the restore is not merged');
       const mm = task.images.mm as MmEntry;
       for (const [field, stat] of ADDRESSES)
         mm[field] = stat === undefined ? brk.value : BigInt(task.facts.stat[stat] ?? '0');
@@ -59,14 +67,17 @@ export const layoutHandler: TaskStateHandler = {
 
   plan(images: TaskImages, plan: TaskPlan, context: RestoreContext): void {
     const mm = images.mm as MmEntry;
+    const what = impossible(mm);
+    if (what !== undefined) throw badLayout(plan.pid, what, 'failed');
     const words = (mm.crts_saved_auxv ?? []).length > 0 ? mm.crts_saved_auxv : mm.mm_saved_auxv;
-    if (words.length > AUXV_WORDS_MAX) {
-      throw new CrtsError({
-        code: 'CRTS_IMAGE_FIELD',
-        plugin: 'mm-layout',
-        what: `mm_entry.mm_saved_auxv: ${words.length} words, ${AUXV_WORDS_MAX} are possible`,
-      });
-    }
+    // With an empty vector the kernel would leave the one of the stub in place.
+    if (words.length === 0 || words.length > AUXV_WORDS_MAX)
+      throw badLayout(
+        plan.pid,
+        `mm_saved_auxv has ${words.length} words, 1 to ${AUXV_WORDS_MAX} are possible`,
+        'failed',
+      );
+    const path = context.files.pathOf(mm.exe_file_id);
     // The executable can be set when no mapping of the old one, the stub, is left: replace_mm_exe_file(), kernel/fork.c.
     plan.pass(
       {
@@ -87,7 +98,10 @@ export const layoutHandler: TaskStateHandler = {
         const exe = context.files.open(program, mm.exe_file_id);
         program.store(data, prctlMmMap.offsets.exe_fd, exe, 4);
         program.store(data, prctlMmMap.offsets.auxv, auxv, 8);
-        program.call('prctl', [PR_SET_MM, PR_SET_MM_MAP, data, prctlMmMap.size, 0], { what: 'PR_SET_MM_MAP' });
+        program.call('prctl', [PR_SET_MM, PR_SET_MM_MAP, data, prctlMmMap.size, 0], {
+          what: 'PR_SET_MM_MAP',
+          fail: (errno) => layoutNotSet(plan.pid, path, errno),
+        });
         program.call('close', [exe]);
       },
     );
