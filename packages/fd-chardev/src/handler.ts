@@ -1,84 +1,65 @@
-import { statSync } from 'node:fs';
 import type { RegFileEntry } from '@crts/image-io';
 import {
   type Arg,
-  CrtsError,
+  encodeName,
   type FdDumpContext,
   type FdFacts,
   type FdHandler,
+  type FdPlanContext,
   type FileRecord,
   type Program,
 } from '@crts/plugin-api';
+import { deviceNumber, deviceUnder, isCharacterDevice, isStateless } from './device';
+import { badEntry, deviceChanged, notOpened, otherDevice } from './errors';
 
-const S_IFMT = 0o170000;
-const S_IFCHR = 0o020000;
-const O_PATH = 0o10000000;
-/** Flags that are not kept: O_CREAT O_EXCL O_NOCTTY O_TRUNC O_CLOEXEC. */
-const NOT_KEPT = 0o100 | 0o200 | 0o400 | 0o1000 | 0o2000000;
+const FD_TYPE_REG = 1;
+const O_CLOEXEC = 0o2000000;
+/** Flags that act while a file is opened: O_CREAT O_EXCL O_NOCTTY O_TRUNC O_TMPFILE's own bit, and O_CLOEXEC. */
+const NOT_PASSED = 0o100 | 0o200 | 0o400 | 0o1000 | 0o20000000 | O_CLOEXEC;
+const O_DIRECTORY = 0o200000;
 const AT_FDCWD = -100;
-
-/** Memory devices without state of their own, major 1: Documentation/admin-guide/devices.txt. */
-const STATELESS = new Set(['1:3', '1:5', '1:7', '1:8', '1:9']);
-
-/** Linux encodes device numbers in 64 bits as glibc's makedev does. */
-function deviceName(rdev: bigint): string {
-  const major = ((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & ~0xfffn);
-  const minor = (rdev & 0xffn) | ((rdev >> 12n) & ~0xffn);
-  return `${major}:${minor}`;
-}
+const PATH_MAX = 4096;
+const PERMISSIONS = 0o777;
 
 export const chardevHandler: FdHandler = {
   name: 'fd-chardev',
 
-  match: (fd) => ((fd.mode & S_IFMT) === S_IFCHR && STATELESS.has(deviceName(fd.rdev)) ? 20 : 0),
+  match: (fd) => (isCharacterDevice(fd.mode) && isStateless(deviceNumber(fd.rdev)) ? 20 : 0),
 
   dump(fd: FdFacts, context: FdDumpContext): FileRecord {
-    checkName(fd.link, { pid: fd.pid, fd: fd.fd }, 'refused');
+    const named = deviceUnder(fd.link);
+    if (named.number !== deviceNumber(fd.rdev))
+      throw otherDevice('refused', fd.link, named.number, { pid: fd.pid, fd: fd.fd < 0 ? undefined : fd.fd });
     const value: RegFileEntry = {
       id: context.id,
-      flags: fd.flags & ~NOT_KEPT,
+      flags: fd.flags & ~O_CLOEXEC,
       pos: fd.pos,
       fown: context.fown as RegFileEntry['fown'],
       name: fd.link,
       mode: fd.mode,
       build_id: [],
     };
-    return { type: 1, field: 'reg', value };
+    return { type: FD_TYPE_REG, field: 'reg', value };
   },
 
-  owns: (record) =>
-    record.field === 'reg' && (((record.value as Partial<RegFileEntry>).mode ?? 0) & S_IFMT) === S_IFCHR,
+  owns: (record) => record.field === 'reg' && isCharacterDevice((record.value as Partial<RegFileEntry>).mode ?? 0),
 
-  collect(record: FileRecord): void {
-    checkName((record.value as RegFileEntry).name, {}, 'failed');
+  collect(record: FileRecord, context: FdPlanContext): void {
+    const { id, name, mode } = record.value as RegFileEntry & { mode: number };
+    if (!name.startsWith('/') || name.includes('\0') || encodeName(name).length >= PATH_MAX)
+      throw badEntry(id, `"${name}" is no absolute path`);
+    const named = deviceUnder(name);
+    if (!isStateless(named.number)) throw otherDevice('failed', name, named.number);
+    const ignored = context.options.skipFileRwxCheck === true ? PERMISSIONS : 0;
+    if ((named.mode & ~ignored) !== (mode & ~ignored)) throw deviceChanged(name, named.mode, mode);
   },
 
+  /** No lseek: these devices keep no position (null_lseek(), drivers/char/mem.c; noop_llseek() of random). */
   plan(record: FileRecord, program: Program): Arg {
-    const entry = record.value as RegFileEntry;
-    const fd = program.call('openat', [AT_FDCWD, program.cstring(entry.name), entry.flags & ~NOT_KEPT, 0], {
-      what: `open ${entry.name}`,
+    const { name, flags } = record.value as RegFileEntry;
+    return program.call('openat', [AT_FDCWD, program.cstring(name), flags & ~(NOT_PASSED | O_DIRECTORY), 0], {
+      what: `open ${name}`,
+      fail: (errno) => notOpened(name, errno),
     });
-    // These devices take any position and ignore it; the number is visible all the same.
-    if (entry.pos !== 0n && (entry.flags & O_PATH) === 0) program.call('lseek', [fd, entry.pos, 0], { expect: 'any' });
-    return fd;
   },
 };
-
-function checkName(path: string, subject: { pid?: number; fd?: number }, kind: 'refused' | 'failed'): void {
-  let device = '';
-  try {
-    device = deviceName(statSync(path, { bigint: true }).rdev);
-  } catch {
-    // Told below: a name that does not exist is no device.
-  }
-  if (STATELESS.has(device)) return;
-  throw new CrtsError({
-    code: 'CRTS_DEVICE_NAME',
-    kind,
-    plugin: 'fd-chardev',
-    ...subject,
-    path,
-    what: 'the name does not lead to null, zero, full, random or urandom',
-    hint: 'The device node must exist under the same name where the program is restored.',
-  });
-}
