@@ -247,8 +247,8 @@ describe('files that their name would not open again are refused', () => {
   });
 
   test('deleted, told by the number of its names alone', () => {
-    const fd = facts(open(file('data'), 0), { nlink: 0n });
-    expect(failure(() => dump(fd))).toMatchObject({ code: 'CRTS_FILE_UNLINKED' });
+    const fd = facts(open(file('data'), 0), { nlink: 0n, link: `${path('data')} (deleted)` });
+    expect(failure(() => dump(fd))).toMatchObject({ code: 'CRTS_FILE_UNLINKED', path: path('data') });
   });
 
   test('replaced by another file', () => {

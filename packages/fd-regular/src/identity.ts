@@ -13,7 +13,7 @@ const DELETED = ' (deleted)';
  */
 export function reachableName(fd: FdFacts): string {
   const subject = { pid: fd.pid, fd: fd.fd < 0 ? undefined : fd.fd, path: fd.link };
-  if (fd.deleted || fd.nlink === 0n) throw unlinked(subject);
+  if (fd.deleted || fd.nlink === 0n) throw unlinked({ ...subject, path: withoutSuffix(fd.link) });
   const named = statName(fd.link, fd.mode);
   if (isStats(named)) {
     if (named.dev === fd.dev && named.ino === fd.ino) return fd.link;
@@ -25,10 +25,14 @@ export function reachableName(fd: FdFacts): string {
 
 /** The name was removed while the file has others. If it was put back since, it is good: the old dentry says "deleted" for ever. */
 function formerName(fd: FdFacts, subject: Subject): string {
-  const name = fd.link.slice(0, -DELETED.length);
+  const name = withoutSuffix(fd.link);
   const named = statName(name, fd.mode);
   if (isStats(named) && named.dev === fd.dev && named.ino === fd.ino) return name;
   throw nameless({ ...subject, path: name });
+}
+
+function withoutSuffix(link: string): string {
+  return link.endsWith(DELETED) ? link.slice(0, -DELETED.length) : link;
 }
 
 /** Status of what `path` names, or the errno. A symbolic link that is open itself (O_PATH | O_NOFOLLOW) is not followed. */
