@@ -18,6 +18,11 @@ import { rawSyscall, waitPid } from '@crts/native-syscalls';
 const root = join(__dirname, '../..');
 const NPM_MS = 120_000;
 const SIGKILL = 9;
+const PR_SET_CHILD_SUBREAPER = 36;
+
+// What crts restores becomes a child of this process when crts leaves, so that it can be waited for.
+rawSyscall('prctl', PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+
 let directory: string;
 let tarballs: string[] = [];
 
