@@ -22,3 +22,11 @@ export function mapShared(fd: number, sizeBytes: number): Buffer {
 export function unmapShared(buffer: Buffer): void {
   addon().unmap(buffer.buffer as ArrayBuffer);
 }
+
+/**
+ * Keeps buffers whose addresses lie in other structures alive until here. The collector follows references, not
+ * addresses: call it after the system call that follows them. Native code is opaque, so no optimizer drops it.
+ */
+export function keepReachable(...buffers: readonly (Uint8Array | BigUint64Array)[]): void {
+  for (const buffer of buffers) addon().addressOf(buffer);
+}

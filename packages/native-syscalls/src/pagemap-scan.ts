@@ -1,6 +1,7 @@
 /** PAGEMAP_SCAN of /proc/PID/pagemap: Documentation/admin-guide/mm/pagemap.rst, Linux 6.7. */
 import { addon } from './addon';
 import { SyscallError } from './errors';
+import { keepReachable } from './memory';
 import { rawSyscall } from './syscall';
 
 /** _IOWR('f', 16, struct pm_scan_arg), 96 bytes. */
@@ -63,6 +64,7 @@ export function pagemapScan(
       query.report,
     ]);
     const result = rawSyscall('ioctl', fd, PAGEMAP_SCAN, arg);
+    keepReachable(vector);
     if (result === -4) continue;
     if (result < 0)
       throw new SyscallError(`ioctl(PAGEMAP_SCAN, 0x${from.toString(16)}..0x${end.toString(16)})`, -result);

@@ -1,6 +1,7 @@
 /** Processes: pidfds, signals, CPU affinity. */
 import { addon } from './addon';
 import { SyscallError } from './errors';
+import { keepReachable } from './memory';
 import { rawSyscall, syscall } from './syscall';
 
 /** A pidfd, close-on-exec; the caller closes it. pidfd_open(2). */
@@ -46,7 +47,7 @@ export interface SpawnRequest {
 export const CLONE_PARENT = 0x8000n;
 
 /**
- * clone3 + exec. All signals are blocked in the child and handlers are reset.
+ * clone3 + exec. All signals are blocked in the child and have their default action.
  * @throws SyscallError naming clone3 (EEXIST: the pid is in use) or the call of the child that failed
  */
 export function spawn(request: SpawnRequest): number {
@@ -63,6 +64,7 @@ export function spawn(request: SpawnRequest): number {
     request.flags,
     failure,
   );
+  keepReachable(...strings);
   if (result < 0) {
     const call =
       failure[0] === 435n ? `clone3(set_tid=${request.pid})` : `system call ${failure[0]} of the new process`;

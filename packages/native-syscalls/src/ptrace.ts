@@ -1,6 +1,7 @@
 /** ptrace(2). All calls must come from the one thread that seized: Node's main thread. */
 import { addon } from './addon';
 import { SyscallError } from './errors';
+import { keepReachable } from './memory';
 import { peekSiginfoArgs, ptraceRseqConfiguration } from './struct/tables';
 import { rawSyscall, syscall } from './syscall';
 
@@ -70,12 +71,14 @@ export function ptraceGetRegset(pid: number, type: number): Buffer {
   const buffer = Buffer.alloc(type === NT_PRSTATUS ? 512 : XSTATE_MAX);
   const iov = new BigUint64Array([addon().addressOf(buffer), BigInt(buffer.length)]);
   syscall('ptrace', PTRACE_GETREGSET, pid, type, iov);
+  keepReachable(buffer);
   return buffer.subarray(0, Number(iov[1]));
 }
 
 export function ptraceSetRegset(pid: number, type: number, bytes: Buffer): void {
   const iov = new BigUint64Array([addon().addressOf(bytes), BigInt(bytes.length)]);
   syscall('ptrace', PTRACE_SETREGSET, pid, type, iov);
+  keepReachable(bytes);
 }
 
 /** Blocked signals, bit n-1 for signal n. */

@@ -1,6 +1,7 @@
 /** SEQPACKET messages with descriptors: unix(7), SCM_RIGHTS. */
 import { addon } from './addon';
 import { SyscallError } from './errors';
+import { keepReachable } from './memory';
 import { rawSyscall, syscall } from './syscall';
 
 const AF_UNIX = 1;
@@ -25,9 +26,10 @@ export function seqpacketPair(): [number, number] {
 /** Sends one message. False when the peer is gone (EPIPE, ECONNRESET). The descriptors stay open here. */
 export function sendMessage(socket: number, bytes: Buffer, fds: readonly number[] = []): boolean {
   const control = fds.length === 0 ? undefined : rights(fds);
-  const { header } = messageHeader(bytes, control);
+  const { header, keep } = messageHeader(bytes, control);
   for (;;) {
     const result = rawSyscall('sendmsg', socket, header, MSG_NOSIGNAL);
+    keepReachable(...keep);
     if (result === -EINTR) continue;
     if (result === -32 || result === -104) return false;
     if (result < 0) throw new SyscallError(`sendmsg(${socket})`, -result);
@@ -55,7 +57,7 @@ function rights(fds: readonly number[]): Buffer {
   return control;
 }
 
-/** A msghdr; `keep` holds what it points to. */
+/** A msghdr; `keep` is what it points to, and must be reachable until the call is over. */
 function messageHeader(bytes: Buffer, control: Buffer | undefined) {
   const native = addon();
   const iov = new BigUint64Array([native.addressOf(bytes), BigInt(bytes.length)]);
@@ -66,5 +68,5 @@ function messageHeader(bytes: Buffer, control: Buffer | undefined) {
     header.writeBigUInt64LE(native.addressOf(control), 32);
     header.writeBigUInt64LE(BigInt(control.length), 40);
   }
-  return { header, keep: [iov, control, bytes] };
+  return { header, keep: control === undefined ? [iov, bytes] : [iov, bytes, control] };
 }
