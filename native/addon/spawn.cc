@@ -18,11 +18,25 @@ struct Order {
   int64_t failed_errno;
 };
 
+// struct sigaction as rt_sigaction(2) takes it: include/linux/signal_types.h.
+struct KernelSigaction {
+  uint64_t handler;
+  uint64_t flags;
+  uint64_t restorer;
+  uint64_t mask;
+};
+
 constexpr uint64_t kStackSize = 64 * 1024;
 
 extern "C" __attribute__((noreturn, used)) void CrtsSpawnChild(Order* order) {
   static const char* const kNoEnvironment[] = {nullptr};
   int64_t result;
+  // CLONE_CLEAR_SIGHAND leaves ignored signals ignored (man 2 clone), and so does execve: Node ignores SIGPIPE. The
+  // table is the child's own, since CLONE_SIGHAND is not set. SIGKILL and SIGSTOP give EINVAL, which is no failure.
+  static const KernelSigaction kDefault = {};
+  for (uint64_t signal = 1; signal <= 64; signal++) {
+    RawSyscall(SYS_rt_sigaction, signal, reinterpret_cast<uint64_t>(&kDefault), 0, 8, 0, 0);
+  }
   order->failed_call = SYS_dup3;
   if (order->doorbell == order->number) {
     result = RawSyscall(SYS_fcntl, order->doorbell, 2 /* F_SETFD */, 0, 0, 0, 0);
@@ -65,7 +79,8 @@ int64_t Clone3(clone_args* args, Order* order) {
 
 // spawn(path, argv, doorbell, number, pid, flags, failure): the child's pid or -errno of clone3 or of the child's
 // call, whose number is then in failure[0] (BigInt64Array). `path` is NUL-terminated; `argv` a BigUint64Array of
-// pointers with a zero at the end; `pid` 0 lets the kernel choose. All signals are blocked in the child.
+// pointers with a zero at the end; `pid` 0 lets the kernel choose. All signals are blocked and
+// at their default action in the child.
 napi_value Spawn(napi_env env, napi_callback_info info) {
   size_t argc = 7;
   napi_value argv[7];
@@ -104,7 +119,11 @@ napi_value Spawn(napi_env env, napi_callback_info info) {
   if (order.failed_errno < 0) {
     if (failure) failure[0] = order.failed_call;
     int status;
-    RawSyscall(SYS_wait4, static_cast<uint64_t>(pid), reinterpret_cast<uint64_t>(&status), 0x40000000, 0, 0, 0);
+    int64_t reaped;
+    do {
+      // With CLONE_PARENT it is our sibling, not our child: ECHILD, and our parent reaps it.
+      reaped = RawSyscall(SYS_wait4, static_cast<uint64_t>(pid), reinterpret_cast<uint64_t>(&status), 0x40000000 /* __WALL */, 0, 0, 0);
+    } while (reaped == -4 /* EINTR */);
     return FromResult(env, order.failed_errno);
   }
   return FromResult(env, pid);
