@@ -31,7 +31,10 @@ function transferFull(call: 'pread64' | 'pwrite64', fd: number, buffer: Buffer, 
 
 /** Reserves blocks, so that writes later neither run out of space nor allocate one by one. ENOTSUP is no error. */
 export function preallocate(fd: number, sizeBytes: bigint): void {
-  const result = rawSyscall('fallocate', fd, 0, 0, sizeBytes);
+  // shmem_fallocate(), mm/shmem.c, gives up at any pending signal.
+  let result: number;
+  do result = rawSyscall('fallocate', fd, 0, 0, sizeBytes);
+  while (result === -EINTR);
   if (result < 0 && result !== -95) throw new SyscallError(`fallocate(fd ${fd}, ${sizeBytes} bytes)`, -result);
 }
 
