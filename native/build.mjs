@@ -1,6 +1,6 @@
 // Builds build/Release/{crts.node,agent.bin,stub} and copies them to npm/linux-x64/prebuilt.
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, statSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, renameSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
@@ -18,6 +18,8 @@ const release = join(here, 'build/Release');
 const prebuilt = join(here, 'npm/linux-x64/prebuilt');
 mkdirSync(prebuilt, { recursive: true });
 for (const file of ['crts.node', 'agent.bin', 'stub']) {
-  copyFileSync(join(release, file), join(prebuilt, file));
+  // A new file under the old name: writing into the old one would change, or be refused by, programs that run it.
+  copyFileSync(join(release, file), join(prebuilt, `${file}.new`));
+  renameSync(join(prebuilt, `${file}.new`), join(prebuilt, file));
   console.log(`${file}: ${statSync(join(release, file)).size} bytes`);
 }
