@@ -99,6 +99,10 @@ test('the selection decides, not the contents', () => {
   });
 });
 
+test('the vsyscall page, above user space, is left alone: the kernel answers EFAULT there', () => {
+  expect(collect(area(0xffff_ffff_ff60_0000n, 1, 'none'))).toEqual({ stretches: [], guards: [] });
+});
+
 test('no page is stored twice, however many runs there are', () => {
   // More than the 512 regions of the kernel's buffer, and more than the 4096 of ours.
   for (const runs of [600, 1100, 5000]) {
