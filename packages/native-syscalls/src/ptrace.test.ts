@@ -11,6 +11,7 @@ import {
   ptraceGetRegset,
   ptraceGetRseq,
   ptraceGetSigmask,
+  ptraceGetSyscallDispatchMode,
   ptraceInterrupt,
   ptracePeekSignals,
   ptraceSeize,
@@ -95,6 +96,10 @@ test('libc has registered rseq, with its signature', () => {
   });
 });
 
+test('syscall user dispatch is off', () => {
+  stopped((pid) => expect(ptraceGetSyscallDispatchMode(pid)).toBe(0));
+});
+
 test('a continued task runs, a detached one has no tracer', () => {
   stopped((pid) => {
     ptraceContinue(pid);
@@ -102,6 +107,7 @@ test('a continued task runs, a detached one has no tracer', () => {
     ptraceInterrupt(pid);
     waitPid(pid);
     ptraceDetach(pid);
+    expect(() => ptraceGetSyscallDispatchMode(pid)).toThrow(expect.objectContaining({ errno: 'ESRCH' }));
     expect(() => ptraceDetach(pid)).toThrow(expect.objectContaining({ code: 'CRTS_SYSCALL', errno: 'ESRCH' }));
   });
 });

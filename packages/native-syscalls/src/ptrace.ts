@@ -18,6 +18,8 @@ const PTRACE_GETSIGMASK = 0x420a;
 const PTRACE_SETSIGMASK = 0x420b;
 const PTRACE_GET_RSEQ_CONFIGURATION = 0x420f;
 const PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG = 0x4211;
+const EIO = 5;
+const EINVAL = 22;
 
 export const PTRACE_O_TRACESYSGOOD = 1;
 export const PTRACE_O_EXITKILL = 0x100000;
@@ -113,11 +115,14 @@ export function ptraceGetRseq(pid: number): RseqRegistration | undefined {
   };
 }
 
-/** Mode of syscall user dispatch (Linux 6.4): 0 is off. Kernels without the request have it off or unreadable. */
+/** Mode of syscall user dispatch (Linux 6.4): 0 is off. Kernels without the request have it off. */
 export function ptraceGetSyscallDispatchMode(pid: number): number {
   const config = Buffer.alloc(32);
   const result = rawSyscall('ptrace', PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, pid, config.length, config);
-  return result < 0 ? 0 : Number(config.readBigUInt64LE(0));
+  // Older kernels: EIO from ptrace_request(); architectures without it: EINVAL, include/linux/syscall_user_dispatch.h.
+  if (result === -EIO || result === -EINVAL) return 0;
+  if (result < 0) throw new SyscallError(`ptrace(PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, ${pid})`, -result);
+  return Number(config.readBigUInt64LE(0));
 }
 
 /** siginfo_t of one signal, include/uapi/asm-generic/siginfo.h SI_MAX_SIZE. */
