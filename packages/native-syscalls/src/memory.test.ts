@@ -1,5 +1,5 @@
 // Shared mappings, 64-bit offsets and PAGEMAP_SCAN on the real kernel.
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { addon } from './addon';
 import { closeFd, preadFull, preallocate, pwriteFull } from './files';
 import { mapShared, memfd, unmapShared } from './memory';
@@ -27,6 +27,12 @@ function maps(name: string): number {
     .split('\n')
     .filter((line) => line.includes(name)).length;
 }
+
+test('a memfd of an impossible size leaves no descriptor', () => {
+  const before = readdirSync('/proc/self/fd').length;
+  expect(() => memfd('crts-memory-test', -1)).toThrow(expect.objectContaining({ errno: 'EINVAL' }));
+  expect(readdirSync('/proc/self/fd')).toHaveLength(before);
+});
 
 test('offsets beyond 2^53 are exact', () => {
   const fd = memfd('crts-offset-test', PAGE);

@@ -7,7 +7,12 @@ const MFD_CLOEXEC = 1;
 /** A memfd of `sizeBytes`, close-on-exec; the caller closes it. */
 export function memfd(name: string, sizeBytes: number): number {
   const fd = syscall('memfd_create', cPath(name), MFD_CLOEXEC);
-  syscall('ftruncate', fd, sizeBytes);
+  try {
+    syscall('ftruncate', fd, sizeBytes);
+  } catch (error) {
+    syscall('close', fd);
+    throw error;
+  }
   return fd;
 }
 
