@@ -42,18 +42,11 @@ const comparable = recorded.filter((path) => !NEWER.test(path) && !path.includes
           { encoding: 'utf8' },
         ),
       );
-      expect(imageToJson(kind, items, pretty)).toEqual(theirs);
+      // Through text: parseJson makes small integers numbers, images have bigint in 64-bit fields.
+      expect(parseJson(stringifyJson(imageToJson(kind, items, pretty)))).toEqual(theirs);
     }
   });
 });
-
-// parseJson gives small integers as numbers, images 64-bit fields as bigint: compared by value.
-expect.addEqualityTesters([
-  function numbers(a: unknown, b: unknown): boolean | undefined {
-    const isNumber = (value: unknown) => typeof value === 'number' || typeof value === 'bigint';
-    return isNumber(a) && isNumber(b) ? BigInt(a as number) === BigInt(b as number) : undefined;
-  },
-]);
 
 test('addresses and socket names', () => {
   expect(showAddress([0x0100007f])).toBe('127.0.0.1');
