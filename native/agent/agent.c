@@ -269,13 +269,11 @@ static long connect(struct agent *agent, word *failed)
 		call1(__NR_close, pair[1]);
 		return arena;
 	}
-	*failed = __NR_ftruncate;
-	result = call2(__NR_ftruncate, arena, agent->arena_size);
-	if (result >= 0) {
-		*failed = __NR_mmap;
-		result = raw_syscall(__NR_mmap, (word)agent->arena, agent->arena_size, PROT_READ_WRITE,
-				     MAP_SHARED | MAP_FIXED_NOREPLACE, arena, 0);
-	}
+	/* The engine gives the memfd its size: ftruncate here would meet the task's RLIMIT_FSIZE, whose SIGXFSZ kills.
+	 * A mapping may be longer than its file, man 2 mmap; nothing touches it before the first request. */
+	*failed = __NR_mmap;
+	result = raw_syscall(__NR_mmap, (word)agent->arena, agent->arena_size, PROT_READ_WRITE,
+			     MAP_SHARED | MAP_FIXED_NOREPLACE, arena, 0);
 	if (result >= 0)
 		call3(__NR_getpid, AGENT_MARK_READY, pair[1], arena);
 	call1(__NR_close, pair[1]);

@@ -164,7 +164,8 @@ export function collectMappings(registry: Registry, task: FrozenTask): PageArea[
       end: vma.end,
       pages,
       readable: vma.read,
-      lazy: !vma.shared && vma.inode === 0n && pages === 'private',
+      // CRIU never marks locked memory: it must be there when the program runs.
+      lazy: !vma.shared && vma.inode === 0n && pages === 'private' && !vma.vmFlags.has('lo'),
     });
   }
   return areas;

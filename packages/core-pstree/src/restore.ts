@@ -30,6 +30,8 @@ import type { PlanText, RestoreOutcome, RestoreRequest } from './requests';
 
 /** Programs of a restore run in batches of this size. */
 const ARENA_BYTES = 1024 * 1024;
+/** Page runs of one instruction: 240 kB of the arena. */
+const RUNS_MAX = 10_000;
 const USER_END = 0x7fff_ffff_f000n;
 const SIGKILL = 9;
 const SIGSTOP = 19;
@@ -79,8 +81,9 @@ function compileRestore(request: RestoreRequest, reader: ImageReader) {
     pages,
     fillPages: (program, start, end) => {
       const runs = pages.runs(start, end);
-      if (runs.length > 0)
-        program.pagesFromFile(pagesFd(), runs, {
+      // One instruction's table of runs has to fit the arena: 24 bytes a run.
+      for (let at = 0; at < runs.length; at += RUNS_MAX)
+        program.pagesFromFile(pagesFd(), runs.slice(at, at + RUNS_MAX), {
           what: `read the pages of 0x${start.toString(16)}-0x${end.toString(16)}`,
         });
     },

@@ -18,6 +18,17 @@ export function badLayout(pid: number, what: string, kind: 'refused' | 'failed')
   });
 }
 
+export function localDescriptors(pid: number): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_LDT',
+    kind: 'refused',
+    plugin: PLUGIN,
+    pid,
+    what: 'the task has segments of its own (modify_ldt), which crts does not carry',
+    hint: 'Such are programs that run 16- or 32-bit code in a 64-bit process (Wine, dosemu).',
+  });
+}
+
 export function notExecutable(
   pid: number,
   path: string | undefined,

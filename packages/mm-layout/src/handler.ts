@@ -11,7 +11,7 @@ import type {
   TaskStateHandler,
 } from '@crts/plugin-api';
 import { ADDRESSES, type Addresses, impossible } from './addresses';
-import { badLayout, layoutNotSet, notExecutable } from './errors';
+import { badLayout, layoutNotSet, localDescriptors, notExecutable } from './errors';
 
 const PR_SET_MM = 35;
 const PR_SET_MM_MAP = 14;
@@ -44,7 +44,10 @@ export const layoutHandler: TaskStateHandler = {
     const brk = program.call('brk', [0], { expect: 'any' });
     // Linux 6.4.
     const merge = program.call('prctl', [PR_GET_MEMORY_MERGE, 0, 0, 0, 0], { expect: 'any' });
+    // Bytes of the table: none when there is no table, an errno as 32 bits when the kernel has no such call.
+    const ldt = program.call('modify_ldt', [0, program.out(8), 8], { expect: 'any' });
     return () => {
+      if (ldt.value > 0n && ldt.value <= 0x1_0000n) throw localDescriptors(task.pid);
       if (merge.value === 1n)
         task.log.warn({ pid: task.pid }, 'PR_SET_MEMORY_MERGE is lost: memory mapped after the restore is not merged');
       const mm = task.images.mm as MmEntry;

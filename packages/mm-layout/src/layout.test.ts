@@ -188,13 +188,14 @@ function frozen(more: object = {}) {
 }
 
 /** Dumps with these answers of the task. */
-function dump(task: FrozenTask, answers: { brk: bigint; prctl: bigint }) {
+function dump(task: FrozenTask, answers: { brk: bigint; prctl: bigint; modify_ldt?: bigint }) {
   const calls: string[] = [];
   const program = {
-    call(name: 'brk' | 'prctl') {
+    call(name: 'brk' | 'prctl' | 'modify_ldt') {
       calls.push(name);
-      return { value: answers[name] };
+      return { value: answers[name] ?? 0n };
     },
+    out: () => ({}),
   } as unknown as Program;
   layoutHandler.dump(task, program)();
   return calls;
@@ -239,4 +240,9 @@ test('a task is refused at the dump when its images could not be restored', () =
   expect(layoutHandler.refuse!(strange.task)).toMatchObject({ code: 'CRTS_IMAGE_FIELD', kind: 'refused', pid: 12 });
   const gone = frozen({ hostPid: 'no-such-task' });
   expect(layoutHandler.refuse!(gone.task)).toMatchObject({ code: 'CRTS_FILE_OPEN', kind: 'refused', pid: 12 });
+});
+
+test('segments of its own are refused; a kernel without the call has none', () => {
+  expect(() => dump(frozen().task, { brk: 1n, prctl: 0n, modify_ldt: 8n })).toThrow(/CRTS_LDT/);
+  expect(() => dump(frozen().task, { brk: 1n, prctl: 0n, modify_ldt: 0xffff_ffdan })).not.toThrow();
 });

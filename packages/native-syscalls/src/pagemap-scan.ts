@@ -71,9 +71,12 @@ export function pagemapScan(
     for (let i = 0; i < result; i++) {
       found.push({ start: vector[3 * i]!, end: vector[3 * i + 1]!, categories: vector[3 * i + 2]! });
     }
+    // With room left in the vector the walk reached the end, whatever walk_end says: it is stale when the kernel's own
+    // buffer of 512 regions was flushed before (do_pagemap_scan(), fs/proc/task_mmu.c; measured on 6.18).
+    if (result < vector.length / 3) break;
     const walked = arg[4]!;
-    if (walked <= from) break;
-    from = walked;
+    const last = vector[3 * result - 2]!;
+    from = walked > last ? walked : last;
   }
   return found;
 }

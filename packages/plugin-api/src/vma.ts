@@ -48,6 +48,7 @@ const ADVICE: readonly (readonly [flag: string, advice: number])[] = [
 /** VmFlags that no handler here carries, with their meaning. */
 const REFUSED_FLAGS: Readonly<Record<string, string>> = {
   ht: 'huge TLB pages',
+  dp: 'droppable memory (MAP_DROPPABLE)',
   um: 'userfaultfd missing tracking',
   uw: 'userfaultfd write-protect tracking',
   ui: 'userfaultfd minor faults',

@@ -22,6 +22,7 @@ import {
   ptraceSetSigmask,
   ptraceToSyscall,
 } from '../ptrace';
+import { syscall } from '../syscall';
 import { waitPid, waitStatus } from '../wait';
 import { xstateComponents } from '../xstate';
 import { findFreeArea } from './area';
@@ -124,7 +125,7 @@ export class Infection {
     const first = Number(BigInt.asIntN(64, getReg(mark, 'rsi')));
     const second = Number(BigInt.asIntN(64, getReg(mark, 'rdx')));
     if (getReg(mark, 'rdi') === MARK_FAILED) {
-      const calls: Record<number, string> = { 53: 'socketpair', 319: 'memfd_create', 77: 'ftruncate', 9: 'mmap' };
+      const calls: Record<number, string> = { 53: 'socketpair', 319: 'memfd_create', 9: 'mmap' };
       // The agent removes itself through the chain: the last frame has made the thread itself again at its exit.
       stepToCall(
         pid,
@@ -140,6 +141,8 @@ export class Infection {
     }
     const doorbell = pidfdGetfd(pidfd, first);
     const memfd = pidfdGetfd(pidfd, second);
+    // The agent leaves the size to the engine: the task's RLIMIT_FSIZE would kill it.
+    syscall('ftruncate', memfd, ARENA_SIZE);
     const arena = mapShared(memfd, ARENA_SIZE);
     closeFd(memfd);
     ptraceContinue(pid);
