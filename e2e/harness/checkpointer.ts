@@ -1,10 +1,16 @@
 /** Runs crts (or a CRIU that CRTS_CRIU names) as a user does: the command line, its exit code, its stderr. */
-import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 export const repository = join(__dirname, '../..');
-const bin = process.env.CRTS_BIN ?? join(repository, 'packages/cli/bin/crts.js');
+/** CRTS_BIN names another program with the same command line: criu itself proves the harness and the programs. */
+export const crtsBinary = process.env.CRTS_BIN ?? join(repository, 'packages/cli/bin/crts.js');
+
+/** Where crts may make temporary files: empty after each test. */
+export const temporaryDirectory = mkdtempSync(join(tmpdir(), 'crts-e2e-tmp-'));
+const env = { ...process.env, TMPDIR: temporaryDirectory };
 
 export interface Outcome {
   readonly status: number | null;
@@ -13,7 +19,7 @@ export interface Outcome {
 }
 
 export function crts(...args: string[]): Outcome {
-  return run(bin, args);
+  return run(crtsBinary, args);
 }
 
 /** A working criu, for tests of interchange. */
@@ -25,9 +31,24 @@ export function criu(...args: string[]): Outcome {
 }
 
 function run(command: string, args: string[]): Outcome {
-  const { status, stdout, stderr, error } = spawnSync(command, args, { encoding: 'utf8', timeout: 60_000 });
+  const { status, stdout, stderr, error } = spawnSync(command, args, { encoding: 'utf8', timeout: 60_000, env });
   if (error !== undefined) throw error;
   return { status, stdout, stderr };
+}
+
+/** Starts crts and kills it with SIGKILL after a while, unless it ended before. Says whether it was killed. */
+export async function crtsKilledAfter(milliseconds: number, ...args: string[]): Promise<boolean> {
+  const child = spawn(crtsBinary, args, { stdio: 'ignore', env });
+  const end = new Promise<boolean>((resolve, reject) => {
+    child.once('exit', (_status, signal) => resolve(signal === 'SIGKILL'));
+    child.once('error', reject);
+  });
+  const timer = setTimeout(() => child.kill('SIGKILL'), milliseconds);
+  try {
+    return await end;
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** The command must succeed; its stderr is shown when it does not. */

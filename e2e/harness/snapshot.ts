@@ -1,75 +1,94 @@
 /** What anyone can see of a process, for comparison before the dump and after the restore. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { mappings } from './mappings';
 
-/** Times, parents and counters of another life, and signals on their way at this very moment. */
+/**
+ * The restored process may differ in this, and in nothing else that /proc shows (man 5 proc):
+ * - PPid: the parent is the restorer, or who adopts its children;
+ * - State and pending signals: of this very moment; a program whose signals wait on purpose checks them itself;
+ * - resident sizes and their peaks: pages of files come in when they are touched;
+ * - page tables, context switches, memory accounting: counters of another life.
+ */
 const STATUS_MAY_DIFFER =
-  /^(PPid|State|Vm(Peak|HWM|RSS|Data|PTE|Swap|Pin|Size|Lck|Exe|Lib|Stk)|Rss\w+|voluntary_ctxt_switches|nonvoluntary_ctxt_switches|HugetlbPages|SigQ|SigPnd|ShdPnd|Speculation\w*|untag_mask)$/;
-/** Fields of stat compared: ids, priorities, layout. man 5 proc. */
-const STAT_FIELDS = [5, 6, 7, 18, 19, 20, 26, 27, 28, 38, 40, 41, 45, 46, 47, 48, 49, 50, 51];
+  /^(PPid|State|Sig(Q|Pnd)|ShdPnd|Vm(Peak|HWM|RSS|PTE|Swap)|Rss\w+|(non)?voluntary_ctxt_switches)$/;
+/**
+ * Fields of stat that must be equal: process group, session, terminal, its foreground group, priority, nice, threads, code
+ * and stack bounds, exit signal, real-time priority, policy, data, brk, argument and environment bounds. The others are times,
+ * counters, and registers of this moment.
+ */
+const STAT_FIELDS = [5, 6, 7, 8, 18, 19, 20, 26, 27, 28, 38, 40, 41, 45, 46, 47, 48, 49, 50, 51];
+const FILES = [
+  'limits',
+  'cmdline',
+  'environ',
+  'auxv',
+  'comm',
+  'personality',
+  'timerslack_ns',
+  'oom_score_adj',
+  'coredump_filter',
+  'loginuid',
+  'cgroup',
+  'timers',
+  'timens_offsets',
+  'uid_map',
+  'gid_map',
+  'mountinfo',
+];
 
-export function snapshot(pid: number): Record<string, unknown> {
+export interface SnapshotOptions {
+  /** The program reads and writes all the time: the offsets of its descriptors are not compared. */
+  readonly isMoving?: boolean;
+  /** Signals are handled all the time: the mask of this moment is not compared. */
+  readonly handlesSignals?: boolean;
+}
+
+export function snapshot(pid: number, options: SnapshotOptions = {}): Record<string, unknown> {
   const read = (file: string) => readFileSync(`/proc/${pid}/${file}`, 'latin1');
-  const stat = read('stat')
-    .replace(/^\d+ \(.*\) /s, '- - ')
-    .split(' ');
-  const status = Object.fromEntries(
-    read('status')
-      .split('\n')
-      .map((line) => line.split(':\t') as [string, string])
-      .filter(([name]) => name !== '' && !STATUS_MAY_DIFFER.test(name)),
-  );
+  const link = (file: string) => readlinkSync(`/proc/${pid}/${file}`);
   return {
-    status,
-    stat: STAT_FIELDS.map((field) => stat[field - 1]),
-    maps: maps(read('smaps')),
-    fds: Object.fromEntries(
+    status: status(read('status'), options),
+    stat: stat(read('stat')),
+    mappings: mappings(read('smaps')),
+    descriptors: Object.fromEntries(
       readdirSync(`/proc/${pid}/fd`).map((fd) => [
         fd,
-        `${readlinkSync(`/proc/${pid}/fd/${fd}`)} ${read(`fdinfo/${fd}`)
-          .replace(/^pos:.*\n/, '')
-          .replace(/^scm_fds.*\n/m, '')}`,
+        `${link(`fd/${fd}`)} ${descriptor(read(`fdinfo/${fd}`), options)}`,
       ]),
     ),
-    limits: read('limits'),
-    cmdline: read('cmdline'),
-    environ: read('environ'),
-    auxv: read('auxv'),
-    comm: read('comm'),
-    links: ['exe', 'cwd', 'root'].map((link) => readlinkSync(`/proc/${pid}/${link}`)),
-    personality: read('personality'),
-    timerslack: read('timerslack_ns'),
-    oom: read('oom_score_adj'),
-    filter: read('coredump_filter'),
-    tasks: readdirSync(`/proc/${pid}/task`),
+    ...Object.fromEntries(FILES.map((file) => [file, readOptional(read, file)])),
+    links: ['exe', 'cwd', 'root'].map(link),
+    namespaces: readdirSync(`/proc/${pid}/ns`).map((name) => link(`ns/${name}`)),
+    threads: readdirSync(`/proc/${pid}/task`),
     children: read(`task/${pid}/children`),
   };
 }
 
-/** Mappings with what the kernel may merge merged: neighbours that differ in nothing but where they begin. */
-function maps(smaps: string): string[] {
-  const lines: { start: bigint; end: bigint; rest: string; offset: bigint; file: boolean }[] = [];
-  for (const block of smaps.split(/\n(?=[0-9a-f]+-[0-9a-f]+ )/)) {
-    const match = /^([0-9a-f]+)-([0-9a-f]+) (\S+) ([0-9a-f]+) (\S+ \d+) *(.*)/.exec(block)!;
-    const flags = /^VmFlags: (.*)$/m.exec(block)?.[1] ?? '';
-    const start = BigInt(`0x${match[1]}`);
-    const end = BigInt(`0x${match[2]}`);
-    const offset = BigInt(`0x${match[4]}`);
-    const file = !match[5]!.endsWith(' 0');
-    // Soft-dirty marks and accounting come and go with writes; `gu` (guards may be inside) stays on neighbours that
-    // were split off a mapping with guards.
-    const rest = `${match[3]} ${match[5]} ${match[6]} ${flags.replace(/\b(sd|ac|gu)\b ?/g, '').trim()}`;
-    const last = lines.at(-1);
-    if (
-      last !== undefined &&
-      last.end === start &&
-      last.rest === rest &&
-      (!file || last.offset + (last.end - last.start) === offset)
-    )
-      last.end = end;
-    else lines.push({ start, end, rest, offset, file });
+/** A file that this kernel does not have is equal to itself. */
+function readOptional(read: (file: string) => string, file: string): string {
+  try {
+    return read(file);
+  } catch (error) {
+    return String((error as NodeJS.ErrnoException).code);
   }
-  return lines.map(
-    ({ start, end, rest, offset, file }) =>
-      `${start.toString(16)}-${end.toString(16)} ${file ? offset.toString(16) : ''} ${rest}`,
+}
+
+function status(text: string, { handlesSignals }: SnapshotOptions): Record<string, string> {
+  return Object.fromEntries(
+    text
+      .split('\n')
+      .map((line) => line.split(':\t') as [string, string])
+      .filter(([name]) => name !== '' && !STATUS_MAY_DIFFER.test(name) && !(handlesSignals && name === 'SigBlk')),
   );
+}
+
+function stat(text: string): string[] {
+  // The name is whatever the program wants, with spaces and parentheses: fields count from the last parenthesis.
+  const fields = text.replace(/^\d+ \(.*\) /s, '- - ').split(' ');
+  return STAT_FIELDS.map((field) => fields[field - 1]!.trim());
+}
+
+function descriptor(fdinfo: string, { isMoving }: SnapshotOptions): string {
+  const lines = fdinfo.split('\n').filter((line) => line !== '');
+  return lines.filter((line) => !line.startsWith('scm_fds') && !(isMoving && line.startsWith('pos:'))).join(' ');
 }

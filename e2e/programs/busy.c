@@ -50,6 +50,8 @@ __attribute__((target("avx"))) static double float_round(void)
 int main(int argc, char **argv)
 {
 	int floats = argc > 2 && !strcmp(argv[2], "float");
+	/* Without the timer, for CRIU 4.2: it loses one whose signal waits at the moment of the dump. */
+	int quiet = argc > 3;
 	struct sigaction action = { .sa_handler = on_tick, .sa_flags = SA_RESTART };
 	struct itimerval every = { { 0, 1000 }, { 0, 1000 } };
 	size_t size = 256 * 1024;
@@ -58,7 +60,8 @@ int main(int argc, char **argv)
 	double value = float_round();
 
 	sigaction(SIGALRM, &action, NULL);
-	setitimer(ITIMER_REAL, &every, NULL);
+	if (!quiet)
+		setitimer(ITIMER_REAL, &every, NULL);
 	ready();
 	do {
 		if (floats)
@@ -70,6 +73,11 @@ int main(int argc, char **argv)
 	sigprocmask(SIG_BLOCK, NULL, &mask);
 	for (int i = 1; i <= 64; i++)
 		check(sigismember(&mask, i) != 1, "signal %d is blocked", i);
-	check(ticks > 3, "the timer stopped");
+	int had = ticks;
+	if (quiet)
+		return done();
+	for (time_t end = time(NULL) + 3; ticks < had + 3 && time(NULL) < end;)
+		;
+	check(ticks >= had + 3, "the timer stopped");
 	return done();
 }

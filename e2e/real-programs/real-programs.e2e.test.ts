@@ -1,51 +1,66 @@
 // Programs that nobody wrote for crts, started unprepared, dumped, gone, restored.
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { flavours, type Scenario } from '../harness/flavours';
+import { testNeeding } from '../harness/needs';
 import { snapshot } from '../harness/snapshot';
-import { cleanUp, compile, Target, testNeeding, until } from '../harness/target';
+import { Target } from '../harness/target';
+import { until } from '../harness/until';
 
-afterEach(cleanUp);
-
-/** The program writes 1, 2, 3, ... one a line: it goes on after the restore, and not one number is missing. */
-async function countsOn(target: Target): Promise<void> {
-  await until('the program to count', () => target.lastNumber() > 3);
-  const before = snapshot(target.pid);
-  for (let round = 0; round < 2; round++) {
-    await target.cycle();
+/** The program writes 1, 2, 3, ... one a line: it goes on after each restore, and not one number is missing. */
+const counter = (start: () => Target, needs: readonly string[]): Scenario => ({
+  needs,
+  isMoving: true,
+  handlesSignals: true,
+  start: async () => {
+    const target = start();
+    await until('the program to count', () => target.lastNumber() > 3);
+    return target;
+  },
+  afterRestore: async (target) => {
     const reached = target.lastNumber();
     await until('the program to count on', () => target.lastNumber() > reached + 3);
-  }
-  expect(snapshot(target.pid)).toEqual(before);
-  const numbers = target.text().trimEnd().split('\n').map(Number);
-  expect(numbers).toEqual(numbers.map((_, index) => index + 1));
-}
-
-testNeeding(['bash'])('bash in a loop', async () => {
-  await countsOn(
-    Target.start('bash', ['-c', 'while :; do echo $((++i)); for ((j = 0; j < 20000; j++)); do :; done; done']),
-  );
+  },
+  finish: async (target) => {
+    await target.end();
+    // The last line may be cut where the program ended.
+    const numbers = target.text().split('\n').slice(0, -1).map(Number);
+    expect(numbers).toEqual(numbers.map((_, index) => index + 1));
+  },
 });
 
-testNeeding(['perl'])('perl', async () => {
-  await countsOn(
-    Target.start('perl', ['-e', '$| = 1; while (1) { print ++$i, "\\n"; select(undef, undef, undef, 0.02) }']),
-  );
-});
+flavours(
+  'bash in a loop',
+  counter(
+    () => Target.start('bash', ['-c', 'while :; do echo $((++i)); for ((j = 0; j < 10000; j++)); do :; done; done']),
+    ['bash'],
+  ),
+);
 
-testNeeding(['python3'])('python3 with a counter in memory and an open file', async () => {
-  const script = [
-    'import time, sys',
-    'state = {"count": 0, "history": []}',
-    'with open(sys.argv[1], "w+") as log:',
-    '    while True:',
-    '        state["count"] += 1; state["history"].append(state["count"])',
-    '        assert state["history"] == list(range(1, state["count"] + 1))',
-    '        log.write(f"{state[\'count\']}\\n"); log.flush(); log.seek(0)',
-    '        assert len(log.read().split()) == state["count"]',
-    '        print(state["count"], flush=True); time.sleep(0.02)',
-  ].join('\n');
-  await countsOn(Target.start('/usr/bin/python3', ['-c', script, 'DIR/log']));
-});
+flavours(
+  'perl',
+  counter(
+    () => Target.start('perl', ['-e', '$| = 1; while (1) { print ++$i, "\\n"; select(undef, undef, undef, 0.01) }']),
+    ['perl'],
+  ),
+);
+
+const python = [
+  'import time, sys',
+  'state = {"count": 0, "history": []}',
+  'with open(sys.argv[1], "w+") as log:',
+  '    while True:',
+  '        state["count"] += 1; state["history"].append(state["count"])',
+  '        assert state["history"] == list(range(1, state["count"] + 1))',
+  '        log.write(f"{state[\'count\']}\\n"); log.flush(); log.seek(0)',
+  '        assert len(log.read().split()) == state["count"]',
+  '        print(state["count"], flush=True); time.sleep(0.01)',
+].join('\n');
+
+flavours(
+  'python3 with a counter in memory and an open file',
+  counter(() => Target.start('/usr/bin/python3', ['-c', python, 'DIR/log']), ['python3']),
+);
 
 testNeeding(['tail'])('tail -f of a growing file', async () => {
   // A file to follow must exist before; with inotify tail would hold an inotify descriptor, which comes later.
@@ -60,35 +75,42 @@ testNeeding(['tail'])('tail -f of a growing file', async () => {
   expect(target.text()).toBe('1\n2\n3\n4\n5\n6\n');
 });
 
-testNeeding(['musl-gcc'])('a static program of another libc (musl)', async () => {
-  const target = Target.start(compile('busy', ['-static'], 'musl-gcc'), ['GO', 'float']);
-  await until('the program to be ready', () => target.text().includes('ready'));
-  await target.cycle();
-  await target.finish();
+flavours('a static program of another libc (musl)', {
+  needs: ['musl-gcc'],
+  handlesSignals: true,
+  start: () => Target.program('busy', ['float', 'quiet'], { flags: ['-static'], compiler: 'musl-gcc' }),
 });
 
-testNeeding(['vim'])('vim in ex mode, with a buffer that only its memory has', async () => {
-  const commands = [
-    'call setline(1, ["kept", "in memory"])',
-    'call writefile(["ready"], "OUT", "a")',
-    'while !filereadable("GO") | sleep 20m | endwhile',
-    'write! DIR/written',
-    'call writefile(["EXIT-SUCCESS"], "OUT", "a")',
-    'quit!',
-  ];
-  const target = Target.start('vim', [
-    '-u',
-    'NONE',
-    '-i',
-    'NONE',
-    '-n',
-    '-es',
-    ...commands.flatMap((command) => ['-c', command]),
-  ]);
-  await until('vim to be ready', () => target.text().includes('ready'));
-  await target.cycle();
-  await target.finish();
-  expect(readFileSync(join(target.directory, 'written'), 'utf8')).toBe('kept\nin memory\n');
+const vimCommands = [
+  'call setline(1, ["kept", "in memory"])',
+  'call writefile(["ready"], "OUT", "a")',
+  'while !filereadable("GO") | sleep 20m | endwhile',
+  'write! DIR/written',
+  'call writefile(["EXIT-SUCCESS"], "OUT", "a")',
+  'quit!',
+];
+
+flavours('vim in ex mode, with a buffer that only its memory has', {
+  needs: ['vim'],
+  handlesSignals: true,
+  isMoving: true,
+  start: async () => {
+    const target = Target.start('vim', [
+      '-u',
+      'NONE',
+      '-i',
+      'NONE',
+      '-n',
+      '-es',
+      ...vimCommands.flatMap((command) => ['-c', command]),
+    ]);
+    await target.ready();
+    return target;
+  },
+  finish: async (target) => {
+    await target.finish();
+    expect(readFileSync(join(target.directory, 'written'), 'utf8')).toBe('kept\nin memory\n');
+  },
 });
 
 testNeeding(['sqlite3'])(
@@ -106,7 +128,7 @@ testNeeding(['sqlite3'])(
     ];
     const target = Target.start('sqlite3', ['-batch', 'DIR/data.db', ...sql]);
     // Its output is buffered; that it holds its locks tells that it is inside.
-    const locked = () => target.alive() && JSON.stringify(snapshot(target.pid).fds).includes('POSIX');
+    const locked = () => target.alive() && JSON.stringify(snapshot(target.pid).descriptors).includes('POSIX');
     await until('sqlite3 to be in its transaction', locked);
     const refused = target.dump();
     expect(refused.stderr).toContain('[CRTS_FILE_LOCK]');

@@ -4,9 +4,8 @@ import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { repository } from '../harness/checkpointer';
 import { snapshot } from '../harness/snapshot';
-import { cleanUp, Target, until } from '../harness/target';
-
-afterEach(cleanUp);
+import { Target } from '../harness/target';
+import { until } from '../harness/until';
 
 const KILLS = Number(process.env.CRTS_KILLS ?? 250);
 

@@ -2,10 +2,10 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { must, repository } from '../harness/checkpointer';
+import { compile } from '../harness/compile';
 import { snapshot } from '../harness/snapshot';
-import { cleanUp, compile, Target, until } from '../harness/target';
-
-afterEach(cleanUp);
+import { Target } from '../harness/target';
+import { until } from '../harness/until';
 
 /** Children of this process, the subreaper of all that the tests start: a process that crts forgot would be one. */
 function children(): string[] {

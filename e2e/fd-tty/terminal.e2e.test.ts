@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { repository } from '../harness/checkpointer';
-import { testNeeding } from '../harness/target';
+import { testNeeding } from '../harness/needs';
 
 testNeeding(['python3'])('a job of a shell keeps to the terminal that the restore runs on', async () => {
   const images = mkdtempSync(join(tmpdir(), 'crts-e2e-'));

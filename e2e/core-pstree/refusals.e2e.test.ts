@@ -4,9 +4,8 @@ import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { crts, must } from '../harness/checkpointer';
 import { snapshot } from '../harness/snapshot';
-import { cleanUp, Target, until } from '../harness/target';
-
-afterEach(cleanUp);
+import { Target } from '../harness/target';
+import { until } from '../harness/until';
 
 test.each([
   ['pipe', 'CRTS_FD_KIND', /fd 3 \(pipe:\[\d+\]\).*Pipes/s],
@@ -21,7 +20,7 @@ test.each([
   ['seccomp', 'CRTS_SECCOMP', /seccomp \(mode 2\)/],
   ['lock', 'CRTS_FILE_LOCK', /fd 3 \(.*\/locked\).*--file-locks/s],
 ])('%s is refused with %s', async (what, code, text) => {
-  const target = await Target.program('refused', [what, 'DIR'], ['-pthread']);
+  const target = await Target.program('refused', [what, 'DIR'], { flags: ['-pthread'] });
   const before = snapshot(target.pid);
   const { status, stderr } = target.dump();
   expect(status).toBe(1);

@@ -1,0 +1,54 @@
+interface Mapping {
+  readonly start: bigint;
+  end: bigint;
+  readonly offset: bigint;
+  readonly isFile: boolean;
+  readonly rest: string;
+}
+
+/**
+ * Flags that say nothing about the mapping (man 5 proc): soft-dirty and accounted come and go with writes (a mapping that
+ * was writable once stays accounted), and "guards may be inside" stays on neighbours that were split off.
+ */
+const PASSING_FLAGS = /\b(sd|ac|gu)\b ?/g;
+
+/**
+ * The text of /proc/PID/smaps as one line a mapping. Neighbours that differ in nothing but where they begin are one: how
+ * a range came about decides whether the kernel merges it, and nobody can tell the difference.
+ */
+export function mappings(smaps: string): string[] {
+  const merged: Mapping[] = [];
+  for (const block of smaps.split(/\n(?=[0-9a-f]+-[0-9a-f]+ )/)) {
+    const mapping = parse(block);
+    const last = merged.at(-1);
+    if (last !== undefined && continues(last, mapping)) last.end = mapping.end;
+    else merged.push(mapping);
+  }
+  return merged.map(
+    ({ start, end, offset, isFile, rest }) =>
+      `${start.toString(16)}-${end.toString(16)} ${isFile ? offset.toString(16) : ''} ${rest}`,
+  );
+}
+
+function parse(block: string): Mapping {
+  const match = /^([0-9a-f]+)-([0-9a-f]+) (\S+) ([0-9a-f]+) (\S+ \d+) *(.*)/.exec(block);
+  if (match === null) throw new Error(`smaps has a block that is none: ${block}`);
+  const [, start, end, access, offset, inode, name] = match;
+  const flags = /^VmFlags: (.*)$/m.exec(block)?.[1] ?? '';
+  const key = /^ProtectionKey: +(\d+)$/m.exec(block)?.[1] ?? '';
+  return {
+    start: BigInt(`0x${start}`),
+    end: BigInt(`0x${end}`),
+    offset: BigInt(`0x${offset}`),
+    isFile: !inode!.endsWith(' 0'),
+    rest: `${access} ${inode} ${name} ${flags.replace(PASSING_FLAGS, '').trim()} ${key}`,
+  };
+}
+
+function continues(last: Mapping, next: Mapping): boolean {
+  return (
+    last.end === next.start &&
+    last.rest === next.rest &&
+    (!last.isFile || last.offset + (last.end - last.start) === next.offset)
+  );
+}

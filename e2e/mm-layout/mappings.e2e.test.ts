@@ -1,0 +1,15 @@
+import { flavours } from '../harness/flavours';
+import { Target } from '../harness/target';
+
+flavours('an address space with hardly any room', {
+  start: () => Target.program('mappings', ['crowded']),
+  notWithCriu: 'CRIU finds no place for its restorer',
+});
+
+flavours('stacks that grow on, one of them to its limit', { start: () => Target.program('mappings', ['stacks']) });
+
+flavours('code that the program wrote', { start: () => Target.program('mappings', ['generated']) });
+
+flavours('memory protection keys', { start: () => Target.program('mappings', ['keys']) });
+
+flavours('what madvise and mlock leave on a mapping', { start: () => Target.program('mappings', ['flags']) });

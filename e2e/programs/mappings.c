@@ -1,0 +1,164 @@
+/* Mappings that try a checkpointer (argv[2]). Contents are checked here; names, flags and bounds by the harness. */
+#include "check.h"
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#define PAGE 4096ul
+#define RW (PROT_READ | PROT_WRITE)
+#define ANONYMOUS (MAP_PRIVATE | MAP_ANONYMOUS)
+
+static char *map(void *where, size_t size, int prot, int flags)
+{
+	char *at = mmap(where, size, prot, flags, -1, 0);
+
+	check(at != MAP_FAILED, "mmap %p %zu: %m", where, size);
+	if (at == MAP_FAILED)
+		exit(done());
+	return at;
+}
+
+/* A few pages far apart in a mapping of terabytes. */
+static void sparse(const char *go)
+{
+	size_t size = 2ul << 40, step = size / 64;
+	char *at = map(NULL, size, RW, ANONYMOUS | MAP_NORESERVE);
+
+	for (size_t i = 0; i < 64; i++)
+		*(size_t *)(at + i * step) = i + 1;
+	ready();
+	wait_for(go);
+	for (size_t i = 0; i < 64; i++)
+		check(*(size_t *)(at + i * step) == i + 1 && at[i * step + PAGE] == 0, "page %zu differs", i);
+}
+
+/* As many mappings as the kernel allows by default, less half: no two neighbours can merge. */
+static void many(const char *go)
+{
+	enum { COUNT = 30000 };
+	char *at = map(NULL, COUNT * PAGE, RW, ANONYMOUS);
+
+	for (size_t i = 0; i < COUNT; i++) {
+		*(size_t *)(at + i * PAGE) = i ^ 0x5a5a;
+		if (i % 2)
+			check(mprotect(at + i * PAGE, PAGE, PROT_READ) == 0, "mprotect: %m");
+	}
+	ready();
+	wait_for(go);
+	for (size_t i = 0; i < COUNT; i++)
+		check(*(size_t *)(at + i * PAGE) == (i ^ 0x5a5a), "mapping %zu differs", i);
+}
+
+/* Most of the address space is taken, the lowest and the highest page too: there is little room for helpers. */
+static void crowded(const char *go)
+{
+	char *reserved = map(NULL, 80ul << 40, PROT_NONE, ANONYMOUS | MAP_NORESERVE);
+	map(NULL, 40ul << 40, PROT_NONE, ANONYMOUS | MAP_NORESERVE);
+	char *low = map((void *)0x10000, PAGE, RW, ANONYMOUS | MAP_FIXED_NOREPLACE);
+	char *high = map((void *)0x7fffffffe000, PAGE, RW, ANONYMOUS | MAP_FIXED_NOREPLACE);
+
+	strcpy(low, "low");
+	strcpy(high, "high");
+	check(mprotect(reserved + (50ul << 40), PAGE, RW) == 0, "mprotect: %m");
+	strcpy(reserved + (50ul << 40), "middle");
+	ready();
+	wait_for(go);
+	check(!strcmp(low, "low") && !strcmp(high, "high") && !strcmp(reserved + (50ul << 40), "middle"), "contents differ");
+}
+
+/* What madvise(2), mlock(2) and their kin leave on a mapping: the harness compares VmFlags and names. */
+static void flags(const char *go)
+{
+	static const int advice[] = { MADV_DONTFORK, MADV_DONTDUMP, MADV_WIPEONFORK, MADV_SEQUENTIAL, MADV_RANDOM, MADV_HUGEPAGE, MADV_NOHUGEPAGE };
+	char *at[10];
+
+	for (size_t i = 0; i < 10; i++) {
+		/* A hole after each keeps them apart. */
+		at[i] = map(NULL, 9 * PAGE, RW, ANONYMOUS | (i == 9 ? MAP_NORESERVE : 0));
+		munmap(at[i] + 8 * PAGE, PAGE);
+		if (i < 7)
+			check(madvise(at[i], 8 * PAGE, advice[i]) == 0, "madvise %d: %m", advice[i]);
+		memset(at[i], (int)i + 1, 4 * PAGE);
+	}
+	check(mlock(at[7], 8 * PAGE) == 0, "mlock: %m");
+	ready();
+	wait_for(go);
+	for (size_t i = 0; i < 10; i++)
+		check(at[i][0] == (char)(i + 1) && at[i][4 * PAGE - 1] == (char)(i + 1) && at[i][4 * PAGE] == 0, "mapping %zu differs", i);
+}
+
+/* Stacks made by hand, which grow down by faults; and the main stack near its limit. */
+static unsigned long deep(size_t bytes)
+{
+	volatile char frame[16 * PAGE];
+
+	frame[0] = frame[sizeof(frame) - 1] = 7;
+	return bytes <= sizeof(frame) ? (unsigned long)frame[0] : deep(bytes - sizeof(frame)) + (unsigned long)frame[sizeof(frame) - 1] * 0;
+}
+
+static void stacks(const char *go)
+{
+	struct rlimit limit;
+	char *at = map(NULL, 256 * PAGE, RW, ANONYMOUS);
+
+	munmap(at, 256 * PAGE);
+	at = map(at + 255 * PAGE, PAGE, RW, ANONYMOUS | MAP_GROWSDOWN | MAP_STACK | MAP_FIXED_NOREPLACE);
+	for (size_t i = 0; i < 20; i++)
+		at[-(long)(i * PAGE)] = (char)(i + 1);
+	getrlimit(RLIMIT_STACK, &limit);
+	check(deep(limit.rlim_cur / 4) == 7, "deep recursion");
+	ready();
+	wait_for(go);
+	for (size_t i = 0; i < 20; i++)
+		check(at[-(long)(i * PAGE)] == (char)(i + 1), "page %zu of the stack differs", i);
+	for (size_t i = 20; i < 40; i++)
+		at[-(long)(i * PAGE)] = 1;
+	check(deep(limit.rlim_cur - 256 * 1024) == 7, "deep recursion to the limit");
+}
+
+/* Code that the program wrote itself. */
+static void generated(const char *go)
+{
+	static const unsigned char code[] = { 0xb8, 0x2a, 0, 0, 0, 0xc3 }; /* mov $42, %eax; ret */
+	char *both = map(NULL, PAGE, RW | PROT_EXEC, ANONYMOUS), *only = map(NULL, PAGE, RW, ANONYMOUS);
+
+	memcpy(both, code, sizeof(code));
+	memcpy(only, code, sizeof(code));
+	check(mprotect(only, PAGE, PROT_EXEC) == 0, "mprotect: %m");
+	ready();
+	wait_for(go);
+	check(((int (*)(void))(void *)both)() == 42 && ((int (*)(void))(void *)only)() == 42, "the code answers wrongly");
+	both[1] = 43;
+	check(((int (*)(void))(void *)both)() == 43, "the code cannot be changed");
+}
+
+/* Memory protection keys: the key of the mapping, and the rights in the register PKRU. */
+static void keys(const char *go)
+{
+	int key = pkey_alloc(0, PKEY_DISABLE_WRITE);
+	char *at = map(NULL, PAGE, RW, ANONYMOUS);
+
+	strcpy(at, "guarded");
+	if (key >= 0)
+		check(pkey_mprotect(at, PAGE, RW, key) == 0, "pkey_mprotect: %m");
+	ready();
+	wait_for(go);
+	check(!strcmp(at, "guarded"), "contents differ");
+	if (key < 0)
+		return;
+	check(pkey_get(key) == PKEY_DISABLE_WRITE, "the rights of the key are %d", pkey_get(key));
+	check(pkey_set(key, 0) == 0 && pkey_free(key) == 0, "the key is not ours: %m");
+}
+
+int main(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		void (*run)(const char *);
+	} variants[] = { { "sparse", sparse }, { "many", many },	   { "crowded", crowded }, { "flags", flags },
+			 { "stacks", stacks }, { "generated", generated }, { "keys", keys } };
+
+	for (size_t i = 0; argc > 2 && i < sizeof(variants) / sizeof(variants[0]); i++)
+		if (!strcmp(argv[2], variants[i].name))
+			variants[i].run(argv[1]);
+	return done();
+}
