@@ -83,6 +83,11 @@ export class Target {
   async ready(): Promise<void> {
     await until('the program to be ready', () => this.text().includes('ready') || !this.alive());
     if (!this.alive()) throw new Error(`the program ended at once: ${this.text()}`);
+    // The text is there a moment before write(2) returns and the position moves: a look at the program comes after.
+    await until('the position to follow', () => {
+      const position = /^pos:\s+(\d+)/m.exec(this.proc('fdinfo/1'))?.[1];
+      return position === undefined || Number(position) >= this.text().length || !this.alive();
+    });
   }
 
   text(): string {
