@@ -77,17 +77,17 @@ export class Target {
   static async program(name: string, args: readonly string[] = [], options: ProgramOptions = {}): Promise<Target> {
     const target = Target.start(compile(name, options.flags, options.compiler), ['GO', ...args], options);
     await target.ready();
+    // The text is there a moment before write(2) returns and the position moves: a look at the program comes after.
+    await until('the position to follow', () => {
+      const position = /^pos:\s+(\d+)/m.exec(target.proc('fdinfo/1'))?.[1];
+      return position === undefined || Number(position) >= target.text().length || !target.alive();
+    });
     return target;
   }
 
   async ready(): Promise<void> {
     await until('the program to be ready', () => this.text().includes('ready') || !this.alive());
     if (!this.alive()) throw new Error(`the program ended at once: ${this.text()}`);
-    // The text is there a moment before write(2) returns and the position moves: a look at the program comes after.
-    await until('the position to follow', () => {
-      const position = /^pos:\s+(\d+)/m.exec(this.proc('fdinfo/1'))?.[1];
-      return position === undefined || Number(position) >= this.text().length || !this.alive();
-    });
   }
 
   text(): string {

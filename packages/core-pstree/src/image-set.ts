@@ -9,7 +9,7 @@ import type {
   TaskKobjIdsEntry,
 } from '@crts/image-io';
 import type { FileRecord, ImageRecord, TaskImages } from '@crts/plugin-api';
-import { badImage, otherFormat, treeTooLarge } from './errors';
+import { badImage, noPluginForImage, otherFormat, treeTooLarge } from './errors';
 
 const IMAGE_VERSION = 2;
 /** Highest pid of any kernel: PID_MAX_LIMIT, include/linux/threads.h. */
@@ -43,6 +43,7 @@ export function readImageSet(reader: ImageReader): ImageSet {
     locks: optional(reader, 'filelocks'),
     ttys: optional(reader, 'tty-info'),
   };
+  if (reader.has('remap-fpath')) throw noPluginForImage('unlinked files (remap-fpath.img)');
   const files = readFiles(reader);
   const fdinfo = readFdinfo(reader, ids.files_id, files);
   checkMappings(images.mm as MmEntry, pid);

@@ -88,8 +88,7 @@ export function orderPasses<P extends { readonly head: PassHead }>(passes: reado
   for (const stage of STAGES) {
     const members = passes.filter((pass) => pass.head.stage === stage);
     const providers = new Map<string, P[]>();
-    for (const pass of members)
-      for (const name of pass.head.provides ?? []) providers.set(name, [...(providers.get(name) ?? []), pass]);
+    for (const pass of members) for (const name of pass.head.provides ?? []) addProvider(providers, name, pass);
     const done = new Set<P>();
     const visit = (pass: P, path: readonly P[]): void => {
       if (done.has(pass)) return;
@@ -106,6 +105,13 @@ export function orderPasses<P extends { readonly head: PassHead }>(passes: reado
     for (const name of providers.keys()) provided.add(name);
   }
   return ordered;
+}
+
+function addProvider<P>(providers: Map<string, P[]>, name: string, pass: P): void {
+  const known = providers.get(name);
+  // One name may have tens of thousands of providers: every mapping is one of `vmas`.
+  if (known === undefined) providers.set(name, [pass]);
+  else known.push(pass);
 }
 
 /** The plan as text; `explain` says for each pass which plugin wants it. */

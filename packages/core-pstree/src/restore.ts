@@ -210,6 +210,8 @@ function holderOf(pid: number): string {
   try {
     const tgid = /^Tgid:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
     const comm = readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+    if (/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8')))
+      return `${comm}, which is dead and waits for its parent`;
     return tgid === String(pid) ? comm : `a thread (${comm}) of process ${tgid}`;
   } catch {
     return 'a process group or session whose leader is gone';

@@ -78,11 +78,11 @@ export function launchStub(request: StubRequest): StubTask {
     });
   } catch (error) {
     closeFd(own);
+    closeFd(fd);
     unmapShared(arena);
     throw error;
   } finally {
     closeFd(theirs);
-    // The memfd is sent below; on failure nobody needs it.
   }
   const boot = Buffer.alloc(BOOT.size);
   boot.writeBigUInt64LE(request.area.start, BOOT.area);
@@ -116,7 +116,13 @@ const STUB_EXITS: Record<number, string> = {
 };
 
 function stubDied(pid: number): CrtsError {
-  const status = waitPid(pid)?.status ?? 0;
+  let status: number;
+  try {
+    status = waitPid(pid)?.status ?? 0;
+  } catch {
+    // A sibling (CLONE_PARENT) is its parent's to wait for: how it died is not ours to know.
+    return new CrtsError({ code: 'CRTS_STUB_DIED', what: 'the first program of the restored task died', pid });
+  }
   const how = waitStatus.exited(status)
     ? (STUB_EXITS[waitStatus.exitCode(status)] ?? `exited with code ${waitStatus.exitCode(status)}`)
     : `was killed by signal ${waitStatus.termSignal(status)}`;
