@@ -33,7 +33,7 @@ export const timersHandler: TaskStateHandler = {
     });
     return () => {
       const [real, virt, prof] = outputs.map((output) => itimerEntry(output.read()));
-      (task.images.core as CoreEntry).tc!.timers = { real: real!, virt: virt!, prof: prof!, posix: [] };
+      (task.images.core as CoreEntry).tc!.timers = { real: startedAgain(real!), virt: virt!, prof: prof!, posix: [] };
     };
   },
 
@@ -41,31 +41,40 @@ export const timersHandler: TaskStateHandler = {
     const timers = (images.core as CoreEntry).tc?.timers;
     if (timers === undefined) return;
     if (timers.posix.length > 0) throw posixTimers(plan.pid, timers.posix.length);
-    const armed = TIMERS.filter(({ field }) => timers[field].vsec !== 0n || timers[field].vusec !== 0n);
-    for (const { field } of armed) check(timers[field], field);
-    if (armed.length === 0) return;
+    const set = TIMERS.filter(({ field }) => {
+      const { isec, iusec, vsec, vusec } = timers[field];
+      return (isec | iusec | vsec | vusec) !== 0n;
+    });
+    for (const { field } of set) check(timers[field], field);
+    if (set.length === 0) return;
     // The last stage: time should not run before the program does. Signals that fire now wait, blocked.
     plan.pass(
-      { plugin: 'task-timers', stage: 'resume', what: 'arm the interval timers', provides: ['timers'] },
+      { plugin: 'task-timers', stage: 'resume', what: 'set the interval timers', provides: ['timers'] },
       (program) => {
-        for (const { which, field, name } of armed)
+        for (const { which, field, name } of set)
           program.call('setitimer', [which, program.bytes(itimerBytes(timers[field])), null], { what: name });
       },
     );
   },
 };
 
-/**
- * An interval timer whose signal waits is not running: the kernel starts it again when the signal is taken
- * (dequeue_signal(), kernel/signal.c), and shows a value of 0 until then. It comes back with a whole interval to go;
- * the signal itself is among those pending.
- */
 function itimerEntry(timer: Buffer): ItimerEntry {
-  const isec = itimerval.get(timer, 'it_interval.tv_sec');
-  const iusec = itimerval.get(timer, 'it_interval.tv_usec');
-  const vsec = itimerval.get(timer, 'it_value.tv_sec');
-  const vusec = itimerval.get(timer, 'it_value.tv_usec');
-  return vsec === 0n && vusec === 0n ? { isec, iusec, vsec: isec, vusec: iusec } : { isec, iusec, vsec, vusec };
+  return {
+    isec: itimerval.get(timer, 'it_interval.tv_sec'),
+    iusec: itimerval.get(timer, 'it_interval.tv_usec'),
+    vsec: itimerval.get(timer, 'it_value.tv_sec'),
+    vusec: itimerval.get(timer, 'it_value.tv_usec'),
+  };
+}
+
+/**
+ * ITIMER_REAL does not run while its signal waits: the kernel starts it again when the signal is taken
+ * (dequeue_signal(), kernel/signal.c), and shows a value of 0 until then. It comes back with a whole interval to go;
+ * the signal itself is among those pending. Only this timer: it keeps no interval when it is disarmed, while
+ * ITIMER_VIRTUAL and ITIMER_PROF do (do_setitimer() and set_cpu_itimer(), kernel/time/itimer.c) and run all the time.
+ */
+function startedAgain(entry: ItimerEntry): ItimerEntry {
+  return entry.vsec === 0n && entry.vusec === 0n ? { ...entry, vsec: entry.isec, vusec: entry.iusec } : entry;
 }
 
 function itimerBytes({ isec, iusec, vsec, vusec }: ItimerEntry): Buffer {
