@@ -8,6 +8,9 @@ const PR_CAPBSET_DROP = 24;
 const PR_SET_NO_NEW_PRIVS = 38;
 const PR_CAP_AMBIENT = 47;
 const PR_CAP_AMBIENT_RAISE = 2;
+const PR_CAP_AMBIENT_CLEAR_ALL = 4;
+/** CAP_SETPCAP, include/uapi/linux/capability.h. */
+const SETPCAP = 1n << 8n;
 /** Changing uids leaves the capability sets alone: include/uapi/linux/securebits.h. */
 const SECBIT_NO_SETUID_FIXUP = 4;
 /** _LINUX_CAPABILITY_VERSION_3. */
@@ -96,6 +99,20 @@ function emitIds(program: Program, creds: CredsEntry): void {
 
 function emitCapabilities(program: Program, creds: CredsEntry): void {
   const bounding = capabilityMask(creds.cap_bnd);
+  const permitted = capabilityMask(creds.cap_prm);
+  const inheritable = capabilityMask(creds.cap_inh);
+  const ambient = capabilityMask(creds.cap_amb);
+  // A task may have inheritable capabilities that it dropped from the bounding set, and ambient ones although it
+  // forbade to raise any (SECBIT_NO_CAP_AMBIENT_RAISE): both are made before what rules them out.
+  emitCapset(program, SETPCAP, permitted | SETPCAP, inheritable);
+  // What crts itself has ambient was inherited.
+  program.call('prctl', [PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0]);
+  for (let capability = 0; capability <= LAST_CAPABILITY; capability++) {
+    if ((ambient & (1n << BigInt(capability))) !== 0n)
+      program.call('prctl', [PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0], {
+        what: `ambient capability ${capability}`,
+      });
+  }
   for (let capability = 0; capability <= LAST_CAPABILITY; capability++) {
     if ((bounding & (1n << BigInt(capability))) !== 0n) continue;
     // An older kernel does not have the newest ones: EINVAL is as good as dropped.
@@ -105,23 +122,21 @@ function emitCapabilities(program: Program, creds: CredsEntry): void {
     });
   }
   program.call('prctl', [PR_SET_SECUREBITS, creds.secbits]);
+  emitCapset(program, capabilityMask(creds.cap_eff), permitted, inheritable);
+  if (creds.no_new_privs === 1) program.call('prctl', [PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0]);
+}
+
+function emitCapset(program: Program, effective: bigint, permitted: bigint, inheritable: bigint): void {
   const header = Buffer.alloc(8);
   header.writeUInt32LE(CAPABILITY_VERSION, 0);
   const data = Buffer.alloc(24);
   for (const word of [0, 1]) {
-    data.writeUInt32LE(creds.cap_eff[word] ?? 0, 12 * word);
-    data.writeUInt32LE(creds.cap_prm[word] ?? 0, 12 * word + 4);
-    data.writeUInt32LE(creds.cap_inh[word] ?? 0, 12 * word + 8);
+    for (const [index, mask] of [effective, permitted, inheritable].entries())
+      data.writeUInt32LE(Number((mask >> BigInt(32 * word)) & 0xffff_ffffn), 12 * word + 4 * index);
   }
   program.call('capset', [program.bytes(header), program.bytes(data)], {
-    fail: (errno) => missingCapability(`capabilities 0x${capabilityMask(creds.cap_prm).toString(16)}`, errno),
+    fail: (errno) => missingCapability(`capabilities 0x${permitted.toString(16)}`, errno),
   });
-  const ambient = capabilityMask(creds.cap_amb);
-  for (let capability = 0; capability <= LAST_CAPABILITY; capability++) {
-    if ((ambient & (1n << BigInt(capability))) !== 0n)
-      program.call('prctl', [PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0]);
-  }
-  if (creds.no_new_privs === 1) program.call('prctl', [PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0]);
 }
 
 function readLabel(task: FrozenTask): string {
