@@ -11,6 +11,17 @@ export function compatTask(pid: number): CrtsError {
   });
 }
 
+export function oddAddress(pid: number, register: string, value: bigint): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_REGISTER_ADDRESS',
+    kind: 'refused',
+    plugin: 'task-regs',
+    pid,
+    what: `${register} is 0x${value.toString(16)}, no user address`,
+    hint: `The program uses ${register} for something else: dump at another moment.`,
+  });
+}
+
 export function shadowStack(pid: number): CrtsError {
   return new CrtsError({
     code: 'CRTS_SHADOW_STACK',

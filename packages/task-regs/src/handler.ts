@@ -9,7 +9,7 @@ import {
   xstateSize,
 } from '@crts/native-syscalls';
 import type { CrtsError, FrozenTask, TaskImages, TaskPlan, TaskStateHandler } from '@crts/plugin-api';
-import { badRegisters, compatTask, shadowStack, xstateInUse } from './errors';
+import { badRegisters, compatTask, oddAddress, shadowStack, xstateInUse } from './errors';
 import { componentNames, fpregsFromXstate, unheldComponents, xstateFromFpregs } from './xsave';
 
 /** user_x86_regs_entry has the kernel's names without the `r`; both lists are in its order. */
@@ -49,12 +49,19 @@ const NATIVE = 1;
 const USER_CS = 0x33n;
 /** Slots of the GDT that set_thread_area(2) fills; 64-bit programs leave them empty. */
 const TLS_SLOTS = [12, 13, 14];
+/** Registers that hold addresses, which ptrace(2) or a restore accept in the lower canonical half only. */
+const ADDRESSES = ['rip', 'rsp', 'fs_base', 'gs_base'] as const;
+const USER_END = 0x7fff_ffff_f000n;
 
 export const registersHandler: TaskStateHandler = {
   name: 'task-regs',
 
   refuse(task: FrozenTask): CrtsError | undefined {
     if (getReg(task.thread.prstatus, 'cs') !== USER_CS) return compatTask(task.pid);
+    for (const register of ADDRESSES) {
+      const value = getReg(task.thread.prstatus, register);
+      if (value >= USER_END) return oddAddress(task.pid, register, value);
+    }
     if (/shstk/.test(task.facts.status.get('x86_Thread_features') ?? '')) return shadowStack(task.pid);
     const unheld = unheldComponents(task.thread.xstate);
     return unheld === 0n ? undefined : xstateInUse(task.pid, componentNames(unheld));
@@ -102,8 +109,6 @@ function emptySlot(entry_number: number) {
   };
 }
 
-/** Addresses a program may have in rip, rsp and the segment bases: the lower canonical half. */
-const USER_END = 0x7fff_ffff_f000n;
 /** Flags that a program may set itself, plus the fixed bit 1 and IF: arch/x86/include/uapi/asm/processor-flags.h. */
 const USER_FLAGS = 0x0024_4dd7n;
 const FIXED_FLAGS = 0x202n;
@@ -113,7 +118,7 @@ function prstatusOf(entry: UserX86RegsEntry): Buffer {
     throw badRegisters('gpregs.mode', 'a 32-bit task, which crts does not restore');
   const regs = Buffer.alloc(USER_REGS_SIZE);
   for (const [field, register] of REGISTERS) setReg(regs, register, entry[field] as bigint);
-  for (const register of ['rip', 'rsp', 'fs_base', 'gs_base'] as const) {
+  for (const register of ADDRESSES) {
     const value = getReg(regs, register);
     if (value >= USER_END) throw badRegisters(`gpregs.${register}`, `0x${value.toString(16)} is no user address`);
   }
