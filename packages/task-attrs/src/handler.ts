@@ -34,6 +34,7 @@ const POLICIES = new Set([0, 1, 2, 3, 5]);
 /** TASK_ALIVE of the format. */
 const TASK_ALIVE = 1;
 const COMM_MAX = 15;
+const UNSET_UID = 0xffff_ffff;
 
 export const attributesHandler: TaskStateHandler = {
   name: 'task-attrs',
@@ -79,14 +80,20 @@ export const attributesHandler: TaskStateHandler = {
         comm,
         sched_policy: policy,
         // A real-time policy has a priority, the others a nice value: man 7 sched.
-        ...(policy === 1 || policy === 2
-          ? { sched_prio: Number(stat.rt_priority) }
-          : { sched_nice: Number(stat.nice) }),
+        // The nice value of a real-time task waits for the day it is none; CRIU does not read it there.
+        ...(policy === 1 || policy === 2 ? { sched_prio: Number(stat.rt_priority) } : {}),
+        ...(policy === 1 || policy === 2 ? niceUnlessDefault(Number(stat.nice)) : { sched_nice: Number(stat.nice) }),
         // One cgroup set, the inventory's: cgroups come later.
         cg_set: 1,
       });
       mm.dumpable = Number(dumpable.value);
       if (thp.value > 0n) mm.thp_disabled = true;
+      // PR_THP_DISABLE_EXCEPT_ADVISED, since Linux 6.18: the format knows on and off.
+      if (thp.value > 1n)
+        task.log.warn(
+          { pid: task.pid },
+          'huge pages are off except where advised: after a restore they are off everywhere',
+        );
       const own: CrtsThreadEntry = {
         timer_slack_ns: slack.value,
         cpu_affinity: getAffinity(task.hostPid),
@@ -142,7 +149,9 @@ function planFiles(core: CoreEntry, plan: TaskPlan): void {
     },
   );
   // Only a task itself may set its loginuid: proc_loginuid_write(), fs/proc/base.c.
-  if (loginuid === undefined || loginuid === ownLoginuid()) return;
+  const own = ownLoginuid();
+  // A kernel without audit has no loginuid, which is as good as unset.
+  if (loginuid === undefined || loginuid === own || (own === undefined && loginuid === UNSET_UID)) return;
   plan.pass({ plugin: 'task-attrs', stage: 'resources', what: `loginuid ${loginuid}` }, (program) => {
     const text = program.bytes(Buffer.from(String(loginuid)));
     const fd = program.call('openat', [-100, program.cstring('/proc/self/loginuid'), 1, 0]);
@@ -173,8 +182,7 @@ function planScheduling(core: CoreEntry, plan: TaskPlan): void {
     program.call('sched_setscheduler', [0, policy | flags, program.bytes(parameter)], {
       what: `scheduling policy ${policy}`,
     });
-    if (policy !== 1 && policy !== 2)
-      program.call('setpriority', [0, 0, thread.sched_nice ?? 0], { what: `nice ${thread.sched_nice ?? 0}` });
+    program.call('setpriority', [0, 0, thread.sched_nice ?? 0], { what: `nice ${thread.sched_nice ?? 0}` });
     if (own?.io_priority !== undefined) program.call('ioprio_set', [IOPRIO_WHO_PROCESS, 0, own.io_priority]);
     if (own?.timer_slack_ns !== undefined) program.call('prctl', [PR.setTimerSlack, own.timer_slack_ns]);
     // CPUs of the mask that this machine lacks are left out by the kernel; a mask with none of them is EINVAL.
@@ -183,6 +191,10 @@ function planScheduling(core: CoreEntry, plan: TaskPlan): void {
         expect: 'any',
       });
   });
+}
+
+function niceUnlessDefault(nice: number) {
+  return nice === 0 ? {} : { sched_nice: nice };
 }
 
 function writeDiffering(
