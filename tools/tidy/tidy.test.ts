@@ -56,14 +56,7 @@ const NO_UNIT_TESTS = new Set([
   'fd-chardev',
   'mm-anon',
   'mm-file',
-  'task-attrs',
-  'task-creds',
   'task-fs',
-  'task-limits',
-  'task-regs',
-  'task-signals',
-  'task-thread-area',
-  'task-timers',
 ]);
 const IDLE_DEPENDENCIES = new Set(
   ['fd-chardev', 'mm-anon', 'mm-file', 'task-creds', 'task-fs', 'task-thread-area'].map(
