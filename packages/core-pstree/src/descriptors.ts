@@ -1,46 +1,171 @@
-/** Descriptors of a task: which description gets which numbers. */
+/** Descriptors of the tree: which task opens which description, and which numbers refer to it. */
 import type { FdinfoEntry, FownEntry } from '@crts/image-io';
-import type { Arg, FileRecord, Program, TaskPlan } from '@crts/plugin-api';
+import type { Arg, FileRecord, Program, Result, TaskPlan } from '@crts/plugin-api';
 import { badImage } from './errors';
 import type { FileOpener } from './file-planner';
+import type { Lender, Loan } from './lending';
 
 const FD_CLOEXEC = 1;
 const O_CLOEXEC = 0o2000000;
 const F_SETSIG = 10;
 const F_SETOWN_EX = 15;
+const F_DUPFD_CLOEXEC = 1030;
 const SIGNAL_MAX = 64;
 const OWNER_TYPES = 2;
 
+/** A table of descriptors, and the task that fills it. */
+export interface DescriptorTable {
+  readonly plan: TaskPlan;
+  readonly fdinfo: readonly FdinfoEntry[];
+  /** From here on numbers are free while the task is built. */
+  readonly spare: number;
+}
+
+interface Use {
+  readonly table: DescriptorTable;
+  readonly entries: FdinfoEntry[];
+}
+
 /**
- * Opens each description once, in the order of its lowest number, and hands it its numbers. Temporary descriptors take
- * the lowest free numbers and are gone when the pass ends, so a number in use is never one that is still to be given.
+ * Opens each description once, in the first task that has it (stage `resources`), and hands it to the others (stage
+ * `sharing`). Temporary descriptors of a pass take the lowest free numbers and are gone when it ends, so a number in
+ * use is never one that is still to be given.
  */
 export function planDescriptors(
-  plan: TaskPlan,
-  fdinfo: readonly FdinfoEntry[],
+  tables: readonly DescriptorTable[],
   files: ReadonlyMap<number, FileRecord>,
   opener: FileOpener,
+  lender: Lender,
 ): void {
-  const byFile = new Map<number, FdinfoEntry[]>();
-  for (const entry of fdinfo) byFile.set(entry.id, [...(byFile.get(entry.id) ?? []), entry]);
-  for (const [id, [first, ...others]] of byFile) {
-    const { handler } = opener.check(id);
-    const numbers = [first!, ...others].map((entry) => entry.fd).join(', ');
-    const what = `fd ${numbers}: ${opener.pathOf(id) ?? `file ${id}`}`;
-    const owner = ownerOf(files.get(id)!, id);
-    plan.pass(
-      { plugin: handler.name, stage: 'resources', what, entry: `files.img id ${id}`, provides: [`fd:${first!.fd}`] },
-      (program) => {
-        const opened = opener.open(program, id);
-        if (owner !== undefined) emitOwner(program, opened, owner);
-        program.moveFd(opened, first!.fd, cloexec(first!), { what: `give it number ${first!.fd}` });
-        for (const entry of others) {
-          program.call('dup3', [first!.fd, entry.fd, cloexec(entry) ? O_CLOEXEC : 0], {
-            what: `give it number ${entry.fd} too`,
-          });
-        }
-      },
-    );
+  const uses = usesOf(tables);
+  for (const ids of groupsOf(uses, opener)) {
+    const owner = uses.get(ids[0]!)![0]!.table;
+    const ordered = [...ids].sort((a, b) => a - b);
+    planOpening(owner, ordered, uses, files, opener, lender);
+    for (const id of ordered) {
+      const finish = opener.finisher(id);
+      const own = entriesIn(uses, id, owner)[0];
+      if (finish === undefined || own === undefined) continue;
+      const { handler } = opener.check(id);
+      owner.plan.pass(
+        { plugin: handler.name, stage: 'sharing', what: `fd ${own.fd}: what it refers to`, needs: ['fds'] },
+        (program) => finish(program, own.fd),
+      );
+    }
+  }
+}
+
+/** By description, in the order of first use; tables in their order. */
+function usesOf(tables: readonly DescriptorTable[]): Map<number, Use[]> {
+  const uses = new Map<number, Use[]>();
+  for (const table of tables) {
+    for (const entry of table.fdinfo) {
+      const known = uses.get(entry.id) ?? [];
+      if (known.length === 0) uses.set(entry.id, known);
+      const last = known.at(-1);
+      if (last?.table === table) last.entries.push(entry);
+      else known.push({ table, entries: [entry] });
+    }
+  }
+  return uses;
+}
+
+function groupsOf(uses: ReadonlyMap<number, Use[]>, opener: FileOpener): Iterable<number[]> {
+  const groups = new Map<string, number[]>();
+  for (const id of uses.keys()) {
+    const key = opener.groupOf(id);
+    const known = groups.get(key);
+    if (known === undefined) groups.set(key, [id]);
+    else known.push(id);
+  }
+  return groups.values();
+}
+
+function entriesIn(uses: ReadonlyMap<number, Use[]>, id: number, table: DescriptorTable): readonly FdinfoEntry[] {
+  return uses.get(id)!.find((use) => use.table === table)?.entries ?? [];
+}
+
+function planOpening(
+  owner: DescriptorTable,
+  ids: readonly number[],
+  uses: ReadonlyMap<number, Use[]>,
+  files: ReadonlyMap<number, FileRecord>,
+  opener: FileOpener,
+  lender: Lender,
+): void {
+  const { handler } = opener.check(ids[0]!);
+  const owners = ids.map((id) => ownerOf(files.get(id)!, id));
+  const numbers = ids.flatMap((id) => entriesIn(uses, id, owner).map((entry) => entry.fd));
+  const only = ids.length === 1 ? ids[0]! : undefined;
+  const what = `fd ${numbers.join(', ')}: ${(only === undefined ? undefined : opener.pathOf(only)) ?? `file ${ids.join(', ')}`}`;
+  /** Members of the group that only others have: here under a spare number until they took them. */
+  const lent: Result[] = [];
+  owner.plan.pass(
+    {
+      plugin: handler.name,
+      stage: 'resources',
+      what,
+      entry: `files.img id ${ids.join(', ')}`,
+      provides: ['fds', ...numbers.map((fd) => `fd:${fd}`)],
+    },
+    (program) => {
+      const opened = opener.openGroup(program, ids);
+      const apart = only === undefined ? opened.map((fd) => setAside(program, fd, owner.spare)) : opened;
+      ids.forEach((id, index) => {
+        const fd = apart[index]!;
+        const fown = owners[index];
+        if (fown !== undefined) emitOwner(program, fd, fown);
+        const entries = entriesIn(uses, id, owner);
+        if (entries.length > 0) emitNumbers(program, fd, entries);
+        else lent.push(fd as Result);
+      });
+    },
+  );
+  let rank = 0;
+  for (const id of ids) {
+    const own = entriesIn(uses, id, owner)[0];
+    const place = own === undefined ? rank++ : 0;
+    const loan = lender.loan(owner.plan.pid, () => own?.fd ?? Number(lent[place]!.value));
+    for (const { table, entries } of uses.get(id)!) if (table !== owner) planReceiving(table, entries, loan, owner);
+  }
+  if (rank > 0)
+    owner.plan.pass({ plugin: 'engine', stage: 'memory', what: 'close what only other tasks have' }, (program) => {
+      for (const fd of lent) program.call('close', [fd]);
+    });
+}
+
+/** The lowest free numbers, where descriptors are made, may be those that another member of the group gets. */
+function setAside(program: Program, fd: Arg, spare: number): Arg {
+  const moved = program.call('fcntl', [fd, F_DUPFD_CLOEXEC, spare]);
+  program.call('close', [fd]);
+  return moved;
+}
+
+function planReceiving(
+  table: DescriptorTable,
+  entries: readonly FdinfoEntry[],
+  loan: Loan,
+  owner: DescriptorTable,
+): void {
+  const numbers = entries.map((entry) => entry.fd).join(', ');
+  loan.use();
+  table.plan.pass(
+    {
+      plugin: 'engine',
+      stage: 'sharing',
+      what: `fd ${numbers}: shared with task ${owner.plan.pid}`,
+      provides: ['fds', ...entries.map((entry) => `fd:${entry.fd}`)],
+    },
+    (program) => emitNumbers(program, program.receiveFd(loan), entries),
+  );
+}
+
+function emitNumbers(program: Program, opened: Arg, [first, ...others]: readonly FdinfoEntry[]): void {
+  program.moveFd(opened, first!.fd, cloexec(first!), { what: `give it number ${first!.fd}` });
+  for (const entry of others) {
+    program.call('dup3', [first!.fd, entry.fd, cloexec(entry) ? O_CLOEXEC : 0], {
+      what: `give it number ${entry.fd} too`,
+    });
   }
 }
 

@@ -189,7 +189,7 @@ function addGuards(task: FrozenTask, stats: PageStats): void {
   }
 }
 
-export function writeImages(writer: Pick<ImageWriter, 'write'>, task: Frozen): void {
+export function writeImages(writer: Pick<ImageWriter, 'write' | 'writeItems'>, task: Frozen): void {
   const { pid, images, facts } = task;
   const tree: PstreeEntry = {
     pid,
@@ -205,6 +205,7 @@ export function writeImages(writer: Pick<ImageWriter, 'write'>, task: Frozen): v
   writer.write('fs', pid, [images.fs]);
   writer.write('fdinfo', TASK_IDS.files_id, task.descriptors);
   writer.write('files', undefined, task.files.entries);
+  for (const [kind, items] of task.files.items) writer.writeItems(kind, undefined, items);
   if (images.locks.length > 0) writer.write('filelocks', undefined, images.locks);
   if (images.ttys.length > 0) writer.write('tty-info', undefined, images.ttys);
   writer.write('seccomp', undefined, [{ seccomp_filters: [] }]);

@@ -244,3 +244,14 @@ export function noSyscallInstruction(): CrtsError {
     hint: 'It has no vdso: this image set cannot be restored by crts.',
   });
 }
+
+export function groupIncomplete(plugin: string, wanted: number, got: number): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_FD_GROUP',
+    kind: 'bug',
+    plugin,
+    stage: 'restore',
+    what: `the handler opened ${got} of ${wanted} descriptions that belong together`,
+    hint: 'Report it to the author of the plugin.',
+  });
+}

@@ -5,12 +5,13 @@ import {
   type FdPlanContext,
   type FilePlanner,
   type FileRecord,
+  type ImageItem,
   type ImageRecord,
   type Logger,
   type Program,
   type RunOptions,
 } from '@crts/plugin-api';
-import { badImage, noPluginForImage } from './errors';
+import { badImage, groupIncomplete, noPluginForImage } from './errors';
 
 /** Opens the file descriptions of an image set; each is validated once, before anything is made. */
 export class FileOpener implements FilePlanner {
@@ -25,16 +26,44 @@ export class FileOpener implements FilePlanner {
     options: RunOptions,
     log: Logger,
     ttys: readonly ImageRecord[],
+    items: (kind: string) => readonly ImageItem[],
   ) {
     this.#files = files;
     this.#handlers = handlers;
-    this.#context = { files: this, options, log, ttys };
+    this.#context = { files: this, options, log, ttys, items };
   }
 
   open(program: Program, fileId: number, flags?: number): Arg {
     const { record, handler } = this.check(fileId);
     const opened = flags === undefined ? record : { ...record, value: { ...record.value, flags } };
     return handler.plan(opened, program, this.#context);
+  }
+
+  /** Emits what opens all of a group at once; descriptors in the order of `fileIds`. */
+  openGroup(program: Program, fileIds: readonly number[]): readonly Arg[] {
+    const checked = fileIds.map((id) => this.check(id));
+    const { handler } = checked[0]!;
+    if (handler.planGroup === undefined) return fileIds.map((id) => this.open(program, id));
+    const opened = handler.planGroup(
+      checked.map(({ record }) => record),
+      program,
+      this.#context,
+    );
+    if (opened.length !== fileIds.length) throw groupIncomplete(handler.name, fileIds.length, opened.length);
+    return opened;
+  }
+
+  /** Key of the descriptions that must be opened together with this one. */
+  groupOf(fileId: number): string {
+    const { record, handler } = this.check(fileId);
+    return handler.group?.(record, this.#context) ?? `file ${fileId}`;
+  }
+
+  /** Emits what waits until all descriptors of the task are in place; nothing for most kinds. */
+  finisher(fileId: number): ((program: Program, fd: number) => void) | undefined {
+    const { record, handler } = this.check(fileId);
+    if (handler.finish === undefined) return undefined;
+    return (program, fd) => handler.finish?.(record, fd, program, this.#context);
   }
 
   pathOf(fileId: number): string | undefined {

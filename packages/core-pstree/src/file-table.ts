@@ -3,11 +3,13 @@ import type { FdinfoEntry, FileEntry, FownEntry } from '@crts/image-io';
 import { closeFd, kcmpFile, pidfdGetfd, rawSyscall } from '@crts/native-syscalls';
 import {
   decodeName,
+  type FdDumpContext,
   type FdFacts,
   type FdHandler,
   type FileRecord,
   type FileRegistry,
   type FrozenTask,
+  type ImageItem,
   type ImageRecord,
 } from '@crts/plugin-api';
 import { noFdHandler } from './errors';
@@ -19,12 +21,27 @@ const F_GETSIG = 11;
 const F_GETOWN_EX = 16;
 const F_GETOWNER_UIDS = 17;
 const FD_CLOEXEC = 1;
+/** Result of kcmp(2): the first is less. */
+const KCMP_LESS = 1;
+
+/** A description met at a descriptor of a task. */
+interface Known {
+  readonly hostPid: number;
+  readonly fd: number;
+  readonly id: number;
+  readonly type: number;
+}
 
 /** File descriptions of the dump: each is written once, whoever refers to it. */
 export class FileTable implements FileRegistry {
   readonly entries: FileEntry[] = [];
+  /** Entries of further images of the whole tree, by kind. */
+  readonly items = new Map<string, ImageItem[]>();
   readonly #handlers: readonly FdHandler[];
   readonly #paths = new Map<string, number>();
+  readonly #firsts = new Set<string>();
+  /** Descriptions that look alike, in the order of kcmp(2). */
+  readonly #alike = new Map<string, Known[]>();
   #nextId = 1;
 
   constructor(handlers: readonly FdHandler[]) {
@@ -57,28 +74,45 @@ export class FileTable implements FileRegistry {
     }
   }
 
-  /** Dumps every descriptor of a task; the entries are those of its fdinfo image. */
+  /**
+   * Dumps every descriptor of a task; the entries are those of its fdinfo image. All tasks of the tree must stand still.
+   */
   addDescriptors(task: FrozenTask, pidfd: number, numbers: readonly number[]): FdinfoEntry[] {
-    const seen = new Map<string, { fd: number; id: number; type: number }[]>();
     return numbers.map((fd) => {
       const local = pidfdGetfd(pidfd, fd);
       try {
         const facts = fdFacts(task, fd, local);
         const cloexec = (facts.flags & O_CLOEXEC) !== 0;
-        // kcmp(2) orders descriptions; asking only among those that look alike keeps the number of calls low.
-        const key = `${facts.dev}:${facts.ino}:${facts.pos}:${facts.flags & ~O_CLOEXEC}`;
-        const alike = seen.get(key) ?? [];
-        let same = alike.find((other) => kcmpFile(task.hostPid, task.hostPid, other.fd, fd) === 0);
-        if (same === undefined) {
-          const id = this.#add(task, { ...facts, flags: facts.flags & ~O_CLOEXEC }, readOwner(local));
-          same = { fd, id, type: this.entries.at(-1)!.type };
-          seen.set(key, [...alike, same]);
-        }
-        return { id: same.id, flags: cloexec ? FD_CLOEXEC : 0, type: same.type, fd };
+        const { id, type } = this.#description(task, { ...facts, flags: facts.flags & ~O_CLOEXEC });
+        return { id, flags: cloexec ? FD_CLOEXEC : 0, type, fd };
       } finally {
         closeFd(local);
       }
     });
+  }
+
+  /**
+   * kcmp(2) orders descriptions: asking only among those that look alike, and by halves, keeps the number of calls low
+   * also where a thousand tasks have opened /dev/null each for itself.
+   */
+  #description(task: FrozenTask, facts: FdFacts): Known {
+    const key = `${facts.dev}:${facts.ino}:${facts.pos}:${facts.flags}`;
+    const alike = this.#alike.get(key) ?? [];
+    let low = 0;
+    for (let high = alike.length; low < high; ) {
+      const middle = (low + high) >> 1;
+      const other = alike[middle]!;
+      const order = kcmpFile(other.hostPid, task.hostPid, other.fd, facts.fd);
+      if (order === 0) return other;
+      if (order === KCMP_LESS) low = middle + 1;
+      else high = middle;
+    }
+    const id = this.#add(task, facts, readOwner(facts.local));
+    // The entry of the description itself is pushed after those that it refers to.
+    const known = { hostPid: task.hostPid, fd: facts.fd, id, type: this.entries.at(-1)!.type };
+    alike.splice(low, 0, known);
+    this.#alike.set(key, alike);
+    return known;
   }
 
   #add(task: FrozenTask, facts: FdFacts, fown: FownEntry): number {
@@ -89,10 +123,21 @@ export class FileTable implements FileRegistry {
     );
     if (handler === undefined) throw noFdHandler(task.pid, facts.fd, facts.link);
     const id = this.#nextId++;
-    const addRecord = (make: (id: number) => FileRecord) => this.#push(this.#nextId++, make);
-    return this.#push(id, () =>
-      handler.dump(facts, { task, options: task.options, log: task.log, id, addRecord, fown: fown as ImageRecord }),
-    );
+    const context: FdDumpContext = {
+      task,
+      options: task.options,
+      log: task.log,
+      id,
+      fown: fown as ImageRecord,
+      addRecord: (make) => this.#push(this.#nextId++, make),
+      first: (key) => this.#firsts.size !== this.#firsts.add(key).size,
+      addItem: (kind, item) => {
+        const items = this.items.get(kind);
+        if (items === undefined) this.items.set(kind, [item]);
+        else items.push(item);
+      },
+    };
+    return this.#push(id, () => handler.dump(facts, context));
   }
 
   #push(id: number, make: (id: number) => FileRecord): number {

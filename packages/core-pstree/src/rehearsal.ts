@@ -1,6 +1,6 @@
 import { encodeImage, imageKind } from '@crts/image-io';
 import { encodeBatch, settleBatch, USER_REGS_SIZE, xstateSize } from '@crts/native-syscalls';
-import type { ImageRecord, ThreadState } from '@crts/plugin-api';
+import type { ImageItem, ImageRecord, ThreadState } from '@crts/plugin-api';
 import { collectMappings, emitCollection, firstRefusal, writeImages } from './dump';
 import { descriptorNumbers, FileTable } from './file-table';
 import type { Target } from './freeze';
@@ -34,7 +34,10 @@ export function rehearse(registry: Registry, request: DumpRequest, target: Targe
         entries.map((value) => ({ value })),
       );
     };
-    writeImages({ write: discard }, task);
+    const discardItems = (kind: string, _id: number | undefined, items: readonly ImageItem[]) => {
+      encodeImage(imageKind(kind), items);
+    };
+    writeImages({ write: discard, writeItems: discardItems }, task);
   } catch {
     // See above.
   }

@@ -24,6 +24,7 @@ import { planDescriptors } from './descriptors';
 import { cannotFork, foreignSession, noPluginForImage, noSyscallInstruction, pidTaken } from './errors';
 import { FileOpener } from './file-planner';
 import { type ImageSet, readImageSet } from './image-set';
+import { Lender } from './lending';
 import { type CompiledPlan, PlanBuilder, planText } from './plan';
 import { buildRegistry, type Registry } from './registry';
 import type { PlanText, RestoreOutcome, RestoreRequest } from './requests';
@@ -72,7 +73,9 @@ function compileRestore(request: RestoreRequest, reader: ImageReader) {
   const area = agentArea(set);
   const plan = new PlanBuilder(set.pid);
   const pages = registry.pages.open(set.pid, reader);
-  const opener = new FileOpener(set.files, registry.fd, request, request.log, set.images.ttys);
+  const items = (kind: string) => (reader.has(kind) ? [...reader.items(kind)] : []);
+  const opener = new FileOpener(set.files, registry.fd, request, request.log, set.images.ttys, items);
+  const lender = new Lender();
   const context: RestoreContext = {
     files: opener,
     options: request,
@@ -92,7 +95,7 @@ function compileRestore(request: RestoreRequest, reader: ImageReader) {
   const pagesNumber = serviceFd(set) + 1;
   const pagesFd = () => pagesNumber;
   planSession(plan, set);
-  planDescriptors(plan, set.fdinfo, set.files, opener);
+  planDescriptors([{ plan, fdinfo: set.fdinfo, spare: pagesNumber + 1 }], set.files, opener, lender);
   plan.pass(
     { plugin: 'engine', stage: 'memory', what: 'clear the address space', provides: ['mm:cleared'] },
     (program) => {

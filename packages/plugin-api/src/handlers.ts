@@ -10,6 +10,12 @@ import type { Arg, PageRun, Program } from './program';
  */
 export type ImageRecord = Record<string, unknown>;
 
+/** An entry of an image with the raw bytes that follow it in the file (contents of a pipe, of a socket's queue). */
+export interface ImageItem {
+  readonly value: ImageRecord;
+  readonly extra?: Buffer | undefined;
+}
+
 /** The per-task images under construction (dump) or as read (restore). */
 export interface TaskImages {
   readonly core: ImageRecord;
@@ -209,6 +215,10 @@ export interface FdDumpContext {
   addRecord(make: (id: FileId) => FileRecord): FileId;
   /** `fown_entry` as the engine read it (F_GETOWN_EX, F_GETSIG, F_GETOWNER_UIDS). */
   readonly fown: ImageRecord;
+  /** True the first time in this dump that a handler asks with `key`: what several descriptions share is stored once. */
+  first(key: string): boolean;
+  /** Adds an entry to an image of the whole tree, `addItem('pipes-data', { value, extra })`. Images come in the order of the entries. */
+  addItem(kind: string, item: ImageItem): void;
 }
 
 /** `file_entry` without its id, which is the engine's: the union's type number and the one field in use. */
@@ -226,9 +236,14 @@ export interface FdPlanContext {
   readonly ttys: readonly ImageRecord[];
   readonly options: RunOptions;
   readonly log: Logger;
+  /** Entries of an image of the whole tree; none when the set does not have it. Untrusted: validate in `collect`. */
+  items(kind: string): readonly ImageItem[];
 }
 
-/** A kind of file description. Handlers see descriptions; numbers, cloexec, dup and hand-over are the engine's. */
+/**
+ * A kind of file description. Handlers see descriptions; numbers, cloexec, dup and hand-over to other tasks are the
+ * engine's: each description is opened in the first task that has it, the others get it from there.
+ */
 export interface FdHandler {
   readonly name: string;
   /** How well it fits; 0 not at all. No system calls. */
@@ -240,4 +255,16 @@ export interface FdHandler {
   collect?(record: FileRecord, context: FdPlanContext): void;
   /** Emits what opens it; returns the descriptor, which the engine moves to its numbers. */
   plan(record: FileRecord, program: Program, context: FdPlanContext): Arg;
+  /**
+   * Descriptions that one call makes (both ends of a pipe, a socketpair) have the same key, `pipe:12`: they are opened
+   * together by `planGroup`, in one task, in the order of their ids, whatever tasks hold them.
+   */
+  group?(record: FileRecord, context: FdPlanContext): string | undefined;
+  /** Emits what opens all of a group, also a group of one; returns a descriptor for each, in their order. */
+  planGroup?(records: readonly FileRecord[], program: Program, context: FdPlanContext): readonly Arg[];
+  /**
+   * Emits what needs all descriptors of the task at their numbers (what an epoll watches). `fd` is the number of this
+   * description in the task that opened it.
+   */
+  finish?(record: FileRecord, fd: number, program: Program, context: FdPlanContext): void;
 }

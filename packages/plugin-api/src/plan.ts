@@ -8,6 +8,7 @@ export const STAGES = [
   'shared',
   'forking',
   'resources',
+  'sharing',
   'memory',
   'sigchld',
   'credentials',

@@ -65,6 +65,14 @@ export interface PageRun {
   readonly fileOffset: bigint;
 }
 
+/** A descriptor of the engine that exists only when the program runs. */
+export interface LateFd {
+  /** Asked when the program is sent. */
+  take(): number;
+  /** The task has its own duplicate now. */
+  sent(): void;
+}
+
 /** Builder of one program. */
 export interface Program {
   /** A system call by its kernel name, `openat`, `rt_sigaction`. At most six arguments. */
@@ -80,7 +88,7 @@ export interface Program {
   /** Gives a descriptor its final number: dup3 + close, or only FD_CLOEXEC when it is there already. */
   moveFd(from: Arg, to: number, cloexec: boolean, options?: CallOptions): void;
   /** Takes a descriptor that the engine sends for this instruction: `source` is the engine's own, and stays open there. */
-  receiveFd(source: number, options?: CallOptions): Result;
+  receiveFd(source: number | LateFd, options?: CallOptions): Result;
   /** Writes runs of the task's memory to `fd`. The result is the number of bytes written: all, or an errno. */
   pagesToFile(fd: Arg, runs: readonly PageRun[], options?: CallOptions): Result;
   /** Reads runs of `fd` into the task's memory: all of them, or an errno (ENODATA when the file is too short). */

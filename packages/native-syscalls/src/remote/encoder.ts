@@ -1,4 +1,4 @@
-import type { Arg, Expect, Result } from '@crts/plugin-api';
+import type { Arg, Expect, LateFd, Result } from '@crts/plugin-api';
 import { CrtsError } from '@crts/plugin-api';
 import { DataSlot, type Instruction, LoadedSlot, OutputSlot, ResultSlot } from './instruction';
 import { showInstruction } from './program-text';
@@ -8,7 +8,7 @@ import { ARG, INSTRUCTION, MAX_FDS, OP } from './protocol';
 export interface Batch {
   readonly count: number;
   /** Engine descriptors to send with the request, in the order of the RECEIVE_FD instructions. */
-  readonly fds: readonly number[];
+  readonly fds: readonly (number | LateFd)[];
   /** Where each piece of data lies in the arena. */
   readonly placed: ReadonlyMap<DataSlot, number>;
 }
@@ -63,18 +63,19 @@ function copyOut(arena: Buffer, batch: Batch, data: DataSlot): Buffer {
 
 function measure(instructions: readonly Instruction[], start: number, limit: number) {
   const sizes = new Map<DataSlot, number>();
-  const fds: number[] = [];
+  const fds: (number | LateFd)[] = [];
   let used = 0;
   let count = 0;
   for (let i = start; i < instructions.length; i++) {
     const instruction = instructions[i]!;
     const fresh = dataOf(instruction).filter((data) => !sizes.has(data));
     const more = INSTRUCTION.size + fresh.reduce((sum, data) => sum + align(data.sizeBytes), 0);
-    if (used + more + ALIGN > limit || (instruction.sendFd !== undefined && fds.length === MAX_FDS)) break;
+    const sent = instruction.sendFds ?? [];
+    if (used + more + ALIGN > limit || fds.length + sent.length > MAX_FDS) break;
     used += more;
     count += 1;
     for (const data of fresh) sizes.set(data, align(data.sizeBytes));
-    if (instruction.sendFd !== undefined) fds.push(instruction.sendFd);
+    fds.push(...sent);
   }
   if (count === 0 && start < instructions.length) {
     throw new CrtsError({

@@ -1,4 +1,4 @@
-import type { Arg, CallOptions, Data, Loaded, Output, PageRun, Result } from '@crts/plugin-api';
+import type { Arg, CallOptions, Data, LateFd, Loaded, Output, PageRun, Result } from '@crts/plugin-api';
 
 /** Who emitted an instruction; the engine sets it around each handler's turn. */
 export interface Origin {
@@ -17,8 +17,8 @@ export interface Instruction {
   readonly options: CallOptions;
   readonly origin: Origin;
   readonly result: ResultSlot;
-  /** RECEIVE_FD: the engine's descriptor. */
-  readonly sendFd?: number;
+  /** Descriptors of the engine that go with it: RECEIVE_FD takes one, FORK two. */
+  readonly sendFds?: readonly (number | LateFd)[];
   /** STORE: where to. */
   readonly storeAt?: { readonly data: DataSlot; readonly offset: number };
 }

@@ -1,4 +1,12 @@
-import { type Arg, type CallOptions, type Data, encodeName, type PageRun, type Program } from '@crts/plugin-api';
+import {
+  type Arg,
+  type CallOptions,
+  type Data,
+  encodeName,
+  type LateFd,
+  type PageRun,
+  type Program,
+} from '@crts/plugin-api';
 import { syscallNumber } from '../syscall-numbers';
 import { DataSlot, encodeRuns, type Instruction, type Origin, OutputSlot, ResultSlot } from './instruction';
 import { showInstruction } from './program-text';
@@ -39,8 +47,8 @@ export class ProgramBuilder implements Program {
     this.#add({ op: OP.MOVE_FD, name: 'move_fd', nr: 0, args: [from, to, cloexec ? 1 : 0], options });
   }
 
-  receiveFd(source: number, options: CallOptions = {}): ResultSlot {
-    return this.#add({ op: OP.RECEIVE_FD, name: 'receive_fd', nr: 0, args: [], options, sendFd: source });
+  receiveFd(source: number | LateFd, options: CallOptions = {}): ResultSlot {
+    return this.#add({ op: OP.RECEIVE_FD, name: 'receive_fd', nr: 0, args: [], options, sendFds: [source] });
   }
 
   pagesToFile(fd: Arg, runs: readonly PageRun[], options: CallOptions = {}): ResultSlot {

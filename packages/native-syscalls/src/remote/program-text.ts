@@ -8,7 +8,8 @@ export function showInstruction(instruction: Instruction, numbers?: ReadonlyMap<
   const args = instruction.args.map((arg) => showArg(arg, numbers));
   if (instruction.storeAt !== undefined)
     args.unshift(`${showData(instruction.storeAt.data)}+${instruction.storeAt.offset}`);
-  if (instruction.sendFd !== undefined) args.push(`engine fd ${instruction.sendFd}`);
+  for (const fd of instruction.sendFds ?? [])
+    args.push(typeof fd === 'number' ? `engine fd ${fd}` : 'descriptor of another task');
   const expect = instruction.options.expect ?? 'ok';
   return `${instruction.name}(${args.join(', ')})${expect === 'ok' ? '' : ` = ${expect}`}`;
 }

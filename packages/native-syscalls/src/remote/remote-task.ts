@@ -1,4 +1,4 @@
-import { CrtsError } from '@crts/plugin-api';
+import { CrtsError, type LateFd } from '@crts/plugin-api';
 import { agentSilent, errnoName, taskGone } from '../errors';
 import { receiveMessage, sendMessage } from '../socket';
 import { encodeBatch, settleBatch } from './encoder';
@@ -44,10 +44,12 @@ export class RemoteTask {
     if (!sendMessage(this.#doorbell, request(REQUEST.LEAVE, ip, stack))) throw taskGone(this.pid, 'its release');
   }
 
-  #ring(count: number, fds: readonly number[]): number {
-    if (!sendMessage(this.#doorbell, request(REQUEST.RUN, BigInt(count), 0n), fds)) {
+  #ring(count: number, fds: readonly (number | LateFd)[]): number {
+    const taken = fds.map((fd) => (typeof fd === 'number' ? fd : fd.take()));
+    if (!sendMessage(this.#doorbell, request(REQUEST.RUN, BigInt(count), 0n), taken)) {
       throw taskGone(this.pid, 'a program of the agent');
     }
+    for (const fd of fds) if (typeof fd !== 'number') fd.sent();
     const reply = Buffer.alloc(REPLY_SIZE);
     if (receiveMessage(this.#doorbell, reply) !== REPLY_SIZE) throw taskGone(this.pid, 'a program of the agent');
     const done = Number(reply.readBigUInt64LE(8));

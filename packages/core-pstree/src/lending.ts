@@ -1,0 +1,70 @@
+import { closeFd, pidfdGetfd, pidfdOpen } from '@crts/native-syscalls';
+import type { LateFd } from '@crts/plugin-api';
+
+/**
+ * Descriptions that one restored task has opened and others get from it: the engine borrows a duplicate
+ * (pidfd_getfd(2)) when the first of them needs it, and gives it back after the last.
+ */
+export class Lender {
+  /** Host pid of a restored task by its pid in the images; set when the tasks live. */
+  hostPidOf: (pid: number) => number = () => {
+    throw new Error('descriptors are lent only while the tasks live');
+  };
+  readonly #open = new Set<number>();
+
+  /** `number` is asked when the owner has opened it. */
+  loan(owner: number, number: () => number): Loan {
+    return new Loan(
+      () => {
+        const pidfd = pidfdOpen(this.hostPidOf(owner));
+        try {
+          const fd = pidfdGetfd(pidfd, number());
+          this.#open.add(fd);
+          return fd;
+        } finally {
+          closeFd(pidfd);
+        }
+      },
+      (fd) => {
+        this.#open.delete(fd);
+        closeFd(fd);
+      },
+    );
+  }
+
+  /** For a restore that failed half-way. */
+  close(): void {
+    for (const fd of this.#open) closeFd(fd);
+    this.#open.clear();
+  }
+}
+
+export class Loan implements LateFd {
+  readonly #borrow: () => number;
+  readonly #giveBack: (fd: number) => void;
+  #users = 0;
+  #fd: number | undefined;
+
+  constructor(borrow: () => number, giveBack: (fd: number) => void) {
+    this.#borrow = borrow;
+    this.#giveBack = giveBack;
+  }
+
+  /** One more task will take it. */
+  use(): this {
+    this.#users += 1;
+    return this;
+  }
+
+  take(): number {
+    this.#fd ??= this.#borrow();
+    return this.#fd;
+  }
+
+  sent(): void {
+    this.#users -= 1;
+    if (this.#users > 0 || this.#fd === undefined) return;
+    this.#giveBack(this.#fd);
+    this.#fd = undefined;
+  }
+}
