@@ -122,8 +122,16 @@ export function firstRefusal(registry: Registry, task: FrozenTask): CrtsError | 
     if (vmaHandler(registry, vma) === undefined) return noVmaHandler(task.pid, range(vma), vma.name, refusedFlag(vma));
   }
   for (const handler of registry.taskState) {
-    const refusal = handler.refuse?.(task);
+    const refusal = handler.refuse?.(task) ?? firstOf(task.threads, (thread) => handler.refuseThread?.(thread));
     if (refusal !== undefined) return refusal;
+  }
+  return undefined;
+}
+
+function firstOf<T, R>(list: readonly T[], ask: (one: T) => R | undefined): R | undefined {
+  for (const one of list) {
+    const answer = ask(one);
+    if (answer !== undefined) return answer;
   }
   return undefined;
 }
@@ -146,10 +154,12 @@ function collectTask(registry: Registry, task: Frozen): PageArea[] {
 
 export function emitCollection(registry: Registry, task: FrozenTask) {
   const program = new ProgramBuilder();
-  const readers = registry.taskState.map((handler) => {
+  const readers: (() => void)[] = [];
+  for (const handler of registry.taskState) {
     program.origin = { plugin: handler.name, stage: 'dump' };
-    return handler.dump(task, program);
-  });
+    for (const read of [handler.dump?.(task, program), handler.dumpThread?.(task.threads[0]!, program)])
+      if (read !== undefined) readers.push(read);
+  }
   return { program, readers };
 }
 

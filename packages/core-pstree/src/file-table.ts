@@ -11,6 +11,7 @@ import {
   type FrozenTask,
   type ImageItem,
   type ImageRecord,
+  type TreeImages,
 } from '@crts/plugin-api';
 import { noFdHandler } from './errors';
 import { bestHandler } from './registry';
@@ -33,7 +34,7 @@ interface Known {
 }
 
 /** File descriptions of the dump: each is written once, whoever refers to it. */
-export class FileTable implements FileRegistry {
+export class FileTable implements FileRegistry, TreeImages {
   readonly entries: FileEntry[] = [];
   /** Entries of further images of the whole tree, by kind. */
   readonly items = new Map<string, ImageItem[]>();
@@ -115,6 +116,16 @@ export class FileTable implements FileRegistry {
     return known;
   }
 
+  first(key: string): boolean {
+    return this.#firsts.size !== this.#firsts.add(key).size;
+  }
+
+  addItem(kind: string, item: ImageItem): void {
+    const items = this.items.get(kind);
+    if (items === undefined) this.items.set(kind, [item]);
+    else items.push(item);
+  }
+
   #add(task: FrozenTask, facts: FdFacts, fown: FownEntry): number {
     const handler = bestHandler(
       this.#handlers,
@@ -130,12 +141,8 @@ export class FileTable implements FileRegistry {
       id,
       fown: fown as ImageRecord,
       addRecord: (make) => this.#push(this.#nextId++, make),
-      first: (key) => this.#firsts.size !== this.#firsts.add(key).size,
-      addItem: (kind, item) => {
-        const items = this.items.get(kind);
-        if (items === undefined) this.items.set(kind, [item]);
-        else items.push(item);
-      },
+      first: (key) => this.first(key),
+      addItem: (kind, item) => this.addItem(kind, item),
     };
     return this.#push(id, () => handler.dump(facts, context));
   }

@@ -117,11 +117,11 @@ export class Target {
     });
   }
 
-  /** Signals that wait for the thread or its process. The agent, if any, is stopped for a moment. */
-  pendingSignals(): { shared: Buffer[]; thread: Buffer[] } {
+  /** Signals that wait for the process, or for the thread. The agent, if any, is stopped for a moment. */
+  pendingSignals(shared: boolean): Buffer[] {
     ptraceInterrupt(this.pid);
     waitForEventStop(this.pid, waitPid(this.pid)!.status);
-    const pending = { shared: ptracePeekSignals(this.pid, true), thread: ptracePeekSignals(this.pid, false) };
+    const pending = ptracePeekSignals(this.pid, shared);
     ptraceContinue(this.pid);
     return pending;
   }

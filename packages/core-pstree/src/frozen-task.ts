@@ -1,12 +1,52 @@
 import { readFileSync, readlinkSync } from 'node:fs';
 import type { CoreEntry, FdinfoEntry } from '@crts/image-io';
 import { preadFull } from '@crts/native-syscalls';
-import { decodeName, type FrozenTask, type Program, type TaskFacts, type TaskImages } from '@crts/plugin-api';
+import {
+  decodeName,
+  type FrozenTask,
+  type FrozenThread,
+  type ImageRecord,
+  type Program,
+  type TaskFacts,
+  type TaskImages,
+  type ThreadFacts,
+  type ThreadState,
+} from '@crts/plugin-api';
 import type { FileTable } from './file-table';
 import type { Target } from './freeze';
 import type { DumpRequest } from './requests';
 
 const MARCH_X86_64 = 1;
+
+/** The contract's view of a stopped thread. */
+export class StoppedThread implements FrozenThread {
+  readonly hostTid: number;
+
+  constructor(
+    readonly task: Frozen,
+    readonly tid: number,
+    readonly facts: ThreadFacts,
+    readonly core: ImageRecord,
+  ) {
+    this.hostTid = tid;
+  }
+
+  get isMain(): boolean {
+    return this.tid === this.task.pid;
+  }
+
+  get state(): ThreadState {
+    return this.task.threadState(this.tid);
+  }
+
+  readProc(name: string): string {
+    return readFileSync(`/proc/${this.task.hostPid}/task/${this.hostTid}/${name}`, 'utf8');
+  }
+
+  pendingSignals(): readonly Buffer[] {
+    return this.task.pending(this.tid, false);
+  }
+}
 
 /** The contract's view of the frozen task. */
 export class Frozen implements FrozenTask {
@@ -14,6 +54,7 @@ export class Frozen implements FrozenTask {
   readonly hostPid: number;
   readonly pagesId = 1;
   readonly images: TaskImages;
+  readonly threads: readonly StoppedThread[];
   descriptors: readonly FdinfoEntry[] = [];
 
   constructor(
@@ -37,10 +78,20 @@ export class Frozen implements FrozenTask {
       locks: [],
       ttys: [],
     };
+    this.threads = [new StoppedThread(this, this.pid, facts, core)];
   }
 
-  get thread() {
+  get tree() {
+    return this.files;
+  }
+
+  threadState(_tid: number): ThreadState {
     return this.target.thread;
+  }
+
+  /** Queued signals of the process, or of one thread. */
+  pending(_tid: number, shared: boolean): readonly Buffer[] {
+    return this.target.pendingSignals(shared);
   }
 
   get options() {
@@ -69,8 +120,8 @@ export class Frozen implements FrozenTask {
     return decodeName(readlinkSync(`/proc/${this.hostPid}/${name}`, 'buffer'));
   }
 
-  pendingSignals() {
-    return this.target.pendingSignals();
+  pendingSignals(): readonly Buffer[] {
+    return this.pending(this.pid, true);
   }
 
   run(build: (program: Program) => void): void {

@@ -7,6 +7,7 @@ import {
   type Program,
   STAGES,
   type TaskPlan,
+  type ThreadPlan,
   type ThreadState,
 } from '@crts/plugin-api';
 import { planCycle, planUnmet, threadIncomplete } from './errors';
@@ -32,13 +33,17 @@ export interface CompiledPlan {
   readonly thread: ThreadState;
 }
 
-export class PlanBuilder implements TaskPlan {
+export class PlanBuilder implements TaskPlan, ThreadPlan {
   readonly pid: Pid;
+  readonly tid: Pid;
+  readonly isMain = true;
+  readonly isRoot = true;
   readonly #passes: Pass[] = [];
   readonly #thread: { -readonly [K in keyof ThreadState]?: ThreadState[K] } = {};
 
   constructor(pid: Pid) {
     this.pid = pid;
+    this.tid = pid;
   }
 
   pass(head: PassHead, emit: (program: Program) => void): void {

@@ -45,12 +45,12 @@ export function rehearse(registry: Registry, request: DumpRequest, target: Targe
 
 /** The running task, with the answers of nobody. */
 class Rehearsed extends Frozen {
-  override get thread(): ThreadState {
+  override threadState(): ThreadState {
     return { prstatus: Buffer.alloc(USER_REGS_SIZE), xstate: Buffer.alloc(xstateSize()), sigmask: 0n };
   }
 
-  override pendingSignals() {
-    return { shared: [], thread: [] };
+  override pending(): readonly Buffer[] {
+    return [];
   }
 
   override run(): void {

@@ -80,6 +80,7 @@ function compileRestore(request: RestoreRequest, reader: ImageReader) {
     files: opener,
     options: request,
     log: request.log,
+    items,
     agentArea: area,
     pages,
     fillPages: (program, start, end) => {
@@ -105,7 +106,11 @@ function compileRestore(request: RestoreRequest, reader: ImageReader) {
     },
   );
   planMappings(plan, set, registry, context);
-  for (const handler of registry.taskState) guard(handler.name, () => handler.plan(set.images, plan, context));
+  for (const handler of registry.taskState)
+    guard(handler.name, () => {
+      handler.plan?.(set.images, plan, context);
+      handler.planThread?.(set.images.core, plan, context);
+    });
   plan.pass({ plugin: 'engine', stage: 'memory', what: 'close the pages image', needs: ['vmas'] }, (program) => {
     program.call('close', [pagesNumber]);
   });

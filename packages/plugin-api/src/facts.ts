@@ -31,6 +31,14 @@ export interface TaskFacts {
   readonly vmas: readonly VmaFacts[];
 }
 
+/** What the engine learns of a thread from /proc/PID/task/TID while it is frozen. */
+export interface ThreadFacts {
+  readonly comm: string;
+  /** Fields of stat and status, as in TaskFacts. */
+  readonly stat: Readonly<Record<string, string>>;
+  readonly status: ReadonlyMap<string, string>;
+}
+
 /** Facts of one open file description, all gathered from outside before any handler is asked. */
 export interface FdFacts {
   readonly pid: Pid;
@@ -74,4 +82,11 @@ export interface ThreadState {
 export interface TaskIdentity {
   readonly pid: Pid;
   readonly hostPid: HostPid;
+}
+
+export interface ThreadIdentity {
+  /** Number of the thread in the dumped tree's pid namespace; the main thread's is the pid. */
+  readonly tid: Pid;
+  readonly hostTid: HostPid;
+  readonly isMain: boolean;
 }

@@ -1,7 +1,7 @@
 import type { FileId } from './brands';
 import type { CrtsError } from './errors';
-import type { FdFacts, TaskFacts, TaskIdentity, ThreadState, VmaFacts } from './facts';
-import type { FilePlanner, TaskPlan } from './plan';
+import type { FdFacts, TaskFacts, TaskIdentity, ThreadFacts, ThreadIdentity, ThreadState, VmaFacts } from './facts';
+import type { FilePlanner, TaskPlan, ThreadPlan } from './plan';
 import type { Arg, PageRun, Program } from './program';
 
 /**
@@ -74,8 +74,11 @@ export interface FrozenTask extends TaskIdentity {
   /** Id of the task's pages image, from 1 in the order of the tree. */
   readonly pagesId: number;
   readonly facts: TaskFacts;
-  readonly thread: ThreadState;
+  /** All threads; the main thread, whose tid is the pid, is the first. */
+  readonly threads: readonly FrozenThread[];
   readonly images: TaskImages;
+  /** Images of the whole tree. */
+  readonly tree: TreeImages;
   readonly files: FileRegistry;
   /** The task's descriptors with the ids of their descriptions, ascending; known when `dump` is called. */
   readonly descriptors: readonly {
@@ -94,32 +97,65 @@ export interface FrozenTask extends TaskIdentity {
   /** Text of a link under /proc/PID. */
   readLink(name: string): string;
   /**
-   * Queued signals as raw siginfo_t, in order. Timers may queue one at any moment: ask after the timers were read,
-   * so that a signal comes twice rather than never.
+   * Signals queued for the process as raw siginfo_t, in order. Timers may queue one at any moment: ask after the timers
+   * were read, so that a signal comes twice rather than never.
    */
-  pendingSignals(): { readonly shared: readonly Buffer[]; readonly thread: readonly Buffer[] };
-  /** Runs a program inside the task. Throws CrtsError at the first unmet expectation. */
+  pendingSignals(): readonly Buffer[];
+  /** Runs a program inside the task, in its main thread. Throws CrtsError at the first unmet expectation. */
   run(build: (program: Program) => void): void;
 }
 
-/** State of a task that is neither memory nor descriptors: registers, credentials, timers, limits. */
+/** A stopped thread, dump side. */
+export interface FrozenThread extends ThreadIdentity {
+  readonly task: FrozenTask;
+  readonly facts: ThreadFacts;
+  readonly state: ThreadState;
+  /** `core_entry` of the thread under construction; the main thread's is the process's own. */
+  readonly core: ImageRecord;
+  /** Text of a file under /proc/PID/task/TID. */
+  readProc(name: string): string;
+  /** Signals queued for this thread alone, as raw siginfo_t, in order. */
+  pendingSignals(): readonly Buffer[];
+}
+
+/** Images that are not of one task, under construction. */
+export interface TreeImages {
+  /** True the first time in this dump that it is asked with `key`. */
+  first(key: string): boolean;
+  /** Adds an entry to an image of the whole tree, `addItem('seccomp', { value })`. Images come in the order of the entries. */
+  addItem(kind: string, item: ImageItem): void;
+}
+
+/**
+ * State of a task that is neither memory nor descriptors: registers, credentials, timers, limits. What each thread has
+ * for itself is asked of every thread, the main one included; the rest once for the process, in its main thread.
+ */
 export interface TaskStateHandler {
   readonly name: string;
   /** Says why this task cannot be dumped, from facts alone; called before the agent is in. */
   refuse?(task: FrozenTask): CrtsError | undefined;
+  refuseThread?(thread: FrozenThread): CrtsError | undefined;
   /**
    * Emits what only the task can say into the one collecting program of all handlers. The function returned runs
    * after it and fills the images.
    */
-  dump(task: FrozenTask, program: Program): () => void;
+  dump?(task: FrozenTask, program: Program): () => void;
+  /**
+   * The same for one thread. Calls that only ask: nothing that sleeps, changes the thread, or touches its restart block.
+   */
+  dumpThread?(thread: FrozenThread, program: Program): () => void;
   /** Validates its part of the images and adds its passes. No I/O. */
-  plan(images: TaskImages, plan: TaskPlan, context: RestoreContext): void;
+  plan?(images: TaskImages, plan: TaskPlan, context: RestoreContext): void;
+  /** The same for one thread; `core` is its `core_entry`. */
+  planThread?(core: ImageRecord, plan: ThreadPlan, context: RestoreContext): void;
 }
 
 export interface RestoreContext {
   readonly files: FilePlanner;
   readonly options: RunOptions;
   readonly log: Logger;
+  /** Entries of an image of the whole tree; none when the set does not have it. Untrusted. */
+  items(kind: string): readonly ImageItem[];
   /** A stretch of the address space that no mapping of the task touches; the agent lives there until the end. */
   readonly agentArea: { readonly start: bigint; readonly end: bigint };
   /** Contents of the task's pages, for the handlers of mappings. */
@@ -205,7 +241,7 @@ export interface PageStore {
   open(pid: number, source: ImageSource): PageSource;
 }
 
-export interface FdDumpContext {
+export interface FdDumpContext extends TreeImages {
   readonly task: FrozenTask;
   readonly options: RunOptions;
   readonly log: Logger;
@@ -215,10 +251,6 @@ export interface FdDumpContext {
   addRecord(make: (id: FileId) => FileRecord): FileId;
   /** `fown_entry` as the engine read it (F_GETOWN_EX, F_GETSIG, F_GETOWNER_UIDS). */
   readonly fown: ImageRecord;
-  /** True the first time in this dump that a handler asks with `key`: what several descriptions share is stored once. */
-  first(key: string): boolean;
-  /** Adds an entry to an image of the whole tree, `addItem('pipes-data', { value, extra })`. Images come in the order of the entries. */
-  addItem(kind: string, item: ImageItem): void;
 }
 
 /** `file_entry` without its id, which is the engine's: the union's type number and the one field in use. */

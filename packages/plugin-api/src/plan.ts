@@ -44,6 +44,21 @@ export interface TaskPlan {
    * time or that only an outsider can do. `run` must not assume which batch comes next.
    */
   hostStep(head: PassHead & { readonly why: string }, run: (step: HostStepContext) => void): void;
+}
+
+/**
+ * The part of a restore plan that builds one thread. Passes of the main thread are passes of its task. The other threads
+ * are made when the task's passes that provide `threads` run (stage `sigchld`, after `sigactions`); all passes of such a
+ * thread run then, in the order of their stages, while the main thread waits: what they need of each other they say, what
+ * belongs to the process (mappings, descriptors, signal actions, not yet limits and credentials) is there.
+ */
+export interface ThreadPlan {
+  readonly pid: Pid;
+  readonly tid: Pid;
+  readonly isMain: boolean;
+  /** Whether it is of the root of the tree, whose parent is crts, or who crts leaves it to. */
+  readonly isRoot: boolean;
+  pass(head: PassHead, emit: (program: Program) => void): void;
   /**
    * What the thread's registers, extended state and signal mask are when it runs again. The engine sets them with
    * ptrace in the last step, when the agent is gone. Each part is set by exactly one handler.

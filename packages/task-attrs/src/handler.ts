@@ -5,10 +5,13 @@ import {
   type CrtsError,
   encodeName,
   type FrozenTask,
+  type FrozenThread,
+  type ImageRecord,
   type Program,
   type TaskImages,
   type TaskPlan,
   type TaskStateHandler,
+  type ThreadPlan,
 } from '@crts/plugin-api';
 import { badAttribute, schedulingPolicy, seccomp, syscallDispatch } from './errors';
 
@@ -39,12 +42,12 @@ const UNSET_UID = 0xffff_ffff;
 export const attributesHandler: TaskStateHandler = {
   name: 'task-attrs',
 
-  refuse(task: FrozenTask): CrtsError | undefined {
-    const { status, stat } = task.facts;
+  refuseThread(thread: FrozenThread): CrtsError | undefined {
+    const { status, stat } = thread.facts;
     const mode = status.get('Seccomp') ?? '0';
-    if (mode !== '0') return seccomp(task.pid, mode);
-    if (ptraceGetSyscallDispatchMode(task.hostPid) !== 0) return syscallDispatch(task.pid);
-    return POLICIES.has(Number(stat.policy)) ? undefined : schedulingPolicy(task.pid, stat.policy ?? '');
+    if (mode !== '0') return seccomp(thread.tid, mode);
+    if (ptraceGetSyscallDispatchMode(thread.hostTid) !== 0) return syscallDispatch(thread.tid);
+    return POLICIES.has(Number(stat.policy)) ? undefined : schedulingPolicy(thread.tid, stat.policy ?? '');
   },
 
   dump(task: FrozenTask, program: Program) {
@@ -53,12 +56,9 @@ export const attributesHandler: TaskStateHandler = {
     const subreaper = program.out(4);
     program.call('prctl', [PR.getChildSubreaper, subreaper]);
     const thp = program.call('prctl', [PR.getThpDisable, 0, 0, 0, 0]);
-    const slack = program.call('prctl', [PR.getTimerSlack]);
     // Linux 6.3 and 6.6: older kernels have neither, and answer EINVAL.
     const mdwe = program.call('prctl', [PR.getMdwe, 0, 0, 0, 0], { expect: 'any' });
     const barriers = program.call('membarrier', [MEMBARRIER_GET_REGISTRATIONS, 0, 0], { expect: 'any' });
-    const ioPriority = program.call('ioprio_get', [IOPRIO_WHO_PROCESS, 0]);
-    const scheduler = program.call('sched_getscheduler', [0]);
     return () => {
       const { stat, comm } = task.facts;
       const core = task.images.core as CoreEntry;
@@ -75,6 +75,28 @@ export const attributesHandler: TaskStateHandler = {
       const loginuid = readOptional(task, 'loginuid');
       if (loginuid !== undefined) core.tc!.loginuid = Number(loginuid) >>> 0;
       if (barriers.value > 0n) core.tc!.membarrier_registration_mask = Number(barriers.value);
+      mm.dumpable = Number(dumpable.value);
+      if (thp.value > 0n) mm.thp_disabled = true;
+      // PR_THP_DISABLE_EXCEPT_ADVISED, since Linux 6.18: the format knows on and off.
+      if (thp.value > 1n)
+        task.log.warn(
+          { pid: task.pid },
+          'huge pages are off except where advised: after a restore they are off everywhere',
+        );
+      const own = ownEntry(core);
+      if (mdwe.value > 0n) own.mdwe = Number(mdwe.value);
+      const filter = readOptional(task, 'coredump_filter');
+      if (filter !== undefined) own.coredump_filter = Number.parseInt(filter, 16);
+    };
+  },
+
+  dumpThread(thread: FrozenThread, program: Program) {
+    const slack = program.call('prctl', [PR.getTimerSlack]);
+    const ioPriority = program.call('ioprio_get', [IOPRIO_WHO_PROCESS, 0]);
+    const scheduler = program.call('sched_getscheduler', [0]);
+    return () => {
+      const { stat, comm } = thread.facts;
+      const core = thread.core as CoreEntry;
       const policy = Number(stat.policy);
       Object.assign(core.thread_core!, {
         comm,
@@ -86,24 +108,11 @@ export const attributesHandler: TaskStateHandler = {
         // One cgroup set, the inventory's: cgroups come later.
         cg_set: 1,
       });
-      mm.dumpable = Number(dumpable.value);
-      if (thp.value > 0n) mm.thp_disabled = true;
-      // PR_THP_DISABLE_EXCEPT_ADVISED, since Linux 6.18: the format knows on and off.
-      if (thp.value > 1n)
-        task.log.warn(
-          { pid: task.pid },
-          'huge pages are off except where advised: after a restore they are off everywhere',
-        );
-      const own: CrtsThreadEntry = {
-        timer_slack_ns: slack.value,
-        cpu_affinity: getAffinity(task.hostPid),
-        io_priority: Number(ioPriority.value),
-        ...(mdwe.value > 0n ? { mdwe: Number(mdwe.value) } : {}),
-        ...((Number(scheduler.value) & SCHED_RESET_ON_FORK) !== 0 ? { sched_reset_on_fork: true } : {}),
-      };
-      const filter = readOptional(task, 'coredump_filter');
-      if (filter !== undefined) own.coredump_filter = Number.parseInt(filter, 16);
-      core.thread_core!.crts = own;
+      const own = ownEntry(core);
+      own.timer_slack_ns = slack.value;
+      own.cpu_affinity = getAffinity(thread.hostTid);
+      own.io_priority = Number(ioPriority.value);
+      if ((Number(scheduler.value) & SCHED_RESET_ON_FORK) !== 0) own.sched_reset_on_fork = true;
     };
   },
 
@@ -112,14 +121,9 @@ export const attributesHandler: TaskStateHandler = {
     const mm = images.mm as MmEntry;
     const { tc, thread_core: thread } = core;
     if (tc === undefined || thread === undefined) throw badAttribute('tc', 'tc or thread_core is missing');
-    const comm = thread.comm ?? tc.comm;
-    if (encodeName(comm).length > COMM_MAX) throw badAttribute('tc.comm', `longer than ${COMM_MAX} bytes`);
-    if (!POLICIES.has(thread.sched_policy ?? 0)) throw schedulingPolicy(plan.pid, String(thread.sched_policy));
     planFiles(core, plan);
     planEarly(core, plan);
-    planScheduling(core, plan);
-    plan.pass({ plugin: 'task-attrs', stage: 'resume', what: `name "${comm}", dumpable` }, (program) => {
-      program.call('prctl', [PR.setName, program.cstring(comm)]);
+    plan.pass({ plugin: 'task-attrs', stage: 'resume', what: 'dumpable, huge pages, barriers' }, (program) => {
       if (mm.thp_disabled === true) program.call('prctl', [PR.setThpDisable, 1, 0, 0, 0]);
       for (let bit = 0; bit < 31; bit++) {
         if (((tc.membarrier_registration_mask ?? 0) & (1 << bit)) !== 0) program.call('membarrier', [1 << bit, 0, 0]);
@@ -129,7 +133,28 @@ export const attributesHandler: TaskStateHandler = {
       if (thread.crts?.mdwe !== undefined) program.call('prctl', [PR.setMdwe, thread.crts.mdwe, 0, 0, 0]);
     });
   },
+
+  planThread(record: ImageRecord, plan: ThreadPlan): void {
+    const core = record as CoreEntry;
+    const thread = core.thread_core;
+    if (thread === undefined) throw badAttribute('thread_core', 'missing');
+    // Images of old versions have the name in tc alone.
+    const comm = thread.comm ?? core.tc?.comm;
+    if (comm === undefined) throw badAttribute('thread_core.comm', 'missing');
+    if (encodeName(comm).length > COMM_MAX) throw badAttribute('thread_core.comm', `longer than ${COMM_MAX} bytes`);
+    if (!POLICIES.has(thread.sched_policy ?? 0)) throw schedulingPolicy(plan.tid, String(thread.sched_policy));
+    planScheduling(core, plan);
+    plan.pass({ plugin: 'task-attrs', stage: 'resume', what: `name "${comm}"` }, (program) => {
+      program.call('prctl', [PR.setName, program.cstring(comm)]);
+    });
+  },
 };
+
+/** What CRIU has no field for. */
+function ownEntry(core: CoreEntry): CrtsThreadEntry {
+  core.thread_core!.crts ??= {};
+  return core.thread_core!.crts;
+}
 
 /** Attributes that are files under /proc/PID. */
 function planFiles(core: CoreEntry, plan: TaskPlan): void {
@@ -171,26 +196,29 @@ function planEarly(core: CoreEntry, plan: TaskPlan): void {
   );
 }
 
-function planScheduling(core: CoreEntry, plan: TaskPlan): void {
+function planScheduling(core: CoreEntry, plan: ThreadPlan): void {
   const thread = core.thread_core!;
   const own = thread.crts;
-  plan.pass({ plugin: 'task-attrs', stage: 'credentials', what: 'scheduling', provides: ['rlimits'] }, (program) => {
-    const policy = thread.sched_policy ?? 0;
-    const parameter = Buffer.alloc(4);
-    parameter.writeInt32LE(policy === 1 || policy === 2 ? (thread.sched_prio ?? 1) : 0);
-    const flags = own?.sched_reset_on_fork === true ? SCHED_RESET_ON_FORK : 0;
-    program.call('sched_setscheduler', [0, policy | flags, program.bytes(parameter)], {
-      what: `scheduling policy ${policy}`,
-    });
-    program.call('setpriority', [0, 0, thread.sched_nice ?? 0], { what: `nice ${thread.sched_nice ?? 0}` });
-    if (own?.io_priority !== undefined) program.call('ioprio_set', [IOPRIO_WHO_PROCESS, 0, own.io_priority]);
-    if (own?.timer_slack_ns !== undefined) program.call('prctl', [PR.setTimerSlack, own.timer_slack_ns]);
-    // CPUs of the mask that this machine lacks are left out by the kernel; a mask with none of them is EINVAL.
-    if (own?.cpu_affinity !== undefined)
-      program.call('sched_setaffinity', [0, own.cpu_affinity.length, program.bytes(own.cpu_affinity)], {
-        expect: 'any',
+  plan.pass(
+    { plugin: 'task-attrs', stage: 'credentials', what: 'scheduling', provides: ['rlimits', 'scheduling'] },
+    (program) => {
+      const policy = thread.sched_policy ?? 0;
+      const parameter = Buffer.alloc(4);
+      parameter.writeInt32LE(policy === 1 || policy === 2 ? (thread.sched_prio ?? 1) : 0);
+      const flags = own?.sched_reset_on_fork === true ? SCHED_RESET_ON_FORK : 0;
+      program.call('sched_setscheduler', [0, policy | flags, program.bytes(parameter)], {
+        what: `scheduling policy ${policy}`,
       });
-  });
+      program.call('setpriority', [0, 0, thread.sched_nice ?? 0], { what: `nice ${thread.sched_nice ?? 0}` });
+      if (own?.io_priority !== undefined) program.call('ioprio_set', [IOPRIO_WHO_PROCESS, 0, own.io_priority]);
+      if (own?.timer_slack_ns !== undefined) program.call('prctl', [PR.setTimerSlack, own.timer_slack_ns]);
+      // CPUs of the mask that this machine lacks are left out by the kernel; a mask with none of them is EINVAL.
+      if (own?.cpu_affinity !== undefined)
+        program.call('sched_setaffinity', [0, own.cpu_affinity.length, program.bytes(own.cpu_affinity)], {
+          expect: 'any',
+        });
+    },
+  );
 }
 
 function niceUnlessDefault(nice: number) {

@@ -1,5 +1,5 @@
 import type { CoreEntry, CredsEntry } from '@crts/image-io';
-import type { CrtsError, FrozenTask, Program, TaskImages, TaskPlan, TaskStateHandler } from '@crts/plugin-api';
+import type { CrtsError, FrozenThread, ImageRecord, Program, TaskStateHandler, ThreadPlan } from '@crts/plugin-api';
 import { badCredentials, labelled, missingCapability } from './errors';
 
 const PR_GET_SECUREBITS = 27;
@@ -24,15 +24,15 @@ const UNCONFINED = /^(unconfined|kernel)?$/;
 export const credentialsHandler: TaskStateHandler = {
   name: 'task-creds',
 
-  refuse(task: FrozenTask): CrtsError | undefined {
-    const label = readLabel(task);
-    return UNCONFINED.test(label) ? undefined : labelled(task.pid, label);
+  refuseThread(thread: FrozenThread): CrtsError | undefined {
+    const label = readLabel(thread);
+    return UNCONFINED.test(label) ? undefined : labelled(thread.tid, label);
   },
 
-  dump(task: FrozenTask, program: Program) {
+  dumpThread(thread: FrozenThread, program: Program) {
     const securebits = program.call('prctl', [PR_GET_SECUREBITS]);
     return () => {
-      const { status } = task.facts;
+      const { status } = thread.facts;
       const [uid, euid, suid, fsuid] = numbers(status.get('Uid'));
       const [gid, egid, sgid, fsgid] = numbers(status.get('Gid'));
       const creds: CredsEntry = {
@@ -53,23 +53,23 @@ export const credentialsHandler: TaskStateHandler = {
         groups: numbers(status.get('Groups')),
         ...(status.get('NoNewPrivs') === '1' ? { no_new_privs: 1 } : {}),
       };
-      (task.images.core as CoreEntry).thread_core!.creds = creds;
+      (thread.core as CoreEntry).thread_core!.creds = creds;
     };
   },
 
-  plan(images: TaskImages, plan: TaskPlan): void {
-    const creds = (images.core as CoreEntry).thread_core?.creds;
+  planThread(core: ImageRecord, plan: ThreadPlan): void {
+    const creds = (core as CoreEntry).thread_core?.creds;
     if (creds === undefined) throw badCredentials('missing');
     if (creds.groups.length > NGROUPS_MAX)
       throw badCredentials(`${creds.groups.length} groups, ${NGROUPS_MAX} are possible`);
     if (creds.lsm_profile !== undefined || creds.apparmor_data !== undefined)
-      throw labelled(plan.pid, creds.lsm_profile ?? 'AppArmor');
+      throw labelled(plan.tid, creds.lsm_profile ?? 'AppArmor');
     plan.pass(
       {
         plugin: 'task-creds',
         stage: 'credentials',
         what: `become uid ${creds.uid} gid ${creds.gid}`,
-        needs: ['rlimits'],
+        ...(plan.isMain ? { needs: ['rlimits'] } : { needs: ['scheduling'] }),
         provides: ['creds'],
       },
       (program) => {
@@ -139,9 +139,9 @@ function emitCapset(program: Program, effective: bigint, permitted: bigint, inhe
   });
 }
 
-function readLabel(task: FrozenTask): string {
+function readLabel(thread: FrozenThread): string {
   try {
-    return task
+    return thread
       .readProc('attr/current')
       .replace(/[\0\n]/g, '')
       .trim();

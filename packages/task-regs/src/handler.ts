@@ -8,7 +8,7 @@ import {
   xstateComponents,
   xstateSize,
 } from '@crts/native-syscalls';
-import type { CrtsError, FrozenTask, TaskImages, TaskPlan, TaskStateHandler } from '@crts/plugin-api';
+import type { CrtsError, FrozenThread, ImageRecord, TaskStateHandler, ThreadPlan } from '@crts/plugin-api';
 import { badRegisters, compatTask, oddAddress, shadowStack, xstateInUse } from './errors';
 import { componentNames, fpregsFromXstate, unheldComponents, xstateFromFpregs } from './xsave';
 
@@ -56,35 +56,35 @@ const USER_END = 0x7fff_ffff_f000n;
 export const registersHandler: TaskStateHandler = {
   name: 'task-regs',
 
-  refuse(task: FrozenTask): CrtsError | undefined {
-    if (getReg(task.thread.prstatus, 'cs') !== USER_CS) return compatTask(task.pid);
+  refuseThread({ tid, state, facts }: FrozenThread): CrtsError | undefined {
+    if (getReg(state.prstatus, 'cs') !== USER_CS) return compatTask(tid);
     for (const register of ADDRESSES) {
-      const value = getReg(task.thread.prstatus, register);
-      if (value >= USER_END) return oddAddress(task.pid, register, value);
+      const value = getReg(state.prstatus, register);
+      if (value >= USER_END) return oddAddress(tid, register, value);
     }
-    if (/shstk/.test(task.facts.status.get('x86_Thread_features') ?? '')) return shadowStack(task.pid);
-    const unheld = unheldComponents(task.thread.xstate);
-    return unheld === 0n ? undefined : xstateInUse(task.pid, componentNames(unheld));
+    if (/shstk/.test(facts.status.get('x86_Thread_features') ?? '')) return shadowStack(tid);
+    const unheld = unheldComponents(state.xstate);
+    return unheld === 0n ? undefined : xstateInUse(tid, componentNames(unheld));
   },
 
-  dump(task: FrozenTask) {
+  dumpThread(thread: FrozenThread) {
     return () => {
-      const core = task.images.core as CoreEntry;
-      const regs = restartAdjusted(task.thread.prstatus);
+      const core = thread.core as CoreEntry;
+      const regs = restartAdjusted(thread.state.prstatus);
       const gpregs = { mode: NATIVE } as UserX86RegsEntry;
       for (const [field, register] of REGISTERS) (gpregs as Record<string, unknown>)[field] = getReg(regs, register);
       core.thread_info = {
         ...core.thread_info,
         clear_tid_addr: core.thread_info?.clear_tid_addr ?? 0n,
         gpregs,
-        fpregs: fpregsFromXstate(task.thread.xstate, xstateComponents()),
+        fpregs: fpregsFromXstate(thread.state.xstate, xstateComponents()),
         tls: TLS_SLOTS.map(emptySlot),
       };
     };
   },
 
-  plan(images: TaskImages, plan: TaskPlan): void {
-    const info = (images.core as CoreEntry).thread_info;
+  planThread(core: ImageRecord, plan: ThreadPlan): void {
+    const info = (core as CoreEntry).thread_info;
     if (info === undefined) throw badRegisters('', 'missing: the images are not of an x86-64 task');
     plan.finalThread({
       prstatus: prstatusOf(info.gpregs),

@@ -3,11 +3,14 @@ import { kernelSigaction, SIGINFO_SIZE, stackT } from '@crts/native-syscalls';
 import {
   at,
   type FrozenTask,
+  type FrozenThread,
+  type ImageRecord,
   type Program,
   type RestoreContext,
   type TaskImages,
   type TaskPlan,
   type TaskStateHandler,
+  type ThreadPlan,
 } from '@crts/plugin-api';
 import { badSignals } from './errors';
 
@@ -37,59 +40,58 @@ export const signalsHandler: TaskStateHandler = {
     CARRIED.forEach((signal, index) => {
       program.call('rt_sigaction', [signal, null, at(actions, index * size), SIGSET]);
     });
+    return () => {
+      const { tc } = task.images.core as CoreEntry;
+      const table = actions.read();
+      tc!.sigactions = CARRIED.map((_, index) => saEntry(table.subarray(index * size, (index + 1) * size)));
+      tc!.blk_sigset = task.threads[0]!.state.sigmask;
+      tc!.signals_s = { signals: task.pendingSignals().map((siginfo) => ({ siginfo })) };
+    };
+  },
+
+  dumpThread(thread: FrozenThread, program: Program) {
     const stack = program.out(stackT.size);
     program.call('sigaltstack', [null, stack]);
     const parentDeath = program.out(4);
     program.call('prctl', [PR_GET_PDEATHSIG, parentDeath]);
     return () => {
-      const core = task.images.core as CoreEntry;
-      const table = actions.read();
-      core.tc!.sigactions = CARRIED.map((_, index) => saEntry(table.subarray(index * size, (index + 1) * size)));
-      core.tc!.blk_sigset = task.thread.sigmask;
-      const pending = task.pendingSignals();
-      core.tc!.signals_s = { signals: pending.shared.map((siginfo) => ({ siginfo })) };
-      core.thread_core!.blk_sigset = task.thread.sigmask;
-      core.thread_core!.signals_p = { signals: pending.thread.map((siginfo) => ({ siginfo })) };
+      const own = (thread.core as CoreEntry).thread_core!;
+      own.blk_sigset = thread.state.sigmask;
+      own.signals_p = { signals: thread.pendingSignals().map((siginfo) => ({ siginfo })) };
       const sas = stack.read();
       // The agent is on no alternate stack, so SS_ONSTACK is never reported; where the thread is, its registers say.
-      core.thread_core!.sas = {
+      own.sas = {
         ss_sp: stackT.get(sas, 'ss_sp'),
         ss_size: stackT.get(sas, 'ss_size'),
         ss_flags: stackT.get(sas, 'ss_flags') >>> 0,
       };
       const signal = parentDeath.read().readInt32LE(0);
-      if (signal !== 0) core.thread_core!.pdeath_sig = signal;
+      if (signal !== 0) own.pdeath_sig = signal;
     };
   },
 
-  plan(images: TaskImages, plan: TaskPlan, context: RestoreContext): void {
-    const core = images.core as CoreEntry;
-    const { tc, thread_core: thread } = core;
-    if (tc === undefined || thread === undefined) throw badSignals('core_entry.tc or thread_core is missing');
+  plan(images: TaskImages, plan: TaskPlan): void {
+    const { tc } = images.core as CoreEntry;
+    if (tc === undefined) throw badSignals('core_entry.tc is missing');
     if (tc.sigactions.length !== CARRIED.length) {
       throw badSignals(`core_entry.tc.sigactions: ${tc.sigactions.length} actions where ${CARRIED.length} belong`);
     }
     const shared = (tc.signals_s?.signals ?? []).map((signal) => checkedSiginfo(signal.siginfo));
-    const own = (thread.signals_p?.signals ?? []).map((signal) => checkedSiginfo(signal.siginfo));
-    if (shared.length + own.length > 0) {
-      // All signals are blocked until the last step, so what is queued here is delivered when the task runs again.
-      // A task may send itself any siginfo: do_rt_sigqueueinfo(), kernel/signal.c.
+    // All signals are blocked until the last step, so what is queued here is delivered when the task runs again.
+    // A task may send itself any siginfo: do_rt_sigqueueinfo(), kernel/signal.c.
+    if (shared.length > 0)
       plan.pass(
         {
           plugin: 'task-signals',
           stage: 'sigchld',
-          what: `queue ${shared.length + own.length} pending signals`,
+          what: `queue ${shared.length} pending signals of the process`,
           needs: ['sigactions'],
         },
         (program) => {
           const pid = program.call('getpid', []);
-          const tid = program.call('gettid', []);
           for (const info of shared) program.call('rt_sigqueueinfo', [pid, info.readInt32LE(0), program.bytes(info)]);
-          for (const info of own)
-            program.call('rt_tgsigqueueinfo', [pid, tid, info.readInt32LE(0), program.bytes(info)]);
         },
       );
-    }
     plan.pass(
       {
         plugin: 'task-signals',
@@ -106,6 +108,29 @@ export const signalsHandler: TaskStateHandler = {
         });
       },
     );
+  },
+
+  planThread(record: ImageRecord, plan: ThreadPlan, context: RestoreContext): void {
+    const { tc, thread_core: thread } = record as CoreEntry;
+    if (thread === undefined) throw badSignals('core_entry.thread_core is missing');
+    const sigmask = thread.blk_sigset ?? tc?.blk_sigset;
+    if (sigmask === undefined) throw badSignals('core_entry.thread_core.blk_sigset is missing');
+    const own = (thread.signals_p?.signals ?? []).map((signal) => checkedSiginfo(signal.siginfo));
+    if (own.length > 0)
+      plan.pass(
+        {
+          plugin: 'task-signals',
+          stage: 'sigchld',
+          what: `queue ${own.length} pending signals of the thread`,
+          needs: ['sigactions'],
+        },
+        (program) => {
+          const pid = program.call('getpid', []);
+          const tid = program.call('gettid', []);
+          for (const info of own)
+            program.call('rt_tgsigqueueinfo', [pid, tid, info.readInt32LE(0), program.bytes(info)]);
+        },
+      );
     const { sas } = thread;
     if (sas !== undefined && (sas.ss_flags & SS_DISABLE) === 0) {
       plan.pass(
@@ -120,22 +145,23 @@ export const signalsHandler: TaskStateHandler = {
         },
       );
     }
-    if (thread.pdeath_sig !== undefined && context.options.detached) {
-      // The signal is sent when the parent dies, and the parent now is crts, which is about to leave.
-      context.log.warn(
-        { pid: plan.pid },
-        `the parent death signal (${thread.pdeath_sig}) is lost in a detached restore`,
-      );
-    } else if (thread.pdeath_sig !== undefined) {
-      const signal = thread.pdeath_sig;
-      // Changing credentials clears it: commit_creds(), kernel/cred.c.
-      plan.pass({ plugin: 'task-signals', stage: 'resume', what: `parent death signal ${signal}` }, (program) => {
-        program.call('prctl', [PR_SET_PDEATHSIG, signal]);
-      });
-    }
-    plan.finalThread({ sigmask: thread.blk_sigset ?? tc.blk_sigset });
+    planParentDeath(thread.pdeath_sig, plan, context);
+    plan.finalThread({ sigmask });
   },
 };
+
+function planParentDeath(signal: number | undefined, plan: ThreadPlan, context: RestoreContext): void {
+  if (signal === undefined) return;
+  if (context.options.detached && plan.isRoot) {
+    // The signal is sent when the parent dies, and the parent now is crts, which is about to leave.
+    context.log.warn({ pid: plan.pid }, `the parent death signal (${signal}) is lost in a detached restore`);
+    return;
+  }
+  // Changing credentials clears it: commit_creds(), kernel/cred.c.
+  plan.pass({ plugin: 'task-signals', stage: 'resume', what: `parent death signal ${signal}` }, (program) => {
+    program.call('prctl', [PR_SET_PDEATHSIG, signal]);
+  });
+}
 
 function saEntry(action: Buffer): SaEntry {
   return {

@@ -1,11 +1,11 @@
 import type { CoreEntry } from '@crts/image-io';
 import {
   CrtsError,
-  type FrozenTask,
+  type FrozenThread,
+  type ImageRecord,
   type Program,
-  type TaskImages,
-  type TaskPlan,
   type TaskStateHandler,
+  type ThreadPlan,
 } from '@crts/plugin-api';
 
 const PR_GET_TID_ADDRESS = 40;
@@ -15,7 +15,7 @@ const USER_END = 0x7fff_ffff_f000n;
 export const threadAreaHandler: TaskStateHandler = {
   name: 'task-thread-area',
 
-  dump(task: FrozenTask, program: Program) {
+  dumpThread(thread: FrozenThread, program: Program) {
     // Only for the caller itself, and only with CONFIG_CHECKPOINT_RESTORE: prctl_get_tid_address(), kernel/sys.c.
     const tidAddress = program.out(8);
     program.call('prctl', [PR_GET_TID_ADDRESS, tidAddress]);
@@ -23,11 +23,11 @@ export const threadAreaHandler: TaskStateHandler = {
     const length = program.out(8);
     program.call('get_robust_list', [0, head, length]);
     return () => {
-      const core = task.images.core as CoreEntry;
+      const core = thread.core as CoreEntry;
       core.thread_info!.clear_tid_addr = tidAddress.read().readBigUInt64LE(0);
       core.thread_core!.futex_rla = head.read().readBigUInt64LE(0);
       core.thread_core!.futex_rla_len = Number(length.read().readBigUInt64LE(0));
-      const { rseq } = task.thread;
+      const { rseq } = thread.state;
       if (rseq !== undefined) {
         core.thread_core!.rseq_entry = {
           rseq_abi_pointer: rseq.pointer,
@@ -38,8 +38,8 @@ export const threadAreaHandler: TaskStateHandler = {
     };
   },
 
-  plan(images: TaskImages, plan: TaskPlan): void {
-    const core = images.core as CoreEntry;
+  planThread(record: ImageRecord, plan: ThreadPlan): void {
+    const core = record as CoreEntry;
     const tidAddress = address(core.thread_info?.clear_tid_addr ?? 0n, 'thread_info.clear_tid_addr');
     const robust = address(core.thread_core?.futex_rla ?? 0n, 'thread_core.futex_rla');
     const robustLength = core.thread_core?.futex_rla_len ?? 0;
