@@ -13,7 +13,7 @@ const LOCK_NB = 4;
 /** One byte after the last that a lock can cover: OFFSET_MAX + 1, flock64_to_posix_lock(), fs/locks.c. */
 const OFFSET_END = 1n << 63n;
 
-export const locksHandler: TaskStateHandler = {
+export const locksHandler = {
   name: 'file-locks',
 
   dump(task: FrozenTask, _program: Program) {
@@ -42,7 +42,7 @@ export const locksHandler: TaskStateHandler = {
       },
     );
   },
-};
+} satisfies TaskStateHandler;
 
 function check({ fd, flag, type, start, len }: FileLockEntry): void {
   if (flag === LOCK_FLAG.lease) throw noSuchKind(`a lease of fd ${fd}`);

@@ -21,7 +21,7 @@ const AUXV_WORDS_MAX = 64;
 /** CRIU refuses images with more; newer kernels have more. */
 const CRIU_WORDS = 44;
 
-export const layoutHandler: TaskStateHandler = {
+export const layoutHandler = {
   name: 'mm-layout',
 
   // Before anything is touched: what the kernel would not take back makes images that are of no use.
@@ -109,7 +109,7 @@ export const layoutHandler: TaskStateHandler = {
       },
     );
   },
-};
+} satisfies TaskStateHandler;
 
 /** The vector up to and with the pair of AT_NULL: what follows in /proc is the kernel's padding. */
 function auxvWords(bytes: Buffer): bigint[] {

@@ -19,7 +19,7 @@ const PAGE = 4096n;
  * What a single mapping cannot tell: whether data and code of the vdso are together the kernel's own. `kernel` is a
  * parameter for tests.
  */
-export function vdsoState(kernel: () => KernelVdso | undefined = kernelVdso): TaskStateHandler {
+export function vdsoState(kernel: () => KernelVdso | undefined = kernelVdso) {
   return {
     name: 'mm-vdso',
 
@@ -43,5 +43,5 @@ export function vdsoState(kernel: () => KernelVdso | undefined = kernelVdso): Ta
       const how = misfit(kernel(), vdsos, vvars, (start, length) => context.pages.read(start, length));
       if (how !== undefined) throw vdsoDiffers(how);
     },
-  };
+  } satisfies TaskStateHandler;
 }

@@ -1,5 +1,5 @@
 import { ProgramBuilder } from '@crts/native-syscalls';
-import type { FrozenTask, PassHead, Program, RestoreContext, TaskImages, TaskPlan } from '@crts/plugin-api';
+import type { FrozenTask, FrozenThread, PassHead, Program, TaskImages, TaskPlan, ThreadPlan } from '@crts/plugin-api';
 import { attributesHandler } from './handler';
 
 jest.mock('@crts/native-syscalls', () => ({
@@ -11,10 +11,10 @@ let dispatch = 0;
 
 describe('refuse', () => {
   const refusal = (stat: Record<string, string>, status: Record<string, string>) =>
-    attributesHandler.refuse!({
-      pid: 12,
+    attributesHandler.refuseThread({
+      tid: 12,
       facts: { stat: { policy: '0', ...stat }, status: new Map(Object.entries(status)) },
-    } as unknown as FrozenTask);
+    } as unknown as FrozenThread);
 
   afterEach(() => {
     dispatch = 0;
@@ -53,7 +53,11 @@ describe('dump', () => {
       log: { warn: (_: object, text: string) => warnings.push(text) },
       readProc: () => '0',
     };
-    attributesHandler.dump(task as unknown as FrozenTask, program)();
+    const thread = { tid: 12, core: images.core, facts: task.facts };
+    const process = attributesHandler.dump(task as unknown as FrozenTask, program);
+    const main = attributesHandler.dumpThread(thread as unknown as FrozenThread, program);
+    process();
+    main();
     return { ...images, warnings };
   }
 
@@ -88,6 +92,7 @@ describe('plan', () => {
     const passes = new Map<string, string[]>();
     const plan = {
       pid: 12,
+      tid: 12,
       hostStep: () => undefined,
       pass: (head: PassHead, emit: (program: Program) => void) => {
         const program = new ProgramBuilder();
@@ -96,7 +101,8 @@ describe('plan', () => {
       },
     };
     const images = { core: { tc: { comm: 'prog', personality: 0, ...tc }, thread_core: thread }, mm };
-    attributesHandler.plan(images as unknown as TaskImages, plan as unknown as TaskPlan, {} as RestoreContext);
+    attributesHandler.plan(images as unknown as TaskImages, plan as unknown as TaskPlan);
+    attributesHandler.planThread(images.core, plan as unknown as ThreadPlan);
     return (stage: string) => passes.get(stage) ?? [];
   }
 
@@ -114,11 +120,11 @@ describe('plan', () => {
       { thp_disabled: true, dumpable: 2 },
     )('resume');
     expect(lines).toEqual([
-      'prctl(15, "thread")',
       'prctl(41, 1, 0, 0, 0)',
       'membarrier(16, 0, 0)',
       'prctl(4, 0)',
       'prctl(65, 3, 0, 0, 0)',
+      'prctl(15, "thread")',
     ]);
   });
 

@@ -39,7 +39,7 @@ const TASK_ALIVE = 1;
 const COMM_MAX = 15;
 const UNSET_UID = 0xffff_ffff;
 
-export const attributesHandler: TaskStateHandler = {
+export const attributesHandler = {
   name: 'task-attrs',
 
   refuseThread(thread: FrozenThread): CrtsError | undefined {
@@ -148,7 +148,7 @@ export const attributesHandler: TaskStateHandler = {
       program.call('prctl', [PR.setName, program.cstring(comm)]);
     });
   },
-};
+} satisfies TaskStateHandler;
 
 /** What CRIU has no field for. */
 function ownEntry(core: CoreEntry): CrtsThreadEntry {

@@ -1,5 +1,5 @@
 import { ProgramBuilder } from '@crts/native-syscalls';
-import type { FrozenTask, PassHead, Program, RestoreContext, TaskImages, TaskPlan } from '@crts/plugin-api';
+import type { FrozenThread, PassHead, Program, ThreadPlan } from '@crts/plugin-api';
 import { credentialsHandler } from './handler';
 
 const ALL = [0xffff_ffff, 0x1ff];
@@ -21,19 +21,18 @@ const CREDS = {
   groups: [4, 24],
 };
 
-function compile(creds: object | undefined): { program: ProgramBuilder; text: string[]; heads: PassHead[] } {
+function compile(
+  creds: object | undefined,
+  isMain = true,
+): { program: ProgramBuilder; text: string[]; heads: PassHead[] } {
   const program = new ProgramBuilder();
   const heads: PassHead[] = [];
   const pass = (head: PassHead, emit: (program: Program) => void) => {
     heads.push(head);
     emit(program);
   };
-  const images = { core: { thread_core: { creds } } };
-  credentialsHandler.plan(
-    images as unknown as TaskImages,
-    { pid: 12, pass } as unknown as TaskPlan,
-    {} as RestoreContext,
-  );
+  const plan = { pid: 12, tid: 12, isMain, pass } as unknown as ThreadPlan;
+  credentialsHandler.planThread({ thread_core: { creds } }, plan);
   return { program, text: program.text(), heads };
 }
 
@@ -46,10 +45,10 @@ const place = (text: readonly string[], start: string) => {
 
 describe('dump', () => {
   function dumped(status: Record<string, string>) {
-    const task = { images: { core: { thread_core: {} } }, facts: { status: new Map(Object.entries(status)) } };
+    const thread = { core: { thread_core: {} }, facts: { status: new Map(Object.entries(status)) } };
     const program = { call: () => ({ value: 0x10n }) } as unknown as Program;
-    credentialsHandler.dump(task as unknown as FrozenTask, program)();
-    return (task.images.core.thread_core as { creds?: object }).creds;
+    credentialsHandler.dumpThread(thread as unknown as FrozenThread, program)();
+    return (thread.core.thread_core as { creds?: object }).creds;
   }
 
   test('ids, groups, 64-bit masks in two words', () => {
@@ -71,7 +70,7 @@ describe('dump', () => {
 
 describe('refuse', () => {
   const refusal = (read: () => string) =>
-    credentialsHandler.refuse!({ pid: 12, readProc: read } as unknown as FrozenTask);
+    credentialsHandler.refuseThread({ tid: 12, readProc: read } as unknown as FrozenThread);
 
   test.each(['unconfined\n', '', 'kernel\0'])('not under the label %j', (label) => {
     expect(refusal(() => label)).toBeUndefined();
@@ -109,6 +108,10 @@ describe('plan', () => {
     expect(text).toContain('setresuid(1000, 1001, 1002)');
     expect(text).toContain('setresgid(2000, 2001, 2002)');
     expect(text.at(-1)).toBe('prctl(38, 1, 0, 0, 0)');
+  });
+
+  test('a thread waits for its scheduling alone: limits are of the process', () => {
+    expect(compile(CREDS, false).heads).toMatchObject([{ needs: ['scheduling'] }]);
   });
 
   test('an inheritable capability outside of the bounding set is set before the set shrinks', () => {

@@ -21,7 +21,7 @@ const NGROUPS_MAX = 65536;
 /** Labels that mean no confinement. */
 const UNCONFINED = /^(unconfined|kernel)?$/;
 
-export const credentialsHandler: TaskStateHandler = {
+export const credentialsHandler = {
   name: 'task-creds',
 
   refuseThread(thread: FrozenThread): CrtsError | undefined {
@@ -78,7 +78,7 @@ export const credentialsHandler: TaskStateHandler = {
       },
     );
   },
-};
+} satisfies TaskStateHandler;
 
 function emitIds(program: Program, creds: CredsEntry): void {
   const groups = Buffer.alloc(Math.max(4, 4 * creds.groups.length));

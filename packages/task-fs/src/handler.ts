@@ -15,7 +15,7 @@ const UMASK_MAX = 0o777;
 /** What a shell gives its programs, for images without: the field is optional in the format. */
 const UMASK_USUAL = 0o22;
 
-export const fsHandler: TaskStateHandler = {
+export const fsHandler = {
   name: 'task-fs',
 
   refuse(task: FrozenTask): CrtsError | undefined {
@@ -58,7 +58,7 @@ export const fsHandler: TaskStateHandler = {
       },
     );
   },
-};
+} satisfies TaskStateHandler;
 
 /** By descriptor, so that what the plugin of files validated is what becomes the root. */
 function changeRoot(program: Program, context: RestoreContext, id: number, path: string): void {

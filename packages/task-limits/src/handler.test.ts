@@ -1,5 +1,5 @@
 import { ProgramBuilder } from '@crts/native-syscalls';
-import type { FrozenTask, PassHead, Program, RestoreContext, TaskImages, TaskPlan } from '@crts/plugin-api';
+import type { FrozenTask, PassHead, Program, TaskImages, TaskPlan } from '@crts/plugin-api';
 import { limitsHandler } from './handler';
 
 const UNLIMITED = 0xffff_ffff_ffff_ffffn;
@@ -12,7 +12,7 @@ function compile(rlimits: readonly { cur: bigint; max: bigint }[]) {
     emit(program);
   };
   const images = { core: { tc: { rlimits: { rlimits } } } };
-  limitsHandler.plan(images as unknown as TaskImages, { pid: 12, pass } as unknown as TaskPlan, {} as RestoreContext);
+  limitsHandler.plan(images as unknown as TaskImages, { pid: 12, pass } as unknown as TaskPlan);
   return { program, heads };
 }
 

@@ -30,7 +30,7 @@ const LIMITS = [
   'RLIMIT_RTTIME',
 ] as const;
 
-export const limitsHandler: TaskStateHandler = {
+export const limitsHandler = {
   name: 'task-limits',
 
   dump(task: FrozenTask, program: Program) {
@@ -73,7 +73,7 @@ export const limitsHandler: TaskStateHandler = {
       },
     );
   },
-};
+} satisfies TaskStateHandler;
 
 function cannotSet(name: string, cur: bigint, max: bigint, errno: string | undefined): CrtsError {
   return new CrtsError({

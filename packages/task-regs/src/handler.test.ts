@@ -1,5 +1,5 @@
 import { getReg, setReg, USER_REGS_SIZE, type UserReg, type XstateComponent } from '@crts/native-syscalls';
-import type { FrozenTask, RestoreContext, TaskImages, TaskPlan, ThreadState } from '@crts/plugin-api';
+import type { FrozenThread, ThreadPlan, ThreadState } from '@crts/plugin-api';
 import { registersHandler } from './handler';
 import { fpregsFromXstate, xstateFromFpregs } from './xsave';
 
@@ -19,41 +19,40 @@ function area(bits = 0b11n): Buffer {
   return xstate;
 }
 
-function task(prstatus: Buffer, xstate = area(), status: Record<string, string> = {}) {
-  const images = { core: {} as { thread_info?: { gpregs: Record<string, bigint>; tls: object[] } } };
+function thread(prstatus: Buffer, xstate = area(), status: Record<string, string> = {}) {
+  const core = {} as { thread_info?: { gpregs: Record<string, bigint>; tls: object[] } };
   const facts = { status: new Map(Object.entries(status)) };
-  return { pid: 12, thread: { prstatus, xstate }, facts, images } as unknown as FrozenTask & { images: typeof images };
+  return { tid: 12, state: { prstatus, xstate }, facts, core } as unknown as FrozenThread & { core: typeof core };
 }
 
 function dumped(changes: Partial<Record<UserReg, bigint>>) {
-  const frozen = task(registers(changes));
-  registersHandler.dump(frozen, {} as never)();
-  return frozen.images.core.thread_info!;
+  const frozen = thread(registers(changes));
+  registersHandler.dumpThread(frozen)();
+  return frozen.core.thread_info!;
 }
 
 function restored(info: object | undefined): ThreadState {
-  let thread: Partial<ThreadState> = {};
+  let final: Partial<ThreadState> = {};
   const finalThread = (state: Partial<ThreadState>) => {
-    thread = state;
+    final = state;
   };
-  const images = { core: { thread_info: info } } as unknown as TaskImages;
-  registersHandler.plan(images, { pid: 12, finalThread } as unknown as TaskPlan, {} as RestoreContext);
-  return thread as ThreadState;
+  registersHandler.planThread({ thread_info: info }, { pid: 12, tid: 12, finalThread } as unknown as ThreadPlan);
+  return final as ThreadState;
 }
 
 describe('refuse', () => {
-  const refusal = (frozen: FrozenTask) => registersHandler.refuse!(frozen);
+  const refusal = (frozen: FrozenThread) => registersHandler.refuseThread(frozen);
 
   test('not a 64-bit program', () => {
-    expect(refusal(task(registers()))).toBeUndefined();
+    expect(refusal(thread(registers()))).toBeUndefined();
   });
 
   test.each([
-    ['a 32-bit program', task(registers({ cs: 0x23n })), 'CRTS_COMPAT_TASK'],
-    ['a shadow stack', task(registers(), area(), { x86_Thread_features: 'shstk wrss' }), 'CRTS_SHADOW_STACK'],
-    ['AMX tiles', task(registers(), area(0b11n | (1n << 18n))), 'CRTS_XSTATE_UNKNOWN'],
-    ['a stack pointer that is none', task(registers({ rsp: 0xffff_8880_0000_1000n })), 'CRTS_REGISTER_ADDRESS'],
-    ['a gs base of the kernel', task(registers({ gs_base: 0xffff_8880_0000_1000n })), 'CRTS_REGISTER_ADDRESS'],
+    ['a 32-bit program', thread(registers({ cs: 0x23n })), 'CRTS_COMPAT_TASK'],
+    ['a shadow stack', thread(registers(), area(), { x86_Thread_features: 'shstk wrss' }), 'CRTS_SHADOW_STACK'],
+    ['AMX tiles', thread(registers(), area(0b11n | (1n << 18n))), 'CRTS_XSTATE_UNKNOWN'],
+    ['a stack pointer that is none', thread(registers({ rsp: 0xffff_8880_0000_1000n })), 'CRTS_REGISTER_ADDRESS'],
+    ['a gs base of the kernel', thread(registers({ gs_base: 0xffff_8880_0000_1000n })), 'CRTS_REGISTER_ADDRESS'],
   ])('%s', (_, frozen, code) => {
     expect(refusal(frozen)).toMatchObject({ code, kind: 'refused', pid: 12 });
   });
@@ -79,9 +78,9 @@ describe('an interrupted call', () => {
 describe('restore', () => {
   test('every register comes back, with nothing for the kernel to restart', () => {
     const values = registers({ r15: 15n, rbx: 3n, fs_base: 0x7000n, gs_base: 0x8000n, rax: 7n });
-    const frozen = task(values);
-    registersHandler.dump(frozen, {} as never)();
-    const { prstatus } = restored(frozen.images.core.thread_info);
+    const frozen = thread(values);
+    registersHandler.dumpThread(frozen)();
+    const { prstatus } = restored(frozen.core.thread_info);
     expect(prstatus).toEqual(values);
     expect(getReg(prstatus, 'orig_rax')).toBe(BigInt.asUintN(64, -1n));
   });

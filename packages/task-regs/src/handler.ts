@@ -53,7 +53,7 @@ const TLS_SLOTS = [12, 13, 14];
 const ADDRESSES = ['rip', 'rsp', 'fs_base', 'gs_base'] as const;
 const USER_END = 0x7fff_ffff_f000n;
 
-export const registersHandler: TaskStateHandler = {
+export const registersHandler = {
   name: 'task-regs',
 
   refuseThread({ tid, state, facts }: FrozenThread): CrtsError | undefined {
@@ -91,7 +91,7 @@ export const registersHandler: TaskStateHandler = {
       xstate: xstateFromFpregs(info.fpregs, xstateComponents(), xstateSize()),
     });
   },
-};
+} satisfies TaskStateHandler;
 
 /** user_desc of an unused slot, as get_thread_area(2) gives it. */
 function emptySlot(entry_number: number) {

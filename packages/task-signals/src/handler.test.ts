@@ -1,11 +1,13 @@
 import { ProgramBuilder } from '@crts/native-syscalls';
 import type {
   FrozenTask,
+  FrozenThread,
   PassHead,
   Program,
   RestoreContext,
   TaskImages,
   TaskPlan,
+  ThreadPlan,
   ThreadState,
 } from '@crts/plugin-api';
 import { signalsHandler } from './handler';
@@ -19,11 +21,14 @@ function siginfo(signal: number, sizeBytes = 128) {
   return { siginfo: bytes };
 }
 
-function compile(tc: object, thread: object, detached = true) {
+function compile(tc: object, thread: object, detached = true, isRoot = true) {
   const passes: { head: PassHead; text: string[]; program: ProgramBuilder }[] = [];
   let final: Partial<ThreadState> = {};
   const plan = {
     pid: 12,
+    tid: 12,
+    isMain: true,
+    isRoot,
     pass: (head: PassHead, emit: (program: Program) => void) => {
       const program = new ProgramBuilder();
       emit(program);
@@ -35,12 +40,9 @@ function compile(tc: object, thread: object, detached = true) {
   };
   const warnings: string[] = [];
   const context = { options: { detached }, log: { warn: (_: object, text: string) => warnings.push(text) } };
-  const images = { core: { tc: { blk_sigset: 5n, sigactions: actions(), ...tc }, thread_core: thread } };
-  signalsHandler.plan(
-    images as unknown as TaskImages,
-    plan as unknown as TaskPlan,
-    context as unknown as RestoreContext,
-  );
+  const core = { tc: { blk_sigset: 5n, sigactions: actions(), ...tc }, thread_core: thread };
+  signalsHandler.plan({ core } as unknown as TaskImages, plan as unknown as TaskPlan);
+  signalsHandler.planThread(core, plan as unknown as ThreadPlan, context as unknown as RestoreContext);
   return { passes, final, warnings };
 }
 
@@ -61,12 +63,12 @@ describe('dump', () => {
       call: (name: string, args: readonly unknown[]) => name === 'rt_sigaction' && signals.push(args[0]),
     } as unknown as Program;
     const core = { tc: {} as Record<string, unknown>, thread_core: {} as Record<string, unknown> };
-    const task = {
-      images: { core },
-      thread: { sigmask: 5n },
-      pendingSignals: () => ({ shared: [siginfo(10).siginfo], thread: [siginfo(34).siginfo] }),
-    };
-    signalsHandler.dump(task as unknown as FrozenTask, program)();
+    const thread = { core, state: { sigmask: 5n }, pendingSignals: () => [siginfo(34).siginfo] };
+    const task = { images: { core }, threads: [thread], pendingSignals: () => [siginfo(10).siginfo] };
+    const process = signalsHandler.dump(task as unknown as FrozenTask, program);
+    const main = signalsHandler.dumpThread(thread as unknown as FrozenThread, program);
+    process();
+    main();
     return { ...core, signals };
   }
 
@@ -114,13 +116,10 @@ describe('plan', () => {
       { signals_s: { signals: [siginfo(10)] } },
       { signals_p: { signals: [siginfo(34), siginfo(34)] } },
     );
-    const queue = passes.find(({ head }) => head.needs?.includes('sigactions'))!;
-    expect(queue.program.instructions.map(({ name }) => name)).toEqual([
-      'getpid',
-      'gettid',
-      'rt_sigqueueinfo',
-      'rt_tgsigqueueinfo',
-      'rt_tgsigqueueinfo',
+    const queues = passes.filter(({ head }) => head.needs?.includes('sigactions'));
+    expect(queues.map(({ program }) => program.instructions.map(({ name }) => name))).toEqual([
+      ['getpid', 'rt_sigqueueinfo'],
+      ['getpid', 'gettid', 'rt_tgsigqueueinfo', 'rt_tgsigqueueinfo'],
     ]);
   });
 
@@ -139,6 +138,7 @@ describe('plan', () => {
     const detached = compile({}, { pdeath_sig: 15 }, true);
     expect(detached.passes.at(-1)!.head.stage).not.toBe('resume');
     expect(detached.warnings).toHaveLength(1);
+    expect(compile({}, { pdeath_sig: 15 }, true, false).passes.at(-1)).toMatchObject({ text: ['prctl(1, 15)'] });
   });
 
   test.each([

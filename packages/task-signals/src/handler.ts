@@ -30,7 +30,7 @@ const CARRIED = Array.from({ length: SIGNALS }, (_, index) => index + 1).filter(
   (signal) => signal !== SIGKILL && signal !== SIGSTOP,
 );
 
-export const signalsHandler: TaskStateHandler = {
+export const signalsHandler = {
   name: 'task-signals',
 
   dump(task: FrozenTask, program: Program) {
@@ -148,7 +148,7 @@ export const signalsHandler: TaskStateHandler = {
     planParentDeath(thread.pdeath_sig, plan, context);
     plan.finalThread({ sigmask });
   },
-};
+} satisfies TaskStateHandler;
 
 function planParentDeath(signal: number | undefined, plan: ThreadPlan, context: RestoreContext): void {
   if (signal === undefined) return;

@@ -1,5 +1,5 @@
 import { ProgramBuilder } from '@crts/native-syscalls';
-import type { FrozenTask, PassHead, Program, RestoreContext, TaskImages, TaskPlan } from '@crts/plugin-api';
+import type { FrozenThread, PassHead, Program, ThreadPlan } from '@crts/plugin-api';
 import { threadAreaHandler } from './handler';
 
 function compile(info: object, thread: object) {
@@ -9,8 +9,8 @@ function compile(info: object, thread: object) {
     heads.push(head);
     emit(program);
   };
-  const images = { core: { thread_info: info, thread_core: thread } } as unknown as TaskImages;
-  threadAreaHandler.plan(images, { pid: 12, pass } as unknown as TaskPlan, {} as RestoreContext);
+  const core = { thread_info: info, thread_core: thread };
+  threadAreaHandler.planThread(core, { pid: 12, tid: 12, pass } as unknown as ThreadPlan);
   return { text: program.text(), heads };
 }
 
@@ -24,9 +24,9 @@ function dumped(rseq: object | undefined) {
     },
     call: () => 0,
   } as unknown as Program;
-  const task = { images: { core: { thread_info: {}, thread_core: {} } }, thread: { rseq } };
-  threadAreaHandler.dump(task as unknown as FrozenTask, program)();
-  return task.images.core;
+  const thread = { core: { thread_info: {}, thread_core: {} }, state: { rseq } };
+  threadAreaHandler.dumpThread(thread as unknown as FrozenThread, program)();
+  return thread.core;
 }
 
 test('tid address, robust list, rseq', () => {

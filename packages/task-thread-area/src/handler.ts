@@ -12,7 +12,7 @@ const PR_GET_TID_ADDRESS = 40;
 /** Addresses of user space end here: TASK_SIZE_MAX. */
 const USER_END = 0x7fff_ffff_f000n;
 
-export const threadAreaHandler: TaskStateHandler = {
+export const threadAreaHandler = {
   name: 'task-thread-area',
 
   dumpThread(thread: FrozenThread, program: Program) {
@@ -54,7 +54,7 @@ export const threadAreaHandler: TaskStateHandler = {
       }
     });
   },
-};
+} satisfies TaskStateHandler;
 
 function address(value: bigint, field: string): bigint {
   if (value < USER_END) return value;

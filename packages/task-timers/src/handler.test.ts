@@ -1,5 +1,5 @@
 import { ProgramBuilder } from '@crts/native-syscalls';
-import type { FrozenTask, PassHead, Program, RestoreContext, TaskImages, TaskPlan } from '@crts/plugin-api';
+import type { FrozenTask, PassHead, Program, TaskImages, TaskPlan } from '@crts/plugin-api';
 import { timersHandler } from './handler';
 
 const time = (isec: bigint, iusec: bigint, vsec: bigint, vusec: bigint) => ({ isec, iusec, vsec, vusec });
@@ -41,7 +41,7 @@ test.each([
   ['', undefined],
   ['ID: 0\nsignal: 14/0\nID: 1\nsignal: 14/0\n', '2 POSIX'],
 ])('POSIX timers of %j', (timers, what) => {
-  const error = timersHandler.refuse!({ pid: 12, readProc: () => timers } as unknown as FrozenTask);
+  const error = timersHandler.refuse({ pid: 12, readProc: () => timers } as unknown as FrozenTask);
   if (what === undefined) expect(error).toBeUndefined();
   else expect(error).toMatchObject({ code: 'CRTS_POSIX_TIMERS', kind: 'refused', what: expect.stringContaining(what) });
 });
@@ -51,7 +51,7 @@ describe('plan', () => {
     const program = new ProgramBuilder();
     const plan = { pid: 12, pass: (_: PassHead, emit: (program: Program) => void) => emit(program) };
     const images = { core: { tc: { timers: { real: IDLE, virt: IDLE, prof: IDLE, posix: [], ...timers } } } };
-    timersHandler.plan(images as unknown as TaskImages, plan as unknown as TaskPlan, {} as RestoreContext);
+    timersHandler.plan(images as unknown as TaskImages, plan as unknown as TaskPlan);
     return program;
   }
 

@@ -16,7 +16,7 @@ const TIMERS = [
 ] as const;
 const MICROSECONDS = 1_000_000n;
 
-export const timersHandler: TaskStateHandler = {
+export const timersHandler = {
   name: 'task-timers',
 
   refuse(task: FrozenTask): CrtsError | undefined {
@@ -56,7 +56,7 @@ export const timersHandler: TaskStateHandler = {
       },
     );
   },
-};
+} satisfies TaskStateHandler;
 
 function itimerEntry(timer: Buffer): ItimerEntry {
   return {
