@@ -58,6 +58,16 @@ export function missingOption(option: string, why: string): CrtsError {
   return usage('CRTS_OPTION_MISSING', `option ${option} is missing: ${why}`);
 }
 
+export function notInherited(fd: number, option: string): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_INHERIT_FD',
+    kind: 'refused',
+    fd,
+    what: `option --inherit-fd ${option}: crts was started without this descriptor`,
+    hint: `Open it in the caller and let crts inherit it, as in: crts restore ... ${fd}<>FILE.`,
+  });
+}
+
 export function unknownOption(option: string, guess: string | undefined): CrtsError {
   return usage(
     'CRTS_OPTION_UNKNOWN',

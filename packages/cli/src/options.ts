@@ -102,6 +102,38 @@ const SUPPORTED: readonly OptionRow[] = [
     actions: ['restore'],
     help: 'permissions of files may differ from those at the dump',
   },
+  {
+    name: 'external',
+    argument: 'RES',
+    actions: both,
+    help: 'leave a resource outside: file[MNT:INODE], unix[INODE], ...; may be repeated',
+  },
+  {
+    name: 'ext-unix-sk',
+    short: 'x',
+    argument: 'INODES',
+    optional: true,
+    actions: both,
+    help: 'unix sockets (all, or these) may lose a peer outside the tree',
+  },
+  {
+    name: 'inherit-fd',
+    argument: 'fd[N]:RES',
+    actions: ['restore'],
+    help: 'use descriptor N of crts for a resource left outside; may be repeated',
+  },
+  {
+    name: 'ghost-limit',
+    argument: 'SIZE',
+    actions: both,
+    help: 'unlinked files up to this size go into the images (default 1M; suffix K, M or G)',
+  },
+  {
+    name: 'link-remap',
+    twin: true,
+    actions: both,
+    help: 'files whose name was removed, and that have others, get temporary names beside it',
+  },
   { name: 'display-stats', twin: true, actions: both, help: 'print statistics' },
   { name: 'no-default-config', actions: both, help: 'read no configuration of criu; crts never does' },
   { name: 'log-format', argument: 'FORMAT', actions: both, help: 'form of the log: human (default) or json' },
@@ -113,10 +145,10 @@ const SUPPORTED: readonly OptionRow[] = [
 
 /** What CRIU 4.2 has besides. Each is refused by name, so that nobody believes it was heeded. */
 const KNOWN_WITH_TWIN =
-  'tcp-established log-pid evasive-devices link-remap page-server track-mem auto-dedup force-irmap extra experimental skip-in-flight deprecated weak-sysctls tcp-close stream tls mntns-compat-mode unprivileged ghost-fiemap allow-uprobes';
+  'tcp-established log-pid evasive-devices page-server track-mem auto-dedup force-irmap extra experimental skip-in-flight deprecated weak-sysctls tcp-close stream tls mntns-compat-mode unprivileged ghost-fiemap allow-uprobes';
 const KNOWN_SWITCHES = 'ms exec-cmd enable-external-sharing enable-external-masters lazy-pages all tls-no-cn-verify';
 const KNOWN_WITH_ARGUMENT =
-  'join-ns root close veth-pair action-script address port prev-images-dir libdir ext-mount-map cgroup-root inherit-fd feature skip-mnt enable-fs freeze-cgroup ghost-limit irmap-scan-path lsm-profile timeout external empty-ns cgroup-props cgroup-props-file cgroup-dump-controller status-fd ps-socket config tls-cacert tls-cacrl tls-cert tls-key cgroup-yard pre-dump-mode lsm-mount-context network-lock';
+  'join-ns root close veth-pair action-script address port prev-images-dir libdir ext-mount-map cgroup-root feature skip-mnt enable-fs freeze-cgroup irmap-scan-path lsm-profile timeout empty-ns cgroup-props cgroup-props-file cgroup-dump-controller status-fd ps-socket config tls-cacert tls-cacrl tls-cert tls-key cgroup-yard pre-dump-mode lsm-mount-context network-lock';
 const KNOWN_WITH_OPTIONAL = 'cpu-cap manage-cgroups';
 const KNOWN_SHORT: Readonly<Record<string, string>> = { 'join-ns': 'J', root: 'r', libdir: 'L', 'ext-mount-map': 'M' };
 
@@ -133,8 +165,6 @@ export const OPTIONS: readonly OptionRow[] = [
   ...known(KNOWN_SWITCHES, {}),
   ...known(KNOWN_WITH_ARGUMENT, { argument: 'ARG' }),
   ...known(KNOWN_WITH_OPTIONAL, { argument: 'ARG', optional: true }),
-  // -x[INODE], external UNIX sockets, has no long name.
-  { name: 'x', short: 'x', argument: 'INODE', optional: true, actions: [] },
 ];
 
 export const ACTIONS: readonly Action[] = ['dump', 'restore'];

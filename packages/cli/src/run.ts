@@ -4,9 +4,7 @@ import { badValue } from './errors';
 import { type ImportModule, loadPlugins } from './load-plugins';
 import type { LogOptions, RunLog } from './log';
 import type { Parsed } from './parse';
-
-/** CRIU's default of --ghost-limit. */
-const GHOST_LIMIT = 1024n * 1024n;
+import { externalResources, ghostLimit, inheritedFds } from './resources';
 
 export interface Directories {
   readonly images: string;
@@ -39,7 +37,11 @@ export async function runOptions(parsed: Parsed, log: RunLog, importModule: Impo
   return {
     shellJob: parsed.switches.has('shell-job'),
     fileLocks: parsed.switches.has('file-locks'),
-    ghostLimitBytes: GHOST_LIMIT,
+    ghostLimitBytes: ghostLimit(last(parsed, 'ghost-limit')),
+    linkRemap: parsed.switches.has('link-remap'),
+    external: externalResources(parsed),
+    externalUnixSockets: parsed.values.has('ext-unix-sk'),
+    inherit: inheritedFds(parsed.values.get('inherit-fd') ?? []),
     detached: parsed.switches.has('restore-detached'),
     fileValidation: fileValidation(parsed),
     skipFileRwxCheck: parsed.switches.has('skip-file-rwx-check'),

@@ -16,7 +16,7 @@ import { Target } from './freeze';
 import { Frozen } from './frozen-task';
 import { refuseTask } from './limits';
 import { parseStat } from './proc';
-import { bestHandler, buildRegistry, type Registry } from './registry';
+import { bestHandler, buildRegistry, checkExternal, type Registry } from './registry';
 import { rehearse } from './rehearsal';
 import type { DumpOutcome, DumpRequest } from './requests';
 
@@ -49,6 +49,7 @@ const GLOBAL_IMAGES = [
 /** Freezes the tree, writes its images, and kills, thaws or stops it. Throws CrtsError; then the tree runs on as it was. */
 export function dumpTree(request: DumpRequest): DumpOutcome {
   const registry = buildRegistry(request.plugins);
+  checkExternal(registry, request.external);
   const writer = ImageWriter.open(request.imagesDir);
   let target: Target | undefined;
   try {

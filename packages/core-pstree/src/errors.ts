@@ -91,6 +91,15 @@ export function children(pid: number, list: string): CrtsError {
   );
 }
 
+export function foreignExternal(kind: string, id: string): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_EXTERNAL_KIND',
+    kind: 'refused',
+    what: `--external ${kind}[${id}]: no plugin leaves resources of type "${kind}" outside`,
+    hint: 'Install the plugin for it (--plugin), or leave the option out if the program does not have such a resource.',
+  });
+}
+
 export function foreignNamespace(pid: number, kind: string): CrtsError {
   return refused(
     'CRTS_NAMESPACE',

@@ -1,5 +1,6 @@
 import 'reflect-metadata';
 import {
+  type ExternalResources,
   FD_HANDLER,
   type FdHandler,
   PAGE_STORE,
@@ -11,7 +12,7 @@ import {
   type VmaHandler,
 } from '@crts/plugin-api';
 import { type DependencyContainer, container as root } from 'tsyringe';
-import { noPageStore, pluginFailed, twoHandlers } from './errors';
+import { foreignExternal, noPageStore, pluginFailed, twoHandlers } from './errors';
 
 /** The handlers of one run, by contract. */
 export interface Registry {
@@ -45,6 +46,13 @@ export function buildRegistry(plugins: readonly Plugin[]): Registry {
 function all<T>(container: DependencyContainer, token: symbol): T[] {
   // resolveAll throws when nothing is registered.
   return container.isRegistered(token) ? container.resolveAll<T>(token) : [];
+}
+
+/** A type that nobody heeds would be taken for heeded. */
+export function checkExternal(registry: Registry, external: ExternalResources | undefined): void {
+  const heeded = new Set(registry.fd.flatMap((handler) => handler.external ?? []));
+  const foreign = external?.all.find(({ kind }) => !heeded.has(kind));
+  if (foreign !== undefined) throw foreignExternal(foreign.kind, foreign.id);
 }
 
 /** The handler with the best score; undefined when none fits, an error when two fit equally well. */

@@ -26,7 +26,7 @@ import { FileOpener } from './file-planner';
 import { type ImageSet, readImageSet } from './image-set';
 import { Lender } from './lending';
 import { type CompiledPlan, PlanBuilder, planText } from './plan';
-import { buildRegistry, type Registry } from './registry';
+import { buildRegistry, checkExternal, type Registry } from './registry';
 import type { PlanText, RestoreOutcome, RestoreRequest } from './requests';
 
 /** Programs of a restore run in batches of this size. */
@@ -68,6 +68,7 @@ interface Area {
 
 function compileRestore(request: RestoreRequest, reader: ImageReader) {
   const registry = buildRegistry(request.plugins);
+  checkExternal(registry, request.external);
   const set = readImageSet(reader);
   if (set.sid !== set.pid && !request.shellJob) throw foreignSession(set.pid, set.sid).with({ stage: 'restore' });
   const area = agentArea(set);

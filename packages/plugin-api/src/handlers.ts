@@ -1,5 +1,6 @@
 import type { FileId } from './brands';
 import type { CrtsError } from './errors';
+import type { ExternalResources, InheritedFds } from './external';
 import type { FdFacts, TaskFacts, TaskIdentity, ThreadFacts, ThreadIdentity, ThreadState, VmaFacts } from './facts';
 import type { FilePlanner, TaskPlan, ThreadPlan } from './plan';
 import type { Arg, PageRun, Program } from './program';
@@ -32,7 +33,16 @@ export interface RunOptions {
   readonly shellJob: boolean;
   /** File locks are carried instead of refused. */
   readonly fileLocks: boolean;
+  /** Dump: unlinked files up to this size go into the images. */
   readonly ghostLimitBytes: bigint;
+  /** Dump: files may get temporary names beside those that they lost. */
+  readonly linkRemap?: boolean | undefined;
+  /** Dump: what is left outside on purpose. */
+  readonly external?: ExternalResources | undefined;
+  /** Dump: unix sockets may lose a peer outside the tree. */
+  readonly externalUnixSockets?: boolean | undefined;
+  /** Restore: descriptors of crts for what only its caller has. */
+  readonly inherit?: InheritedFds | undefined;
   /** Restore: crts leaves when the tree runs, so its root gets another parent. */
   readonly detached: boolean;
   /** How a file is recognised at restore, and what of it is kept for that at dump; `buildid` unless told. */
@@ -278,6 +288,8 @@ export interface FdPlanContext {
  */
 export interface FdHandler {
   readonly name: string;
+  /** Types of `--external` that it heeds, `pipe`. One that no handler lists is refused. */
+  readonly external?: readonly string[];
   /** How well it fits; 0 not at all. No system calls. */
   match(fd: FdFacts): number;
   dump(fd: FdFacts, context: FdDumpContext): FileRecord;

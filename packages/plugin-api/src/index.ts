@@ -1,5 +1,6 @@
 export * from './brands';
 export * from './errors';
+export * from './external';
 export * from './facts';
 export * from './handlers';
 export * from './names';
