@@ -10,6 +10,9 @@ flavours('stacks that grow on, one of them to its limit', { start: () => Target.
 
 flavours('code that the program wrote', { start: () => Target.program('mappings', ['generated']) });
 
-flavours('memory protection keys', { start: () => Target.program('mappings', ['keys']) });
+flavours('memory protection keys', {
+  start: () => Target.program('mappings', ['keys']),
+  notWithCriu: 'CRIU loses the keys of mappings',
+});
 
 flavours('what madvise and mlock leave on a mapping', { start: () => Target.program('mappings', ['flags']) });

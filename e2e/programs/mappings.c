@@ -1,7 +1,10 @@
 /* Mappings that try a checkpointer (argv[2]). Contents are checked here; names, flags and bounds by the harness. */
 #include "check.h"
+#include <setjmp.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 #define PAGE 4096ul
 #define RW (PROT_READ | PROT_WRITE)
@@ -131,22 +134,96 @@ static void generated(const char *go)
 	check(((int (*)(void))(void *)both)() == 43, "the code cannot be changed");
 }
 
-/* Memory protection keys: the key of the mapping, and the rights in the register PKRU. */
+/* A protection key is usable by this process: asked where no mapping can be. */
+static int has_key(int key)
+{
+	return syscall(SYS_pkey_mprotect, 0xffffffffffffe000ul, PAGE, PROT_READ, key) == -1 && errno == ENOMEM;
+}
+
+static sigjmp_buf caught;
+static siginfo_t fault;
+
+static void on_fault(int signal, siginfo_t *info, void *context)
+{
+	(void)signal;
+	(void)context;
+	fault = *info;
+	siglongjmp(caught, 1);
+}
+
+static unsigned int pkru(void)
+{
+	unsigned int rights, none;
+
+	__asm__ volatile("rdpkru" : "=a"(rights), "=d"(none) : "c"(0));
+	return rights;
+}
+
+/* The key that forbids reading `at`; -1 when it can be read. */
+static int forbidden_by(volatile char *at)
+{
+	struct sigaction action = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO };
+	int key = -1;
+	unsigned int rights = pkru();
+
+	sigaction(SIGSEGV, &action, NULL);
+	if (sigsetjmp(caught, 1) == 0)
+		(void)*at;
+	else
+		key = fault.si_code == SEGV_PKUERR ? (int)fault.si_pkey : 0;
+	/* The handler ran with rights of its own, and was left without sigreturn(2). */
+	__asm__ volatile("wrpkru" : : "a"(rights), "c"(0), "d"(0));
+	action.sa_handler = SIG_DFL;
+	sigaction(SIGSEGV, &action, NULL);
+	return key;
+}
+
+/*
+ * Memory protection keys: allocated with rights (1, 2), freed (3), for execute-only memory (4), allocated (5) and freed
+ * while memory has it (6); execute-only memory without a key.
+ */
 static void keys(const char *go)
 {
-	int key = pkey_alloc(0, PKEY_DISABLE_WRITE);
-	char *at = map(NULL, PAGE, RW, ANONYMOUS);
+	static const int rights[] = { 0, PKEY_DISABLE_WRITE, PKEY_DISABLE_ACCESS, 0 };
+	static const unsigned char code[] = { 0xb8, 0x2a, 0, 0, 0, 0xc3 }; /* mov $42, %eax; ret */
+	char *at[7], *plain = map(NULL, 2 * PAGE, RW, ANONYMOUS);
 
-	strcpy(at, "guarded");
-	if (key >= 0)
-		check(pkey_mprotect(at, PAGE, RW, key) == 0, "pkey_mprotect: %m");
+	for (int i = 1; i <= 6; i++) {
+		/* A hole after each keeps them apart. */
+		at[i] = map(NULL, 4 * PAGE, RW, ANONYMOUS);
+		munmap(at[i] + 3 * PAGE, PAGE);
+		memset(at[i], i, 2 * PAGE);
+	}
+	if (pkey_alloc(0, rights[1]) < 0) {
+		ready();
+		wait_for(go);
+		return;
+	}
+	check(pkey_alloc(0, rights[2]) == 2 && pkey_alloc(0, 0) == 3, "pkey_alloc: %m");
+	memcpy(at[4], code, sizeof(code));
+	check(mprotect(at[4], 3 * PAGE, PROT_EXEC) == 0, "mprotect: %m");
+	check(pkey_alloc(0, 0) == 5 && pkey_alloc(0, PKEY_DISABLE_ACCESS) == 6, "pkey_alloc: %m");
+	for (int i = 1; i <= 6; i++)
+		if (i != 3 && i != 4)
+			check(pkey_mprotect(at[i], 3 * PAGE, i == 5 ? PROT_EXEC : RW, i) == 0, "pkey_mprotect %d: %m", i);
+	memcpy(plain, code, sizeof(code));
+	check(pkey_mprotect(plain, PAGE, PROT_EXEC, 0) == 0, "pkey_mprotect: %m");
+	check(pkey_free(3) == 0 && pkey_free(6) == 0, "pkey_free: %m");
 	ready();
 	wait_for(go);
-	check(!strcmp(at, "guarded"), "contents differ");
-	if (key < 0)
-		return;
-	check(pkey_get(key) == PKEY_DISABLE_WRITE, "the rights of the key are %d", pkey_get(key));
-	check(pkey_set(key, 0) == 0 && pkey_free(key) == 0, "the key is not ours: %m");
+	for (int i = 1; i <= 6; i++)
+		check(has_key(i) == (i == 1 || i == 2 || i == 5), "key %d is%s allocated", i, has_key(i) ? "" : " not");
+	check(pkey_get(1) == rights[1] && pkey_get(2) == rights[2] && pkey_get(5) == 0, "the rights are %d, %d, %d", pkey_get(1), pkey_get(2), pkey_get(5));
+	check(at[1][0] == 1 && at[1][2 * PAGE - 1] == 1 && at[1][2 * PAGE] == 0, "contents differ");
+	check(forbidden_by(at[2]) == 2 && forbidden_by(at[4]) == 4 && forbidden_by(at[6]) == 6, "the memory can be read");
+	check(((int (*)(void))(void *)at[4])() == 42 && ((int (*)(void))(void *)plain)() == 42, "the code answers wrongly");
+	pkey_set(2, 0);
+	pkey_set(6, 0);
+	check(at[2][2 * PAGE - 1] == 2 && at[6][2 * PAGE - 1] == 6, "contents differ");
+	check(forbidden_by(at[5]) == -1 && at[5][0] == 5 && at[5][2 * PAGE] == 0, "contents differ");
+	/* The next key is the lowest free one, not the one reserved for execute-only memory. */
+	check(pkey_alloc(0, 0) == 3 && pkey_alloc(0, 0) == 6, "other keys are free");
+	check(mprotect(at[4], PAGE, PROT_READ | PROT_EXEC) == 0 && forbidden_by(at[4]) == -1 && at[4][0] == (char)0xb8, "execute-only memory keeps its key");
 }
 
 int main(int argc, char **argv)

@@ -54,12 +54,11 @@ const layers = new Map(packages.map(({ manifest }) => [manifest.name, layerOf(ma
 const NO_UNIT_TESTS = new Set([
   // Proven by their end-to-end tests alone so far.
   'fd-chardev',
-  'mm-anon',
   'mm-file',
   'task-fs',
 ]);
 const IDLE_DEPENDENCIES = new Set(
-  ['fd-chardev', 'mm-anon', 'mm-file', 'task-creds', 'task-fs', 'task-thread-area'].map(
+  ['fd-chardev', 'mm-file', 'task-creds', 'task-fs', 'task-thread-area'].map(
     (directory) => `${directory}: @crts/native-syscalls`,
   ),
 );

@@ -6,7 +6,7 @@ import {
   type PstreeEntry,
   type TaskKobjIdsEntry,
 } from '@crts/image-io';
-import { ProgramBuilder } from '@crts/native-syscalls';
+import { ProgramBuilder, xstateComponents } from '@crts/native-syscalls';
 import type { FrozenTask, ImageRecord, PageArea, PageStats, VmaFacts } from '@crts/plugin-api';
 import { CrtsError, refusedFlag } from '@crts/plugin-api';
 import { onCpu } from './cpu';
@@ -167,6 +167,7 @@ export function emitCollection(registry: Registry, task: FrozenTask) {
 export function collectMappings(registry: Registry, task: FrozenTask): PageArea[] {
   const mm = task.images.mm as MmEntry;
   const areas: PageArea[] = [];
+  const pkru = pkruOf(task.threads[0]!.state.xstate);
   for (const vma of task.facts.vmas) {
     const { entry, pages } = vmaHandler(registry, vma)!.dump(vma, task);
     mm.vmas.push(entry as MmEntry['vmas'][number]);
@@ -174,12 +175,25 @@ export function collectMappings(registry: Registry, task: FrozenTask): PageArea[
       start: vma.start,
       end: vma.end,
       pages,
-      readable: vma.read,
+      readable: vma.read && mayAccess(pkru, vma.protectionKey ?? 0),
       // CRIU never marks locked memory: it must be there when the program runs.
       lazy: !vma.shared && vma.inode === 0n && pages === 'private' && !vma.vmFlags.has('lo'),
     });
   }
   return areas;
+}
+
+/** XFEATURE_PKRU, its place in the xsave area, and the bit that forbids all access to a key: Intel SDM 3, 4.6.2. */
+const PKRU = 9;
+
+function pkruOf(xstate: Buffer): number {
+  const place = xstateComponents().get(PKRU);
+  return place === undefined || place.offset + 4 > xstate.length ? 0 : xstate.readUInt32LE(place.offset);
+}
+
+/** The agent runs with the rights of the main thread. */
+function mayAccess(pkru: number, key: number): boolean {
+  return ((pkru >>> (2 * key)) & 1) === 0;
 }
 
 /** VMA_AREA_GUARD of the format. */

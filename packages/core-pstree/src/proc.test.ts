@@ -27,6 +27,7 @@ test('smaps: ranges, rights, names with spaces, deleted files, flags; vvar pages
   const text = [
     '7f00000000-7f00002000 r-xp 00001000 fe:01 42                         /usr/lib/a b (deleted)',
     'Size: 8 kB',
+    'ProtectionKey:         3',
     'VmFlags: rd ex mr mw me ',
     '7ffc00000000-7ffc00004000 r--p 00000000 00:00 0                      [vvar]',
     'VmFlags: rd mr ',
@@ -50,7 +51,9 @@ test('smaps: ranges, rights, names with spaces, deleted files, flags; vvar pages
     minor: 1,
     inode: 42n,
     deleted: true,
+    protectionKey: 3,
   });
+  expect(vmas[1]!.protectionKey).toBeUndefined();
   expect(vmas[1]!.end).toBe(0x7ffc00006000n);
   expect(vmas[2]!.vmFlags.has('gd')).toBe(true);
 });

@@ -84,19 +84,22 @@ const VMA_LINE = /^([0-9a-f]+)-([0-9a-f]+) (.)(.)(.)(.) ([0-9a-f]+) ([0-9a-f]+):
 export function parseSmaps(text: string): VmaFacts[] {
   const vmas: VmaFacts[] = [];
   let head: RegExpExecArray | undefined;
+  let protectionKey: number | undefined;
   for (const line of text.split('\n')) {
     const match = VMA_LINE.exec(line);
     if (match !== null) head = match;
+    else if (line.startsWith('ProtectionKey:')) protectionKey = Number(line.slice(14));
     else if (head !== undefined && line.startsWith('VmFlags:')) {
-      add(vmas, vmaOf(head, new Set(line.slice(8).trim().split(' '))));
+      add(vmas, vmaOf(head, new Set(line.slice(8).trim().split(' ')), protectionKey));
       head = undefined;
+      protectionKey = undefined;
     }
   }
   return vmas;
 }
 
 /** The vsyscall page has a line like any mapping, and VmFlags too. */
-function vmaOf(match: RegExpExecArray, vmFlags: Set<string>): VmaFacts {
+function vmaOf(match: RegExpExecArray, vmFlags: Set<string>, protectionKey: number | undefined): VmaFacts {
   const [, start, end, r, w, x, s, offset, major, minor, inode, rawName] = match as unknown as string[];
   const name = unescapeOctal(rawName!);
   const deleted = inode !== '0' && name.endsWith(' (deleted)');
@@ -114,6 +117,7 @@ function vmaOf(match: RegExpExecArray, vmFlags: Set<string>): VmaFacts {
     name: deleted ? name.slice(0, -' (deleted)'.length) : name,
     deleted,
     vmFlags,
+    ...(protectionKey === undefined ? {} : { protectionKey }),
   };
 }
 

@@ -2,9 +2,9 @@ import type { VmaEntry } from '@crts/image-io';
 import {
   CrtsError,
   finishMapping,
+  firstProtection,
   layoutOf,
   MAP,
-  PROT,
   type RestoreContext,
   refusedFlag,
   type TaskImages,
@@ -59,8 +59,7 @@ export const anonymousHandler: VmaHandler = {
         provides: [vmaResource(layout.start), 'vmas'],
       },
       (program) => {
-        // Pages are read in before the final protection; memory without pages is never made writable.
-        const prot = runs.length > 0 ? layout.prot | PROT.write : layout.prot;
+        const prot = firstProtection(layout, runs.length > 0);
         const flags =
           MAP.private | MAP.anonymous | MAP.fixedNoReplace | (layout.flags & (MAP.growsDown | MAP.noReserve));
         program.call('mmap', [layout.start, layout.end - layout.start, prot, flags, -1, 0], {

@@ -1,9 +1,9 @@
 import type { VmaEntry } from '@crts/image-io';
 import {
   finishMapping,
+  firstProtection,
   layoutOf,
   MAP,
-  PROT,
   type RestoreContext,
   refusedFlag,
   type TaskImages,
@@ -68,7 +68,7 @@ export const fileHandler: VmaHandler = {
       (program) => {
         // CRIU leaves the entry of a mapped file at O_RDONLY and keeps the flags with the mapping.
         const fd = context.files.open(program, fileId, entry.fdflags);
-        const prot = runs.length > 0 ? layout.prot | PROT.write : layout.prot;
+        const prot = firstProtection(layout, runs.length > 0);
         const flags = (shared ? MAP.shared : MAP.private) | MAP.fixedNoReplace | (layout.flags & MAP.noReserve);
         program.call('mmap', [layout.start, layout.end - layout.start, prot, flags, fd, entry.pgoff], {
           expect: layout.start,

@@ -29,6 +29,17 @@ export function localDescriptors(pid: number): CrtsError {
   });
 }
 
+export function noProtectionKeys(pid: number): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_CPU_PKEYS',
+    kind: 'refused',
+    plugin: PLUGIN,
+    pid,
+    what: 'the images hold memory protection keys, which this CPU does not have',
+    hint: 'Restore on a machine whose /proc/cpuinfo lists ospke.',
+  });
+}
+
 export function notExecutable(
   pid: number,
   path: string | undefined,

@@ -1,7 +1,11 @@
 import { type Plugin, TASK_STATE_HANDLER } from '@crts/plugin-api';
 import { layoutHandler } from './handler';
+import { protectionKeys } from './protection-keys';
 
 export const plugin: Plugin = {
   name: '@crts/mm-layout',
-  register: (container) => container.register(TASK_STATE_HANDLER, { useValue: layoutHandler }),
+  register: (container) => {
+    container.register(TASK_STATE_HANDLER, { useValue: layoutHandler });
+    container.register(TASK_STATE_HANDLER, { useValue: protectionKeys() });
+  },
 };

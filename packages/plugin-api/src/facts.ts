@@ -19,6 +19,8 @@ export interface VmaFacts {
   readonly deleted: boolean;
   /** Two-letter codes of VmFlags, `rd`, `wr`, `gd`. */
   readonly vmFlags: ReadonlySet<string>;
+  /** Memory protection key (man 7 pkeys); absent where the CPU has none. */
+  readonly protectionKey?: number | undefined;
 }
 
 /** What the engine learns of a task from /proc while it is frozen; each file is read once. */

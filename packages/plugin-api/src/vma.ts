@@ -65,6 +65,8 @@ export interface Layout {
   readonly prot: number;
   readonly flags: number;
   readonly madv: bigint;
+  /** Memory protection key; absent where mmap(2) is to choose, which has one for execute-only memory. */
+  readonly pkey?: number | undefined;
 }
 
 export function protOf(vma: VmaFacts): number {
@@ -88,6 +90,14 @@ export function adviceOf(vma: VmaFacts): bigint {
   return bits;
 }
 
+/** Keys of x86: two bits each in PKRU. */
+const PKEYS = 16;
+
+/** vma_entry.crts_pkey: mmap(2) gives key 0, and a key of its own choice to what may only be executed. */
+function pkeyOf({ protectionKey, read, write, exec }: VmaFacts): number | undefined {
+  return protectionKey === 0 && (read || write || !exec) ? undefined : protectionKey;
+}
+
 /** Meaning of a flag that cannot be carried, or undefined. */
 export function refusedFlag(vma: VmaFacts): string | undefined {
   for (const flag of vma.vmFlags) if (REFUSED_FLAGS[flag] !== undefined) return REFUSED_FLAGS[flag];
@@ -99,6 +109,7 @@ export function vmaEntry(
   more: { shmid: bigint; flags?: number; status: number; pgoff: bigint; fdflags?: number },
 ): ImageRecord {
   const madv = adviceOf(vma);
+  const pkey = pkeyOf(vma);
   return {
     start: vma.start,
     end: vma.end,
@@ -110,6 +121,7 @@ export function vmaEntry(
     fd: -1n,
     ...(madv === 0n ? {} : { madv }),
     ...(more.fdflags === undefined ? {} : { fdflags: more.fdflags }),
+    ...(pkey === undefined ? {} : { crts_pkey: pkey }),
   };
 }
 
@@ -126,15 +138,28 @@ export function layoutOf(entry: ImageRecord, plugin: string): Layout {
   if (start >= end || start % 4096n !== 0n || end % 4096n !== 0n || end > 0x7fff_ffff_f000n)
     throw bad('no valid address range');
   if ((prot & ~7) !== 0) throw bad(`prot 0x${prot.toString(16)} has unknown bits`);
+  const pkey = entry.crts_pkey as number | undefined;
+  if (pkey !== undefined && pkey >= PKEYS) throw bad(`there is no protection key ${pkey}`);
   const known = MAP.shared | MAP.private | MAP.anonymous | MAP.growsDown | MAP.locked | MAP.noReserve;
   // CRIU keeps MAP_STACK, MAP_HUGETLB and the like where it saw them; they change nothing or are refused by the kind.
-  return { start, end, prot, flags: flags & known, madv: (entry.madv as bigint | undefined) ?? 0n };
+  return { start, end, prot, flags: flags & known, madv: (entry.madv as bigint | undefined) ?? 0n, pkey };
+}
+
+/** Protection to map with: pages are read in before the final one; memory without pages is never made writable. */
+export function firstProtection(layout: Layout, hasPages: boolean): number {
+  if (hasPages) return layout.prot | PROT.write;
+  // Mapped as execute-only at once, it would get a key of the kernel's choice.
+  return layout.pkey === undefined ? layout.prot : layout.prot & ~PROT.exec;
 }
 
 /** Final protection, locking and advice of a mapping that is in place and filled. */
 export function finishMapping(program: Program, layout: Layout, mappedProt: number): void {
   const length = layout.end - layout.start;
-  if (mappedProt !== layout.prot) program.call('mprotect', [layout.start, length, layout.prot]);
+  if (layout.pkey !== undefined)
+    program.call('pkey_mprotect', [layout.start, length, layout.prot, layout.pkey], {
+      what: `protection key ${layout.pkey}`,
+    });
+  else if (mappedProt !== layout.prot) program.call('mprotect', [layout.start, length, layout.prot]);
   for (let advice = 0; advice < 32; advice++) {
     if ((layout.madv & (1n << BigInt(advice))) !== 0n)
       program.call('madvise', [layout.start, length, advice], { what: `madvise ${advice}` });

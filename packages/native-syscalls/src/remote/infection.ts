@@ -13,6 +13,7 @@ import { mapShared, unmapShared } from '../memory';
 import { pidfdGetfd } from '../process';
 import {
   NT_PRSTATUS,
+  NT_X86_XSTATE,
   PTRACE_EVENT_STOP,
   ptraceContinue,
   ptraceContinueToStop,
@@ -168,6 +169,8 @@ export class Infection {
     ptraceInterrupt(pid);
     waitForEventStop(pid, ptraceContinueToStop(pid));
     ptraceSetSigmask(pid, thread.sigmask);
+    // The agent's code leaves it alone, but its calls may not: pkey_alloc(2) sets rights in PKRU.
+    ptraceSetRegset(pid, NT_X86_XSTATE, thread.xstate);
     setRegs(pid, thread.prstatus);
     this.close();
   }

@@ -1,0 +1,142 @@
+import { ProgramBuilder } from '@crts/native-syscalls';
+import {
+  type FrozenTask,
+  type ImageRecord,
+  type PassHead,
+  type Program,
+  type RestoreContext,
+  type TaskImages,
+  type TaskPlan,
+  VMA_STATUS,
+  type VmaFacts,
+} from '@crts/plugin-api';
+import { anonymousHandler } from './handler';
+
+const START = 0x7f00_0000_0000n;
+
+const facts = (more: Partial<VmaFacts> = {}): VmaFacts => ({
+  start: START,
+  end: START + 0x2000n,
+  read: true,
+  write: true,
+  exec: false,
+  shared: false,
+  offset: 0n,
+  major: 0,
+  minor: 0,
+  inode: 0n,
+  name: '',
+  deleted: false,
+  vmFlags: new Set(['rd', 'wr', 'mr', 'mw', 'me']),
+  ...more,
+});
+
+const dump = (more: Partial<VmaFacts> = {}) =>
+  anonymousHandler.dump(facts(more), { log: { warn: () => undefined } } as unknown as FrozenTask);
+
+/** The plan of an entry; `stored`: pages of it are in the images. */
+function plan(entry: ImageRecord, stored = false) {
+  const program = new ProgramBuilder();
+  const heads: PassHead[] = [];
+  const taskPlan = {
+    pass(head: PassHead, emit: (into: Program) => void) {
+      heads.push(head);
+      emit(program);
+    },
+  } as unknown as TaskPlan;
+  const context = {
+    pages: { runs: () => (stored ? [{}] : []) },
+    fillPages: (into: Program) => (stored ? into.call('read', []) : undefined),
+  } as unknown as RestoreContext;
+  anonymousHandler.plan(entry, {} as TaskImages, taskPlan, context);
+  return { heads, text: program.text() };
+}
+
+describe('match', () => {
+  test.each(['', '[heap]', '[stack]', '[anon:arena]'])('takes "%s"', (name) => {
+    expect(anonymousHandler.match(facts({ name }))).toBeGreaterThan(0);
+  });
+
+  test.each<[string, Partial<VmaFacts>]>([
+    ['a file', { inode: 12n, name: '/lib' }],
+    ['shared memory', { shared: true, inode: 3n, name: '/dev/zero' }],
+    ['the vdso', { name: '[vdso]' }],
+    ['sealed memory', { vmFlags: new Set(['sl']) }],
+  ])('leaves %s', (_what, more) => {
+    expect(anonymousHandler.match(facts(more))).toBe(0);
+  });
+});
+
+test('the entry of a heap that is locked and not to be inherited', () => {
+  const { entry, pages } = dump({ name: '[heap]', vmFlags: new Set(['lo', 'dc']) });
+  expect(pages).toBe('private');
+  expect(entry).toEqual({
+    start: START,
+    end: START + 0x2000n,
+    pgoff: 0n,
+    shmid: 0n,
+    prot: 3,
+    flags: 0x2022,
+    status: VMA_STATUS.regular | VMA_STATUS.anonPrivate | VMA_STATUS.heap,
+    fd: -1n,
+    madv: 1n << 10n,
+  });
+  expect(plan(entry, true).text).toEqual([
+    'mmap(0x7f0000000000, 0x2000, 3, 0x100022, -1, 0) = 139637976727552',
+    'read()',
+    'madvise(0x7f0000000000, 0x2000, 10)',
+    'mlock(0x7f0000000000, 0x2000)',
+  ]);
+});
+
+test('memory with contents is mapped writable until it is filled', () => {
+  const { text, heads } = plan(dump({ read: false, write: false }).entry, true);
+  expect(text).toEqual([
+    'mmap(0x7f0000000000, 0x2000, 2, 0x100022, -1, 0) = 139637976727552',
+    'read()',
+    'mprotect(0x7f0000000000, 0x2000, 0)',
+  ]);
+  expect(heads).toMatchObject([{ stage: 'memory', needs: ['mm:cleared'], provides: ['vma:7f0000000000', 'vmas'] }]);
+});
+
+describe('protection keys', () => {
+  test('a key of its own', () => {
+    const { entry } = dump({ protectionKey: 3 });
+    expect(entry).toMatchObject({ crts_pkey: 3 });
+    expect(plan(entry).text).toEqual([
+      'mmap(0x7f0000000000, 0x2000, 3, 0x100022, -1, 0) = 139637976727552',
+      'pkey_mprotect(0x7f0000000000, 0x2000, 3, 3)',
+    ]);
+  });
+
+  test('key 0 needs no word, but for execute-only memory, to which the kernel would give another', () => {
+    expect(dump({ protectionKey: 0 }).entry).not.toHaveProperty('crts_pkey');
+    const { entry } = dump({ protectionKey: 0, read: false, write: false, exec: true });
+    expect(plan(entry).text).toEqual([
+      'mmap(0x7f0000000000, 0x2000, 0, 0x100022, -1, 0) = 139637976727552',
+      'pkey_mprotect(0x7f0000000000, 0x2000, 4, 0)',
+    ]);
+  });
+
+  test('images without a word leave it to the kernel', () => {
+    const { entry } = dump({ read: false, write: false, exec: true });
+    expect(plan(entry).text).toEqual(['mmap(0x7f0000000000, 0x2000, 4, 0x100022, -1, 0) = 139637976727552']);
+  });
+});
+
+test('a guard region inside a mapping', () => {
+  const entry = { start: START, end: START + 0x1000n, prot: 0, flags: 0, status: VMA_STATUS.guard };
+  const { text, heads } = plan(entry);
+  expect(text).toEqual(['madvise(0x7f0000000000, 0x1000, 102)']);
+  expect(heads).toMatchObject([{ needs: ['vmas'], provides: ['guards'] }]);
+});
+
+test.each([
+  ['an empty range', { end: START }],
+  ['an address that is no page', { start: START + 1n }],
+  ['the half of the kernel', { end: 1n << 63n }],
+  ['an unknown protection', { prot: 8 }],
+  ['a key that no CPU has', { crts_pkey: 16 }],
+])('images with %s are refused', (_what, more) => {
+  expect(() => plan({ ...dump().entry, ...more })).toThrow(/CRTS_IMAGE_FIELD/);
+});
