@@ -16,7 +16,7 @@ test.each([
   ['child', 'CRTS_CHILDREN', /has children/],
   ['unlinked', 'CRTS_FILE_UNLINKED', /fd 3 \(.*\/unlinked\)/],
   ['shared-memory', 'CRTS_VMA_KIND', /mapping 0x[0-9a-f]+-0x[0-9a-f]+/],
-  ['timer', 'CRTS_POSIX_TIMERS', /1 POSIX timer/],
+  ['timer', 'CRTS_TIMER_CLOCK', /timer 0 runs on the CPU time of process \d+/],
   ['seccomp', 'CRTS_SECCOMP', /seccomp \(mode 2\)/],
   ['lock', 'CRTS_FILE_LOCK', /fd 3 \(.*\/locked\).*--file-locks/s],
 ])('%s is refused with %s', async (what, code, text) => {

@@ -1,5 +1,5 @@
 import { ProgramBuilder } from '@crts/native-syscalls';
-import type { FrozenTask, PassHead, Program, TaskImages, TaskPlan } from '@crts/plugin-api';
+import type { FrozenTask, PassHead, Program, RestoreContext, TaskImages, TaskPlan } from '@crts/plugin-api';
 import { timersHandler } from './handler';
 
 const time = (isec: bigint, iusec: bigint, vsec: bigint, vusec: bigint) => ({ isec, iusec, vsec, vusec });
@@ -17,7 +17,7 @@ describe('dump', () => {
       return bytes;
     });
     const program = { out: () => ({ read: () => contents.shift() }), call: () => 0 } as unknown as Program;
-    const task = { images: { core: { tc: {} } } };
+    const task = { threads: [], images: { core: { tc: {} } } };
     timersHandler.dump(task as unknown as FrozenTask, program)();
     return (task.images.core.tc as { timers?: object }).timers;
   }
@@ -37,21 +37,12 @@ describe('dump', () => {
   });
 });
 
-test.each([
-  ['', undefined],
-  ['ID: 0\nsignal: 14/0\nID: 1\nsignal: 14/0\n', '2 POSIX'],
-])('POSIX timers of %j', (timers, what) => {
-  const error = timersHandler.refuse({ pid: 12, readProc: () => timers } as unknown as FrozenTask);
-  if (what === undefined) expect(error).toBeUndefined();
-  else expect(error).toMatchObject({ code: 'CRTS_POSIX_TIMERS', kind: 'refused', what: expect.stringContaining(what) });
-});
-
 describe('plan', () => {
   function compile(timers: object) {
     const program = new ProgramBuilder();
     const plan = { pid: 12, pass: (_: PassHead, emit: (program: Program) => void) => emit(program) };
     const images = { core: { tc: { timers: { real: IDLE, virt: IDLE, prof: IDLE, posix: [], ...timers } } } };
-    timersHandler.plan(images as unknown as TaskImages, plan as unknown as TaskPlan);
+    timersHandler.plan(images as unknown as TaskImages, plan as unknown as TaskPlan, {} as RestoreContext);
     return program;
   }
 
@@ -73,8 +64,4 @@ describe('plan', () => {
       expect(() => compile({ real })).toThrow(expect.objectContaining({ code: 'CRTS_IMAGE_FIELD' }));
     },
   );
-
-  test('an image with POSIX timers', () => {
-    expect(() => compile({ posix: [{}] })).toThrow(expect.objectContaining({ code: 'CRTS_POSIX_TIMERS' }));
-  });
 });

@@ -1,13 +1,18 @@
 import type { CoreEntry, ItimerEntry } from '@crts/image-io';
 import { itimerval } from '@crts/native-syscalls';
-import {
+import type {
   CrtsError,
-  type FrozenTask,
-  type Program,
-  type TaskImages,
-  type TaskPlan,
-  type TaskStateHandler,
+  FrozenTask,
+  FrozenThread,
+  Program,
+  RestoreContext,
+  TaskImages,
+  TaskPlan,
+  TaskStateHandler,
 } from '@crts/plugin-api';
+import { badTimers } from './errors';
+import { dumpOwned, dumpPosix, refusePosix } from './posix-dump';
+import { planPosix } from './posix-plan';
 
 const TIMERS = [
   { which: 0, field: 'real', name: 'ITIMER_REAL' },
@@ -20,9 +25,7 @@ export const timersHandler = {
   name: 'task-timers',
 
   refuse(task: FrozenTask): CrtsError | undefined {
-    // One block of lines per POSIX timer, `ID: n` first: man 5 proc.
-    const timers = task.readProc('timers');
-    return /^ID:/m.test(timers) ? posixTimers(task.pid, timers.match(/^ID:/gm)!.length) : undefined;
+    return refusePosix(task);
   },
 
   dump(task: FrozenTask, program: Program) {
@@ -31,21 +34,31 @@ export const timersHandler = {
       program.call('getitimer', [which, value]);
       return value;
     });
+    const posix = dumpPosix(task, program);
     return () => {
       const [real, virt, prof] = outputs.map((output) => itimerEntry(output.read()));
-      (task.images.core as CoreEntry).tc!.timers = { real: startedAgain(real!), virt: virt!, prof: prof!, posix: [] };
+      (task.images.core as CoreEntry).tc!.timers = {
+        real: startedAgain(real!),
+        virt: virt!,
+        prof: prof!,
+        posix: posix(),
+      };
     };
   },
 
-  plan(images: TaskImages, plan: TaskPlan): void {
+  dumpThread(thread: FrozenThread, program: Program) {
+    return dumpOwned(thread, program);
+  },
+
+  plan(images: TaskImages, plan: TaskPlan, context: RestoreContext): void {
     const timers = (images.core as CoreEntry).tc?.timers;
     if (timers === undefined) return;
-    if (timers.posix.length > 0) throw posixTimers(plan.pid, timers.posix.length);
     const set = TIMERS.filter(({ field }) => {
       const { isec, iusec, vsec, vusec } = timers[field];
       return (isec | iusec | vsec | vusec) !== 0n;
     });
     for (const { field } of set) check(timers[field], field);
+    planPosix(timers.posix, plan, context.log);
     if (set.length === 0) return;
     // The last stage: time should not run before the program does. Signals that fire now wait, blocked.
     plan.pass(
@@ -89,21 +102,5 @@ function itimerBytes({ isec, iusec, vsec, vusec }: ItimerEntry): Buffer {
 function check(entry: ItimerEntry, field: string): void {
   if (entry.iusec < MICROSECONDS && entry.vusec < MICROSECONDS && entry.isec < 1n << 62n && entry.vsec < 1n << 62n)
     return;
-  throw new CrtsError({
-    code: 'CRTS_IMAGE_FIELD',
-    plugin: 'task-timers',
-    what: `core_entry.tc.timers.${field}: no valid time`,
-    hint: 'The image is damaged.',
-  });
-}
-
-function posixTimers(pid: number, count: number): CrtsError {
-  return new CrtsError({
-    code: 'CRTS_POSIX_TIMERS',
-    kind: 'refused',
-    plugin: 'task-timers',
-    pid,
-    what: `${count} POSIX timer(s) (timer_create), which crts does not carry yet`,
-    hint: 'Dump when the program has deleted its timers.',
-  });
+  throw badTimers(field, 'no valid time');
 }

@@ -2,6 +2,21 @@
 import { struct } from './struct';
 
 export const timespec = struct('struct timespec', '<time.h>', { tv_sec: 'i64', tv_nsec: 'i64' });
+/** struct itimerspec, its two timespecs laid out flat. */
+export const itimerspec = struct('struct itimerspec', '<time.h>', {
+  'it_interval.tv_sec': 'i64',
+  'it_interval.tv_nsec': 'i64',
+  'it_value.tv_sec': 'i64',
+  'it_value.tv_nsec': 'i64',
+});
+/** struct sigevent as the kernel reads it, its two unions laid out flat. */
+export const sigevent = struct('struct sigevent', '<signal.h>', {
+  'sigev_value.sival_ptr': 'u64',
+  sigev_signo: 'i32',
+  sigev_notify: 'i32',
+  '_sigev_un._tid': 'i32',
+  padding: { array: 'u8', length: 44 },
+});
 /** struct itimerval, its two timevals laid out flat. */
 export const itimerval = struct('struct itimerval', '<sys/time.h>', {
   'it_interval.tv_sec': 'u64',
