@@ -214,6 +214,27 @@ export function cannotFork(pid: number, errno: string | undefined, call: string 
   });
 }
 
+/** A tree that no sequence of fork, setsid, setpgid and exit makes: a damaged image, or a job of a shell without --shell-job. */
+export function treeShape(
+  pid: number,
+  what: string,
+  hint = 'The image set is damaged: the kernel makes no such tree.',
+) {
+  return new CrtsError({ code: 'CRTS_TREE_SHAPE', kind: 'refused', stage: 'restore', pid, what, hint });
+}
+
+export function forkPlanWrong(pid: number, what: string, cause?: unknown): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_FORK_PLAN',
+    kind: 'bug',
+    stage: 'restore',
+    pid,
+    what: `the plan of forks is wrong: ${what}${cause instanceof Error ? `: ${cause.message}` : ''}`,
+    hint: 'Report it with pstree.img of this image set.',
+    cause,
+  });
+}
+
 export function planUnmet(pass: string, need: string): CrtsError {
   return new CrtsError({
     code: 'CRTS_PLAN_UNMET',

@@ -1,0 +1,107 @@
+/** Trees made by random system calls on the model of the kernel: for each of them there is a plan (planForks proves it itself). */
+import fc from 'fast-check';
+import { KernelModel, ModelError } from './kernel-model';
+import { planForks, type TreeTask } from './plan';
+
+const ROOT = 100;
+/** Session of the shell that the root is started from, and the process group of the job. */
+const SHELL = 80;
+const JOB = 90;
+
+type Step = readonly [call: string, who: number, which: number];
+
+const step = fc.tuple(
+  fc.constantFrom(
+    'fork',
+    'fork',
+    'fork',
+    'sibling',
+    'setsid',
+    'setsid',
+    'setpgid',
+    'subreaper',
+    'exit',
+    'exit',
+    'reap',
+  ),
+  fc.nat(0xffff),
+  fc.nat(0xffff),
+);
+
+/** Runs what the kernel allows of the steps. */
+function grow(steps: readonly Step[], job: boolean, tasksMax: number): TreeTask[] {
+  const model = new KernelModel({ pid: ROOT, pgid: JOB, sid: SHELL });
+  if (!job) model.setsid(ROOT);
+  let next = ROOT;
+  for (const [call, who, which] of steps) {
+    const living = model.pids.filter((pid) => !model.get(pid)!.dead);
+    const actor = living[who % living.length]!;
+    const { sid, children } = model.get(actor)!;
+    try {
+      if (call === 'fork' || call === 'sibling') {
+        if (living.length < tasksMax) model.fork(actor, ++next, call === 'sibling');
+      } else if (call === 'setsid') model.setsid(actor);
+      else if (call === 'setpgid') {
+        const groups = living.filter((pid) => model.get(pid)!.sid === sid).map((pid) => model.get(pid)!.pgid);
+        model.setpgid(actor, which % 2 === 0 ? actor : groups[which % groups.length]!);
+      } else if (call === 'subreaper') model.setSubreaper(actor, which % 4 !== 0);
+      else if (call === 'exit' && actor !== ROOT) model.exit(actor);
+      else if (call === 'reap') model.reap(actor, [...children][which % (children.size || 1)]!);
+    } catch (error) {
+      if (!(error instanceof ModelError)) throw error;
+    }
+  }
+  return treeOf(model);
+}
+
+function treeOf(model: KernelModel): TreeTask[] {
+  const below = (pid: number): boolean => pid === ROOT || (pid !== 0 && below(model.get(pid)?.parent ?? 0));
+  return model.pids.filter(below).map((pid) => {
+    const { parent, pgid, sid, dead, subreaper } = model.get(pid)!;
+    return { pid, ppid: pid === ROOT ? 0 : parent, pgid, sid, dead, subreaper };
+  });
+}
+
+function plan(tasks: readonly TreeTask[], helpers: readonly number[] = []) {
+  let free = 1_000_000;
+  return planForks(tasks, { shellJob: tasks[0]!.sid !== ROOT, helpers, freePid: () => ++free });
+}
+
+const runs = (numRuns: number) => ({ numRuns, seed: 20261126 });
+
+test('small trees of many calls', () => {
+  fc.assert(
+    fc.property(
+      fc.array(step, { minLength: 10, maxLength: 80 }),
+      fc.boolean(),
+      fc.integer({ min: 3, max: 10 }),
+      (...given) => {
+        plan(grow(...given));
+      },
+    ),
+    runs(2000),
+  );
+});
+
+test('larger trees', () => {
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 100, maxLength: 400 }), fc.boolean(), (steps, job) => {
+      plan(grow(steps, job, 60));
+    }),
+    runs(150),
+  );
+});
+
+test('pids of gone tasks that have to exist until the end', () => {
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 10, maxLength: 60 }), fc.nat(0xffff), (steps, mask) => {
+      const tasks = grow(steps, false, 8);
+      const helpers = Array.from({ length: 16 }, (_, i) => ROOT + i).filter((_, i) => (mask & (1 << i)) !== 0);
+      const { ending } = plan(tasks, helpers);
+      const living = new Set(tasks.map(({ pid }) => pid));
+      const ended = ending.flat().flatMap((op) => (op.op === 'exit' ? [op.actor] : []));
+      expect(ended).toEqual(expect.arrayContaining(helpers.filter((pid) => !living.has(pid))));
+    }),
+    runs(1000),
+  );
+});
