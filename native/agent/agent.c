@@ -10,6 +10,7 @@
 #include "syscall.h"
 
 #include <asm/unistd.h>
+#include <linux/sched.h>
 
 typedef unsigned long word;
 
@@ -33,6 +34,7 @@ typedef unsigned long word;
 #define O_CLOEXEC 02000000
 #define F_SETFD 2
 #define F_DUPFD_CLOEXEC 1030
+#define SIGCHLD 17
 #define EINTR 4
 #define EBADMSG 74
 #define EINVAL 22
@@ -169,6 +171,35 @@ static long transfer(word nr, word fd, struct agent_run *runs, word count)
 	return total;
 }
 
+/*
+ * Makes a child that runs an agent of its own. The arena is shared memory and holds this stack: the child must touch
+ * neither before it has its own, so all it does until then is in agent_fork() (entry.S) and in registers.
+ */
+static long fork_task(struct agent *agent, word pid, word flags, word doorbell, word memfd, word offset)
+{
+	int tid = (int)pid;
+	struct clone_args args;
+	long result;
+
+	for (word i = 0; i < sizeof(args) / sizeof(word); i++)
+		((volatile word *)&args)[i] = 0;
+	args.flags = flags;
+	/* With CLONE_PARENT the exit signal is that of the caller, man 2 clone. */
+	args.exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD;
+	/* A pointer without a size is EINVAL. */
+	args.set_tid = pid == 0 ? 0 : (word)&tid;
+	args.set_tid_size = pid == 0 ? 0 : 1;
+	{
+		struct agent_fork order = { doorbell, (word)agent->boot.socket, memfd, (word)agent->arena,
+					    agent->arena_size, offset };
+
+		result = agent_fork(&args, sizeof(args), &order);
+	}
+	call1(__NR_close, doorbell);
+	call1(__NR_close, memfd);
+	return result;
+}
+
 static long execute(struct agent *agent, struct agent_instruction *program, word index)
 {
 	struct agent_instruction *self = &program[index];
@@ -192,6 +223,8 @@ static long execute(struct agent *agent, struct agent_instruction *program, word
 		return transfer(__NR_pwrite64, a[0], (struct agent_run *)a[1], a[2]);
 	case AGENT_OP_PAGES_READ:
 		return transfer(__NR_pread64, a[0], (struct agent_run *)a[1], a[2]);
+	case AGENT_OP_FORK:
+		return fork_task(agent, a[0], a[1], a[2], a[3], a[4]);
 	}
 	return -ENOSYS;
 }

@@ -9,7 +9,7 @@
 #ifndef CRTS_PROTOCOL_H
 #define CRTS_PROTOCOL_H
 
-#define CRTS_PROTOCOL 1
+#define CRTS_PROTOCOL 2
 
 /* What an instruction does. */
 #define AGENT_OP_SYSCALL 0u     /* nr(arg[0..5]) */
@@ -18,6 +18,9 @@
 #define AGENT_OP_RECEIVE_FD 3u  /* result = the next descriptor that the engine sent on the doorbell */
 #define AGENT_OP_PAGES_WRITE 4u /* arg[0] = fd, arg[1] = pointer to struct agent_run[], arg[2] = count */
 #define AGENT_OP_PAGES_READ 5u  /* the same, from the file into memory */
+#define AGENT_OP_FORK 6u        /* arg[0] = pid, arg[1] = clone flags, arg[2] = the child's doorbell, arg[3] = the memfd
+				 * of its arena, arg[4] = where in it; result = pid. The child's boot block lies
+				 * AGENT_FORK_BOOT bytes before the end of its arena. */
 
 /* How an argument is understood: four bits for each argument in `kinds`, argument 0 in the lowest. */
 #define AGENT_ARG_IMMEDIATE 0u
@@ -72,6 +75,8 @@ struct agent_reply {
  *
  * The area is one stretch of addresses: the agent's code, then the arena. One munmap(area, area_size) removes both.
  */
+#define AGENT_FORK_BOOT 64
+
 struct agent_boot {
 	unsigned long area;
 	unsigned long code_size;

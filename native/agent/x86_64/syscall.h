@@ -31,6 +31,19 @@ static inline void __attribute__((noreturn)) leave_to(unsigned long ip, unsigned
 	__builtin_unreachable();
 }
 
+/* What a forked child does before it has a stack: entry.S loads these into registers, in this order. */
+struct agent_fork {
+	unsigned long doorbell;   /* descriptor of the child's doorbell */
+	unsigned long number;     /* number that it gets */
+	unsigned long memfd;      /* the child's arena is at `offset` of this, */
+	unsigned long arena;      /* and goes here */
+	unsigned long arena_size;
+	unsigned long offset;
+};
+
+/* clone3(args, size) whose child becomes an agent. Returns in the parent only: the pid, or a negative errno. */
+long agent_fork(void *args, unsigned long size, const struct agent_fork *order);
+
 /* Starts the agent at `entry` on stack `stack`. */
 static inline void __attribute__((noreturn)) enter_agent(unsigned long entry, unsigned long stack, void *boot)
 {

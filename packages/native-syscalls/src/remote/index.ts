@@ -10,7 +10,7 @@ export {
   waitForEventStop,
 } from './infection';
 export type { Instruction, Origin } from './instruction';
-export { ProgramBuilder } from './program-builder';
+export { type ForkChannel, ProgramBuilder } from './program-builder';
 export { showInstruction } from './program-text';
 export {
   getReg,
@@ -21,5 +21,13 @@ export {
   undoStopInterruption,
   withRegs,
 } from './registers';
-export { RemoteTask } from './remote-task';
-export { launchStub, releaseTask, type StubRequest, type StubTask, stubAreaSize } from './stub';
+export { RemoteTask, type Run, runTogether } from './remote-task';
+export {
+  launchStub,
+  releaseTask,
+  type StubRequest,
+  type StubTask,
+  StubYard,
+  stubAreaSize,
+  type UnbornStub,
+} from './stub';

@@ -12,6 +12,13 @@ import { DataSlot, encodeRuns, type Instruction, type Origin, OutputSlot, Result
 import { showInstruction } from './program-text';
 import { OP } from './protocol';
 
+export interface ForkChannel {
+  readonly doorbell: number;
+  /** The memfd of the arenas, and where in it the child's lies. */
+  readonly arena: number;
+  readonly arenaOffset: number;
+}
+
 /** Collects the instructions of one program. Knows no task: plans are built and tested with it on any machine. */
 export class ProgramBuilder implements Program {
   readonly instructions: Instruction[] = [];
@@ -57,6 +64,22 @@ export class ProgramBuilder implements Program {
 
   pagesFromFile(fd: Arg, runs: readonly PageRun[], options: CallOptions = {}): ResultSlot {
     return this.#pages(OP.PAGES_READ, 'pages_from_file', fd, runs, options);
+  }
+
+  /**
+   * Forks a child with an agent of its own, under `pid` (0: any); `channel` is its end of what connects it with the
+   * engine. For the engine alone: plugins do not make tasks.
+   */
+  fork(pid: number, flags: bigint, channel: ForkChannel, options: CallOptions = {}): ResultSlot {
+    const doorbell = this.receiveFd(channel.doorbell);
+    const arena = this.receiveFd(channel.arena);
+    return this.#add({
+      op: OP.FORK,
+      name: 'fork',
+      nr: 0,
+      args: [pid, flags, doorbell, arena, channel.arenaOffset],
+      options,
+    });
   }
 
   /** One line for each instruction, `$n` being the result of instruction n. */

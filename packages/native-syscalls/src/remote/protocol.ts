@@ -1,8 +1,8 @@
 /** The numbers of native/include/protocol.h; protocol.test.ts compares the two. */
 
-export const PROTOCOL = 1;
+export const PROTOCOL = 2;
 
-export const OP = { SYSCALL: 0, STORE: 1, MOVE_FD: 2, RECEIVE_FD: 3, PAGES_WRITE: 4, PAGES_READ: 5 } as const;
+export const OP = { SYSCALL: 0, STORE: 1, MOVE_FD: 2, RECEIVE_FD: 3, PAGES_WRITE: 4, PAGES_READ: 5, FORK: 6 } as const;
 
 export const ARG = { IMMEDIATE: 0, ARENA: 1, RESULT: 2, LOAD32: 3, LOAD64: 4 } as const;
 
@@ -36,6 +36,9 @@ export const REPLY_SIZE = 16;
 
 /** struct agent_boot. */
 export const BOOT = { size: 48, area: 0, codeSize: 8, areaSize: 16, socket: 24, leaveIp: 32, leaveStack: 40 } as const;
+
+/** Where a forked agent's boot block lies: this far before the end of its arena. */
+export const FORK_BOOT = 64;
 
 /** `syscall; ret` in the blob, agent/x86_64/entry.S. */
 export const GADGET_OFFSET = 16n;

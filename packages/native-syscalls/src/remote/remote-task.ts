@@ -1,11 +1,42 @@
 import { CrtsError, type LateFd } from '@crts/plugin-api';
 import { agentSilent, errnoName, taskGone } from '../errors';
 import { receiveMessage, sendMessage } from '../socket';
-import { encodeBatch, settleBatch } from './encoder';
+import { type Batch, encodeBatch, settleBatch } from './encoder';
 import type { Instruction } from './instruction';
 import { ProgramBuilder } from './program-builder';
 import { showInstruction } from './program-text';
 import { REPLY_SIZE, REQUEST, REQUEST_SIZE } from './protocol';
+
+/** A program on its way through a task, batch by batch. */
+export interface Run {
+  /** Sends the next batch; false when there is none. */
+  send(): boolean;
+  /** Waits for the batch that was sent. @throws CrtsError of the first instruction whose expectation was unmet */
+  receive(): void;
+}
+
+/** Runs programs of different tasks side by side. Throws the first error when all batches under way have ended. */
+export function runTogether(jobs: readonly { readonly task: RemoteTask; readonly program: ProgramBuilder }[]): void {
+  let runs = jobs.map(({ task, program }) => task.begin(program));
+  let error: unknown;
+  const guarded = (action: () => void): void => {
+    try {
+      action();
+    } catch (cause) {
+      error ??= cause;
+    }
+  };
+  while (runs.length > 0 && error === undefined) {
+    const sent: Run[] = [];
+    for (const run of runs)
+      guarded(() => {
+        if (run.send()) sent.push(run);
+      });
+    for (const run of sent) guarded(() => run.receive());
+    runs = sent;
+  }
+  if (error !== undefined) throw error;
+}
 
 /** A task with an agent inside: runs programs. Owns the doorbell and the arena's mapping. */
 export class RemoteTask {
@@ -29,14 +60,28 @@ export class RemoteTask {
   run(program: ProgramBuilder | ((program: ProgramBuilder) => void)): void {
     const builder = typeof program === 'function' ? new ProgramBuilder() : program;
     if (typeof program === 'function') program(builder);
-    const { instructions } = builder;
-    for (let start = 0; start < instructions.length; ) {
-      const batch = encodeBatch(instructions, start, this.#arena, this.#limit);
-      const done = this.#ring(batch.count, batch.fds);
-      settleBatch(instructions, start, batch, this.#arena, done);
-      if (done < batch.count) throw this.#unmet(instructions[start + done]!);
-      start += batch.count;
-    }
+    const run = this.begin(builder);
+    while (run.send()) run.receive();
+  }
+
+  /** The same in steps, so that several tasks run their programs side by side: runTogether(). */
+  begin({ instructions }: ProgramBuilder): Run {
+    let start = 0;
+    let batch: Batch;
+    return {
+      send: () => {
+        if (start === instructions.length) return false;
+        batch = encodeBatch(instructions, start, this.#arena, this.#limit);
+        this.#ring(batch.count, batch.fds);
+        return true;
+      },
+      receive: () => {
+        const done = this.#answer(batch.count);
+        settleBatch(instructions, start, batch, this.#arena, done);
+        if (done < batch.count) throw this.#unmet(instructions[start + done]!);
+        start += batch.count;
+      },
+    };
   }
 
   /** Tells the agent to let go of the doorbell and to go on at `ip` with stack `stack`. */
@@ -44,12 +89,16 @@ export class RemoteTask {
     if (!sendMessage(this.#doorbell, request(REQUEST.LEAVE, ip, stack))) throw taskGone(this.pid, 'its release');
   }
 
-  #ring(count: number, fds: readonly (number | LateFd)[]): number {
+  #ring(count: number, fds: readonly (number | LateFd)[]): void {
     const taken = fds.map((fd) => (typeof fd === 'number' ? fd : fd.take()));
     if (!sendMessage(this.#doorbell, request(REQUEST.RUN, BigInt(count), 0n), taken)) {
       throw taskGone(this.pid, 'a program of the agent');
     }
     for (const fd of fds) if (typeof fd !== 'number') fd.sent();
+  }
+
+  /** Number of instructions that met their expectation. */
+  #answer(count: number): number {
     const reply = Buffer.alloc(REPLY_SIZE);
     if (receiveMessage(this.#doorbell, reply) !== REPLY_SIZE) throw taskGone(this.pid, 'a program of the agent');
     const done = Number(reply.readBigUInt64LE(8));

@@ -21,7 +21,8 @@ import {
 import { receiveMessage, sendMessage, seqpacketPair } from '../socket';
 import { waitPid, waitStatus } from '../wait';
 import { expectSyscallStop, stepToCall, waitForEventStop } from './infection';
-import { BOOT, REPLY, REPLY_SIZE } from './protocol';
+import type { ForkChannel } from './program-builder';
+import { BOOT, FORK_BOOT, REPLY, REPLY_SIZE } from './protocol';
 import { getReg } from './registers';
 import { RemoteTask } from './remote-task';
 
@@ -35,9 +36,14 @@ export interface StubRequest {
   readonly pid: number;
   readonly flags: bigint;
   /** Where agent and arena go: free in the task's final layout. */
-  readonly area: { readonly start: bigint; readonly end: bigint };
+  readonly area: Area;
   /** Number of the agent's descriptor: one that the task does not use itself. */
   readonly doorbellNumber: number;
+}
+
+interface Area {
+  readonly start: bigint;
+  readonly end: bigint;
 }
 
 /** A task under construction. */
@@ -45,6 +51,15 @@ export interface StubTask {
   readonly hostPid: number;
   readonly task: RemoteTask;
   /** Lets go of the engine's ends; an agent that still lives exits then. */
+  close(): void;
+}
+
+/** A child that a task under construction is to fork: `ProgramBuilder.fork()` with this channel. */
+export interface UnbornStub {
+  readonly channel: ForkChannel;
+  /** The fork has been made: waits until the child's agent answers. @throws CrtsError when it died */
+  born(hostPid: number): StubTask;
+  /** It was not made. */
   close(): void;
 }
 
@@ -57,53 +72,122 @@ function codeSize(): bigint {
   return (BigInt(agentBlob().length) + PAGE - 1n) & ~(PAGE - 1n);
 }
 
-/**
- * Makes a process that runs the agent and nothing else.
- * @throws SyscallError of clone3 (EEXIST: the pid is in use), CrtsError when the stub died
- */
-export function launchStub(request: StubRequest): StubTask {
-  const areaSize = request.area.end - request.area.start;
-  const arenaSize = Number(areaSize - codeSize());
-  const fd = memfd('crts', arenaSize);
-  const arena = mapShared(fd, arenaSize);
-  const [own, theirs] = seqpacketPair();
-  let hostPid: number;
-  try {
-    hostPid = spawn({
-      path: stubPath(),
-      doorbell: theirs,
-      doorbellNumber: request.doorbellNumber,
-      pid: request.pid,
-      flags: request.flags,
-    });
-  } catch (error) {
-    closeFd(own);
-    closeFd(fd);
-    unmapShared(arena);
-    throw error;
-  } finally {
-    closeFd(theirs);
+/** The agents of one restore: their arenas lie side by side in one memfd, in all tasks at the same address. */
+export class StubYard {
+  readonly #area: Area;
+  readonly #arenaSize: number;
+  readonly #doorbellNumber: number;
+  readonly #memfd: number;
+  readonly #arenas: Buffer;
+  #used = 0;
+
+  constructor(area: Area, doorbellNumber: number, tasks: number) {
+    this.#area = area;
+    this.#arenaSize = Number(area.end - area.start - codeSize());
+    this.#doorbellNumber = doorbellNumber;
+    this.#memfd = memfd('crts', this.#arenaSize * tasks);
+    try {
+      this.#arenas = mapShared(this.#memfd, this.#arenaSize * tasks);
+    } catch (error) {
+      closeFd(this.#memfd);
+      throw error;
+    }
   }
-  const boot = Buffer.alloc(BOOT.size);
-  boot.writeBigUInt64LE(request.area.start, BOOT.area);
-  boot.writeBigUInt64LE(codeSize(), BOOT.codeSize);
-  boot.writeBigUInt64LE(areaSize, BOOT.areaSize);
-  const reply = Buffer.alloc(REPLY_SIZE);
-  const answered = sendMessage(own, boot, [fd]) && receiveMessage(own, reply) === REPLY_SIZE;
-  closeFd(fd);
-  if (!answered || reply.readBigUInt64LE(0) !== BigInt(REPLY.READY)) {
+
+  /**
+   * Makes a process that runs the agent and nothing else: the root of the tree, with the first arena.
+   * @throws SyscallError of clone3 (EEXIST: the pid is in use), CrtsError when the stub died
+   */
+  launch(pid: number, flags: bigint): StubTask {
+    const arena = this.#take();
+    const [own, theirs] = seqpacketPair();
+    let hostPid: number;
+    try {
+      const path = stubPath();
+      hostPid = spawn({ path, doorbell: theirs, doorbellNumber: this.#doorbellNumber, pid, flags });
+    } catch (error) {
+      closeFd(own);
+      throw error;
+    } finally {
+      closeFd(theirs);
+    }
+    if (!sendMessage(own, this.#boot(-1n), [this.#memfd])) return this.#died(own, hostPid);
+    return this.#answered(own, hostPid, arena);
+  }
+
+  /** A place for a child of one of the tasks. */
+  unborn(): UnbornStub {
+    const arena = this.#take();
+    const [own, theirs] = seqpacketPair();
+    this.#boot(BigInt(this.#doorbellNumber)).copy(arena, arena.length - FORK_BOOT);
+    return {
+      channel: { doorbell: theirs, arena: this.#memfd, arenaOffset: arena.byteOffset - this.#arenas.byteOffset },
+      born: (hostPid) => {
+        closeFd(theirs);
+        return this.#answered(own, hostPid, arena);
+      },
+      close: () => {
+        closeFd(theirs);
+        closeFd(own);
+      },
+    };
+  }
+
+  /** Lets go of the arenas; the tasks keep theirs. */
+  close(): void {
+    closeFd(this.#memfd);
+    unmapShared(this.#arenas);
+  }
+
+  #take(): Buffer {
+    const start = this.#used++ * this.#arenaSize;
+    if (start + this.#arenaSize > this.#arenas.length) throw new RangeError('more tasks than arenas');
+    return this.#arenas.subarray(start, start + this.#arenaSize);
+  }
+
+  #boot(socket: bigint): Buffer {
+    const boot = Buffer.alloc(BOOT.size);
+    boot.writeBigUInt64LE(this.#area.start, BOOT.area);
+    boot.writeBigUInt64LE(codeSize(), BOOT.codeSize);
+    boot.writeBigUInt64LE(this.#area.end - this.#area.start, BOOT.areaSize);
+    boot.writeBigInt64LE(socket, BOOT.socket);
+    return boot;
+  }
+
+  #answered(own: number, hostPid: number, arena: Buffer): StubTask {
+    const reply = Buffer.alloc(REPLY_SIZE);
+    if (receiveMessage(own, reply) !== REPLY_SIZE || reply.readBigUInt64LE(0) !== BigInt(REPLY.READY))
+      return this.#died(own, hostPid);
+    return {
+      hostPid,
+      task: new RemoteTask(hostPid, own, arena, arena.length - STACK_BYTES),
+      close: () => closeFd(own),
+    };
+  }
+
+  #died(own: number, hostPid: number): never {
     closeFd(own);
-    unmapShared(arena);
     throw stubDied(hostPid);
   }
-  return {
-    hostPid,
-    task: new RemoteTask(hostPid, own, arena, arenaSize - STACK_BYTES),
-    close: () => {
-      closeFd(own);
-      unmapShared(arena);
-    },
-  };
+}
+
+/** A single task with an arena of its own. */
+export function launchStub({ pid, flags, area, doorbellNumber }: StubRequest): StubTask {
+  const yard = new StubYard(area, doorbellNumber, 1);
+  try {
+    const { hostPid, task, close } = yard.launch(pid, flags);
+    return {
+      hostPid,
+      task,
+      close: () => {
+        close();
+        yard.close();
+      },
+    };
+  } catch (error) {
+    yard.close();
+    throw error;
+  }
 }
 
 /** Exit codes of native/stub/stub.c. */
@@ -113,6 +197,7 @@ const STUB_EXITS: Record<number, string> = {
   103: 'could not map the agent: its address range is taken',
   104: 'could not make the agent executable',
   105: 'could not map the arena',
+  106: 'could not map its own arena after the fork',
 };
 
 function stubDied(pid: number): CrtsError {
