@@ -35,7 +35,11 @@ typedef unsigned long word;
 #define F_SETFD 2
 #define F_DUPFD_CLOEXEC 1030
 #define SIGCHLD 17
+#define FUTEX_WAIT 0
+#define FUTEX_WAKE 1
+#define ALL_WAITERS 0x7fffffff
 #define EINTR 4
+#define EAGAIN 11
 #define EBADMSG 74
 #define EINVAL 22
 #define ENOSYS 38
@@ -44,6 +48,11 @@ typedef unsigned long word;
 struct iovec {
 	void *base;
 	word length;
+};
+
+struct timespec {
+	long seconds;
+	long nanoseconds;
 };
 
 struct msghdr {
@@ -68,7 +77,7 @@ struct agent {
 	struct agent_boot boot;
 	unsigned char *arena;
 	word arena_size;
-	struct rights rights;
+	struct rights *rights;
 	unsigned int fds;      /* descriptors that came with the request */
 	unsigned int fds_used; /* of them handed to RECEIVE_FD instructions */
 };
@@ -146,7 +155,7 @@ static long receive_fd(struct agent *agent)
 {
 	if (agent->fds_used >= agent->fds)
 		return -ENODATA;
-	return agent->rights.fd[agent->fds_used++];
+	return agent->rights->fd[agent->fds_used++];
 }
 
 /* All bytes of all runs, or the errno; a read that meets the end of the file is ENODATA. */
@@ -200,6 +209,20 @@ static long fork_task(struct agent *agent, word pid, word flags, word doorbell, 
 	return result;
 }
 
+/* A thread of this process that runs a program of its own and then waits to be taken by ptrace. */
+static long clone_thread(word number, struct agent_thread *thread)
+{
+	int tid = (int)number;
+	struct clone_args args;
+
+	for (word i = 0; i < sizeof(args) / sizeof(word); i++)
+		((volatile word *)&args)[i] = 0;
+	args.flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
+	args.set_tid = tid == 0 ? 0 : (word)&tid;
+	args.set_tid_size = tid == 0 ? 0 : 1;
+	return agent_clone(&args, sizeof(args), thread);
+}
+
 static long execute(struct agent *agent, struct agent_instruction *program, word index)
 {
 	struct agent_instruction *self = &program[index];
@@ -225,6 +248,8 @@ static long execute(struct agent *agent, struct agent_instruction *program, word
 		return transfer(__NR_pread64, a[0], (struct agent_run *)a[1], a[2]);
 	case AGENT_OP_FORK:
 		return fork_task(agent, a[0], a[1], a[2], a[3], a[4]);
+	case AGENT_OP_THREAD:
+		return clone_thread(a[0], (struct agent_thread *)a[1]);
 	}
 	return -ENOSYS;
 }
@@ -246,7 +271,7 @@ static word run(struct agent *agent, word count, word offset)
 	}
 	/* Descriptors that no instruction took must not stay in the task. */
 	while (agent->fds_used < agent->fds)
-		call1(__NR_close, agent->rights.fd[agent->fds_used++]);
+		call1(__NR_close, agent->rights->fd[agent->fds_used++]);
 	return done;
 }
 
@@ -254,22 +279,22 @@ static word run(struct agent *agent, word count, word offset)
 static int receive(struct agent *agent, struct agent_request *request)
 {
 	struct iovec iov = { request, sizeof(*request) };
-	struct msghdr message = { 0, 0, &iov, 1, &agent->rights, sizeof(agent->rights), 0 };
+	struct msghdr message = { 0, 0, &iov, 1, agent->rights, sizeof(*agent->rights), 0 };
 	long n;
 
 	do
 		n = call3(__NR_recvmsg, agent->boot.socket, &message, MSG_CMSG_CLOEXEC);
 	while (n == -EINTR);
 	agent->fds = agent->fds_used = 0;
-	if (message.controllen >= 16 && agent->rights.level == SOL_SOCKET && agent->rights.type == SCM_RIGHTS)
-		agent->fds = (agent->rights.length - 16) / sizeof(int);
+	if (message.controllen >= 16 && agent->rights->level == SOL_SOCKET && agent->rights->type == SCM_RIGHTS)
+		agent->fds = (agent->rights->length - 16) / sizeof(int);
 	/* The kernel gave them the lowest free numbers, which may be those that the program is to fill: move them
 	 * above the doorbell, which is above all numbers of the task. */
 	for (unsigned int i = 0; i < agent->fds; i++) {
-		long moved = call3(__NR_fcntl, agent->rights.fd[i], F_DUPFD_CLOEXEC, agent->boot.socket + 1);
+		long moved = call3(__NR_fcntl, agent->rights->fd[i], F_DUPFD_CLOEXEC, agent->boot.socket + 1);
 
-		call1(__NR_close, agent->rights.fd[i]);
-		agent->rights.fd[i] = (int)moved;
+		call1(__NR_close, agent->rights->fd[i]);
+		agent->rights->fd[i] = (int)moved;
 	}
 	return n == (long)sizeof(*request);
 }
@@ -314,12 +339,46 @@ static long connect(struct agent *agent, word *failed)
 	return result < 0 ? result : 0;
 }
 
+/* What a thread does between its entry and its waiting, both in entry.S. */
+void __attribute__((used)) agent_thread_main(struct agent_thread *thread)
+{
+	struct agent_round *round = (struct agent_round *)thread->round;
+	struct agent agent;
+
+	agent.arena = (unsigned char *)thread->program;
+	agent.arena_size = thread->size;
+	agent.fds = agent.fds_used = 0;
+	thread->done = run(&agent, thread->count, 0);
+	if (__atomic_sub_fetch(&round->running, 1, __ATOMIC_SEQ_CST) == 0) {
+		__atomic_store_n(&round->finished, 1, __ATOMIC_SEQ_CST);
+		call3(__NR_futex, &round->finished, FUTEX_WAKE, ALL_WAITERS);
+	}
+}
+
+/* Where the way back begins when the engine is gone: the mapping stays while threads may be in it. */
+static word way_back(struct agent *agent)
+{
+	struct agent_round *round = (struct agent_round *)(agent->arena + agent->arena_size - AGENT_ROUND_AT);
+
+	struct timespec shortest = { 0, 1 };
+
+	/* The word is read by the kernel: an engine that died early has not given the memfd its size, and there is no page.
+	 * EAGAIN: it is not 0. */
+	if (agent->boot.leave_ip == 0 || call4(__NR_futex, &round->inside, FUTEX_WAIT, 0, &shortest) != -EAGAIN)
+		return agent->boot.leave_stack;
+	__atomic_store_n(&round->gone, 1, __ATOMIC_SEQ_CST);
+	call3(__NR_futex, &round->gone, FUTEX_WAKE, ALL_WAITERS);
+	return agent->boot.leave_stack_inside;
+}
+
 void __attribute__((noreturn, used)) agent_main(struct agent_boot *boot)
 {
 	struct agent agent;
 	struct agent_request request;
+	struct rights rights;
 
 	agent.boot = *boot;
+	agent.rights = &rights;
 	agent.arena = (unsigned char *)boot->area + boot->code_size;
 	agent.arena_size = boot->area_size - boot->code_size;
 	if (agent.boot.socket < 0) {
@@ -338,5 +397,5 @@ void __attribute__((noreturn, used)) agent_main(struct agent_boot *boot)
 			leave(&agent, request.a, request.b);
 		reply(&agent, AGENT_REPLY_DONE, request.kind == AGENT_REQUEST_RUN ? run(&agent, request.a, request.b) : 0);
 	}
-	leave(&agent, agent.boot.leave_ip, agent.boot.leave_stack);
+	leave(&agent, agent.boot.leave_ip, way_back(&agent));
 }

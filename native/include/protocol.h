@@ -9,7 +9,7 @@
 #ifndef CRTS_PROTOCOL_H
 #define CRTS_PROTOCOL_H
 
-#define CRTS_PROTOCOL 2
+#define CRTS_PROTOCOL 3
 
 /* What an instruction does. */
 #define AGENT_OP_SYSCALL 0u     /* nr(arg[0..5]) */
@@ -21,6 +21,7 @@
 #define AGENT_OP_FORK 6u        /* arg[0] = pid, arg[1] = clone flags, arg[2] = the child's doorbell, arg[3] = the memfd
 				 * of its arena, arg[4] = where in it; result = pid. The child's boot block lies
 				 * AGENT_FORK_BOOT bytes before the end of its arena. */
+#define AGENT_OP_THREAD 7u      /* arg[0] = tid, arg[1] = address of its struct agent_thread; result = tid */
 
 /* How an argument is understood: four bits for each argument in `kinds`, argument 0 in the lowest. */
 #define AGENT_ARG_IMMEDIATE 0u
@@ -84,6 +85,50 @@ struct agent_boot {
 	long socket;              /* restore: the doorbell; dump: -1, the agent makes one */
 	unsigned long leave_ip;   /* where the agent goes when the engine is gone; 0: exit_group(1) */
 	unsigned long leave_stack;
+	unsigned long leave_stack_inside; /* the same where the mapping must stay: struct agent_round */
+};
+
+/*
+ * A thread beside the one that runs the agent. It is sent to AGENT_THREAD_ENTRY with the address of this in the first
+ * argument register: by ptrace (dump: a thread of the task), or by AGENT_OP_THREAD (restore: a new one). It blocks all
+ * signals, runs its program once, tells the round, and waits:
+ *
+ * dump: until ptrace takes it back, or until the agent says in the round that the engine is gone: then it goes back by
+ * itself, through `frame`. While it waits its stack pointer is its own, so that a signal that comes when the engine has
+ * died between putting back mask and registers finds the stack that it would have found.
+ * A thread that was in a call with time left (ERESTART_RESTARTBLOCK) must not go through rt_sigreturn(2), which clears the
+ * restart block: it goes back with `restart`, in which rax is restart_syscall(2) and rcx, which a system call overwrites
+ * anyway, the address of its `syscall` instruction. Its extended state is its own: nothing here touches that.
+ * restore: until ptrace makes it the thread that it is to be, or the task dies.
+ */
+#define AGENT_THREAD_ENTRY 48
+
+struct agent_thread {
+	unsigned long mask;      /* all signals */
+	unsigned long stack;     /* end of the stack for the program */
+	unsigned long own_stack; /* dump: the thread's stack pointer */
+	unsigned long frame;     /* dump: what rt_sigreturn(2) takes the thread back with, + 8; 0: restore */
+	unsigned long restart;   /* dump: address of a struct user_regs_struct to go back with instead, see below; 0: none */
+	unsigned long own_mask;  /* dump: signals that the thread blocks */
+	unsigned long round;     /* address of struct agent_round */
+	unsigned long program;   /* address of the instructions: offsets in their arguments count from here */
+	unsigned long size;      /* bytes from there on that they may use */
+	unsigned long count;
+	unsigned long done; /* written by the thread: instructions that met their expectation */
+};
+
+/*
+ * What threads that run side by side share. Words are futexes. A dump agent's lies AGENT_ROUND_AT bytes before the end
+ * of its arena; while `inside` is set, an agent that loses its engine sets `gone` and leaves the mapping, in which
+ * threads may still be: nobody can tell when the last has made its rt_sigreturn.
+ */
+#define AGENT_ROUND_AT 64
+
+struct agent_round {
+	unsigned int running;  /* threads that have not finished their programs */
+	unsigned int finished; /* 1: none is left */
+	unsigned int gone;     /* 1: there is no engine any more */
+	unsigned int inside;   /* 1: threads of the task may be in the agent */
 };
 
 #endif

@@ -1,3 +1,13 @@
+/* rt_sigprocmask(SIG_SETMASK, &thread->mask, NULL, 8), rbx = thread; changes rax, rcx, rdx, rsi, rdi, r10, r11. */
+	.macro call_block_signals
+	mov $14, %eax
+	mov $2, %edi
+	mov %rbx, %rsi
+	xor %edx, %edx
+	mov $8, %r10d
+	syscall
+	.endm
+
 /* First byte of the blob. rdi = struct agent_boot *, rsp = a stack of at least 4 KiB, any alignment. */
 	.section .entry, "ax"
 	.globl agent_entry
@@ -23,6 +33,84 @@ agent_gadget:
 agent_restorer:
 	mov $15, %eax
 	syscall
+
+/*
+ * Entry of a further thread, offset 48, AGENT_THREAD_ENTRY: protocol.h. rdi = struct agent_thread *. Until all signals are
+ * blocked, and again while it waits, rsp is the thread's own: an engine that dies right then leaves a thread to which
+ * signals come where it is.
+ */
+	.balign 16
+agent_thread_entry:
+	mov %rdi, %rbx
+	call_block_signals
+	mov 8(%rbx), %rsp
+	and $-16, %rsp
+	mov %rbx, %rdi
+	call agent_thread_main
+	mov 16(%rbx), %rsp
+	mov 24(%rbx), %r12
+	test %r12, %r12
+	jz 3f
+	mov 48(%rbx), %r13
+1:	cmpl $0, 8(%r13)
+	jne 2f
+	mov $202, %eax			/* futex(&round->gone, FUTEX_WAIT, 0, NULL): touches no restart block without timeout */
+	lea 8(%r13), %rdi
+	xor %esi, %esi
+	xor %edx, %edx
+	xor %r10d, %r10d
+	syscall
+	jmp 1b
+2:	call_block_signals
+	mov 32(%rbx), %r12
+	test %r12, %r12
+	jnz 4f
+	mov 24(%rbx), %rsp
+	jmp agent_restorer
+4:	lea 144(%r12), %rsp		/* struct user_regs_struct; from here on flags do not change */
+	popfq
+	mov 16(%rbx), %rsp
+	mov $14, %eax			/* rt_sigprocmask(SIG_SETMASK, &thread->own_mask, NULL, 8) */
+	mov $2, %edi
+	lea 40(%rbx), %rsi
+	mov $0, %edx
+	mov $8, %r10d
+	syscall
+	mov 0(%r12), %r15
+	mov 8(%r12), %r14
+	mov 16(%r12), %r13
+	mov 32(%r12), %rbp
+	mov 40(%r12), %rbx
+	mov 56(%r12), %r10
+	mov 64(%r12), %r9
+	mov 72(%r12), %r8
+	mov 80(%r12), %rax
+	mov 88(%r12), %rcx
+	mov 96(%r12), %rdx
+	mov 104(%r12), %rsi
+	mov 112(%r12), %rdi
+	mov 24(%r12), %r12
+	jmp *%rcx
+3:	mov $34, %eax			/* pause() */
+	syscall
+	jmp 3b
+
+/*
+ * long agent_clone(void *args, unsigned long size, struct agent_thread *thread): the child has the caller's stack pointer
+ * and does not use it.
+ */
+	.text
+	.globl agent_clone
+	.hidden agent_clone
+agent_clone:
+	mov %rdx, %r8
+	mov $435, %eax			/* clone3 */
+	syscall
+	test %rax, %rax
+	jz 1f
+	ret
+1:	mov %r8, %rdi
+	jmp agent_thread_entry
 
 /*
  * long agent_fork(void *args, unsigned long size, const struct agent_fork *order): syscall.h. The stack is the

@@ -44,6 +44,9 @@ struct agent_fork {
 /* clone3(args, size) whose child becomes an agent. Returns in the parent only: the pid, or a negative errno. */
 long agent_fork(void *args, unsigned long size, const struct agent_fork *order);
 
+/* clone3(args, size) whose child is a thread that goes to agent_thread_entry. Returns in the caller only. */
+long agent_clone(void *args, unsigned long size, void *thread);
+
 /* Starts the agent at `entry` on stack `stack`. */
 static inline void __attribute__((noreturn)) enter_agent(unsigned long entry, unsigned long stack, void *boot)
 {

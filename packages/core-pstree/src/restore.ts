@@ -8,7 +8,6 @@ import {
   getAffinity,
   launchStub,
   preadFull,
-  ptraceDetach,
   type RemoteTask,
   rawSyscall,
   releaseTask,
@@ -179,9 +178,8 @@ function execute(
     log.info({ pid: set.pid }, 'forked');
     runSteps(plan, stub);
     log.info({ pid: set.pid }, 'built; letting go');
-    releaseTask(stub, syscallAddress(stub.hostPid, set), plan.thread, () => {
+    releaseTask(stub, syscallAddress(stub.hostPid, set), plan.thread, [], () => {
       if (request.leaveStopped) rawSyscall('kill', stub.hostPid, SIGSTOP);
-      ptraceDetach(stub.hostPid);
     });
     stub.close();
     const end = process.hrtime.bigint();

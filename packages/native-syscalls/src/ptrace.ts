@@ -42,18 +42,18 @@ export function ptraceInterrupt(pid: number): void {
 }
 
 /** Resumes to the next entry or exit of a system call; returns the wait status of that stop. */
-export function ptraceToSyscall(pid: number): number {
-  return step(PTRACE_SYSCALL, pid);
+export function ptraceToSyscall(pid: number, signal = 0): number {
+  return step(PTRACE_SYSCALL, pid, signal);
 }
 
-/** Resumes and returns the wait status of the next stop. */
-export function ptraceContinueToStop(pid: number): number {
-  return step(PTRACE_CONT, pid);
+/** Resumes and returns the wait status of the next stop; `signal` is delivered as the task resumes. */
+export function ptraceContinueToStop(pid: number, signal = 0): number {
+  return step(PTRACE_CONT, pid, signal);
 }
 
 /** Resumes without waiting. */
-export function ptraceContinue(pid: number): void {
-  syscall('ptrace', PTRACE_CONT, pid, 0, 0);
+export function ptraceContinue(pid: number, signal = 0): void {
+  syscall('ptrace', PTRACE_CONT, pid, 0, signal);
 }
 
 /** Lets go; `signal` is delivered as the task resumes. */
@@ -61,8 +61,8 @@ export function ptraceDetach(pid: number, signal = 0): void {
   syscall('ptrace', PTRACE_DETACH, pid, 0, signal);
 }
 
-function step(request: number, pid: number): number {
-  const status = addon().ptraceStep(request, pid, 0);
+function step(request: number, pid: number, signal: number): number {
+  const status = addon().ptraceStep(request, pid, signal);
   if (status < 0)
     throw new SyscallError(`ptrace(${request === PTRACE_CONT ? 'PTRACE_CONT' : 'PTRACE_SYSCALL'}, ${pid})`, -status);
   return status;

@@ -4,6 +4,8 @@ import { rawSyscall } from './syscall';
 /** include/uapi/linux/wait.h */
 export const WNOHANG = 1;
 const WALL = 0x40000000;
+/** SIGTRAP with the bit that PTRACE_O_TRACESYSGOOD adds. */
+const SIGTRAP_SYSCALL = 0x85;
 
 /** wait4(2) for one pid; `status` is undefined when nothing happened yet (WNOHANG). EINTR is waited out. */
 export function waitPid(pid: number, options = 0): { readonly pid: number; readonly status: number } | undefined {
@@ -20,6 +22,11 @@ export const waitStatus = {
   stopped: (status: number): boolean => (status & 0xff) === 0x7f,
   stopSignal: (status: number): number => (status >> 8) & 0xff,
   event: (status: number): number => status >>> 16,
+  /** The signal that a stop for its delivery holds (man 2 ptrace, signal-delivery-stop), 0 for any other stop. */
+  heldSignal: (status: number): number => {
+    const signal = (status >> 8) & 0xff;
+    return status >>> 16 === 0 && signal !== SIGTRAP_SYSCALL ? signal : 0;
+  },
   exited: (status: number): boolean => (status & 0x7f) === 0,
   exitCode: (status: number): number => (status >> 8) & 0xff,
   termSignal: (status: number): number => status & 0x7f,

@@ -25,6 +25,11 @@ export function xstateComponents(): ReadonlyMap<number, XstateComponent> {
   return found;
 }
 
+/** End of each component in the standard format. */
+export function xstateEnds(): ReadonlyMap<number, number> {
+  return new Map([...xstateComponents().values()].map((part) => [part.index, part.offset + part.sizeBytes]));
+}
+
 /** Bytes of the standard-format area with everything that the kernel enabled: what NT_X86_XSTATE takes and gives. */
 export function xstateSize(): number {
   return addon().cpuid(0xd, 0)[1];

@@ -61,6 +61,11 @@ function copyOut(arena: Buffer, batch: Batch, data: DataSlot): Buffer {
   return Buffer.from(arena.subarray(at, at + data.sizeBytes));
 }
 
+/** Bytes that the instructions from `start` on need to run as one batch. */
+export function batchBytes(instructions: readonly Instruction[], start: number): number {
+  return measure(instructions, start, Number.POSITIVE_INFINITY).used + ALIGN;
+}
+
 function measure(instructions: readonly Instruction[], start: number, limit: number) {
   const sizes = new Map<DataSlot, number>();
   const fds: (number | LateFd)[] = [];
@@ -85,7 +90,7 @@ function measure(instructions: readonly Instruction[], start: number, limit: num
       hint: 'Report this; the handler must split its data.',
     });
   }
-  return { count, fds, sizes };
+  return { count, fds, sizes, used };
 }
 
 function dataOf(instruction: Instruction): DataSlot[] {

@@ -3,11 +3,8 @@ export { encodeBatch, settleBatch } from './encoder';
 export { findGadgets, findSyscall, type Gadgets, verifyGadgets } from './gadgets';
 export {
   ARENA_SIZE,
-  expectSyscallStop,
   Infection,
   type InfectionRequest,
-  stepToCall,
-  waitForEventStop,
 } from './infection';
 export type { Instruction, Origin } from './instruction';
 export { type ForkChannel, ProgramBuilder } from './program-builder';
@@ -22,7 +19,9 @@ export {
   withRegs,
 } from './registers';
 export { RemoteTask, type Run, runTogether } from './remote-task';
+export { expectSyscallStop, stepToCall, waitForEventStop } from './stops';
 export {
+  type FinalThread,
   launchStub,
   releaseTask,
   type StubRequest,
@@ -31,3 +30,4 @@ export {
   stubAreaSize,
   type UnbornStub,
 } from './stub';
+export type { ThreadProgram, ThreadRun } from './threads';

@@ -7,14 +7,13 @@
  */
 import type { ThreadState, VmaFacts } from '@crts/plugin-api';
 import { agentBlob } from '../addon';
-import { agentSilent, infectFailed, noAddressSpace, taskGone } from '../errors';
+import { agentSilent, infectFailed, noAddressSpace } from '../errors';
 import { closeFd, preadFull, pwriteFull } from '../files';
 import { mapShared, unmapShared } from '../memory';
 import { pidfdGetfd } from '../process';
 import {
   NT_PRSTATUS,
   NT_X86_XSTATE,
-  PTRACE_EVENT_STOP,
   ptraceContinue,
   ptraceContinueToStop,
   ptraceGetRegset,
@@ -24,15 +23,18 @@ import {
   ptraceToSyscall,
 } from '../ptrace';
 import { syscall } from '../syscall';
-import { waitPid, waitStatus } from '../wait';
-import { xstateComponents } from '../xstate';
+import { waitPid } from '../wait';
+import { xstateEnds } from '../xstate';
 import { findFreeArea } from './area';
 import { findSyscall, type Gadgets } from './gadgets';
-import { BOOT, GADGET_OFFSET, MARK_FAILED, MARK_READY, RESTORER_OFFSET } from './protocol';
-import { getReg, restartAdjusted, withRegs } from './registers';
+import { BOOT, GADGET_OFFSET, MARK_FAILED, MARK_READY, RESTORER_OFFSET, ROUND_AT } from './protocol';
+import { getReg, QUIET, withRegs } from './registers';
 import { RemoteTask } from './remote-task';
 import { findScratch } from './scratch';
-import { encodeFpstate, encodeFrame, FRAME_SIZE, type FrameRegister } from './sigframe';
+import { encodeFpstate, encodeFrame, encodeOwnFrame, FRAME_SIZE, ZERO_REGISTERS } from './sigframe';
+import { expectSyscallStop, stepToCall, waitForEventStop } from './stops';
+import { visitThreads } from './thread-visit';
+import type { ThreadRun } from './threads';
 
 const SYS_MMAP = 9n;
 const SYS_MUNMAP = 11n;
@@ -41,13 +43,9 @@ const SYS_GETPID = 39n;
 const PROT_READ_EXEC = 5n;
 const MAP_PRIVATE_ANON_FIXED_NOREPLACE = 0x100022n;
 const ALL_SIGNALS = (1n << 64n) - 1n;
-const USER_CS = 0x33n;
-const USER_DS = 0x2bn;
-const EFLAGS = 0x202n;
 const PAGE = 4096n;
 /** Stack of the agent: its state is 1.2 KiB. */
 const AGENT_STACK = 4096n;
-const SIGTRAP_SYSCALL = 0x85;
 
 /** Bytes for programs. A table of 10,000 page runs takes 240 kB; larger programs run in several batches. */
 export const ARENA_SIZE = 1024 * 1024;
@@ -94,7 +92,7 @@ export class Infection {
     this.#chain = chain;
     this.#doorbell = doorbell;
     this.#arena = arena;
-    this.task = new RemoteTask(request.pid, doorbell, arena, arena.length);
+    this.task = new RemoteTask(request.pid, doorbell, arena, arena.length - ROUND_AT);
   }
 
   /**
@@ -151,6 +149,15 @@ export class Infection {
   }
 
   /**
+   * Runs the programs of further threads of the task, each in its thread, all of a round side by side. The threads are in
+   * ptrace event stops, before and after, and keep registers, extended state, mask and restart block.
+   * @throws CrtsError of the first instruction whose expectation was unmet, when all threads are themselves again
+   */
+  runThreads(threads: readonly ThreadRun[]): void {
+    visitThreads({ pid: this.#request.pid, area: this.#area, areaSize: this.#areaSize, arena: this.#arena }, threads);
+  }
+
+  /**
    * Takes the agent out. Afterwards the thread is in a ptrace event stop with its own registers, extended state and
    * mask, as if it had never left the first stop: an interrupted system call is restarted by the kernel, with the
    * remaining time of a sleep, because no call of the agent touched its restart block.
@@ -202,9 +209,6 @@ export class Infection {
   }
 }
 
-/** General registers that mean nothing to the agent. */
-const QUIET = { eflags: EFLAGS, cs: USER_CS, ss: USER_DS } as const;
-
 function isMark(value: bigint): boolean {
   return value === MARK_READY || value === MARK_FAILED;
 }
@@ -212,8 +216,7 @@ function isMark(value: bigint): boolean {
 /** Writes the frames, the boot block below them, and says where. Touches no memory that the task owns. */
 function writeChain(request: InfectionRequest, area: bigint, areaSize: bigint, codeSize: bigint): Chain {
   const { pid, thread, gadgets } = request;
-  const ends = new Map([...xstateComponents().values()].map((part) => [part.index, part.offset + part.sizeBytes]));
-  const fpstate = encodeFpstate(thread.xstate, ends);
+  const fpstate = encodeFpstate(thread.xstate, xstateEnds());
   const head = 2 * FRAME_SIZE + BOOT.size;
   const size = BigInt(fpstate.length + 64 + head) + AGENT_STACK;
   const top = findScratch(getReg(thread.prstatus, 'rsp'), request.vmas, request.pagemap, size);
@@ -225,12 +228,18 @@ function writeChain(request: InfectionRequest, area: bigint, areaSize: bigint, c
   const boot = frameA - BigInt(BOOT.size);
   const restorer = gadgets.restorer ?? area + RESTORER_OFFSET;
   const syscallRet = gadgets.syscallRet ?? area + GADGET_OFFSET;
-  const own = restartAdjusted(thread.prstatus);
   const bytes = Buffer.alloc(Number(fpAddress - boot) + fpstate.length);
-  encodeBoot({ area, codeSize, areaSize, leaveIp: restorer, leaveStack: frameA + 8n }).copy(bytes, 0);
+  encodeBoot({
+    area,
+    codeSize,
+    areaSize,
+    leaveIp: restorer,
+    leaveStack: frameA + 8n,
+    leaveStackInside: frameB + 8n,
+  }).copy(bytes, 0);
   const unmap = {
     ...ZERO_REGISTERS,
-    eflags: EFLAGS,
+    eflags: QUIET.eflags,
     rax: SYS_MUNMAP,
     rdi: area,
     rsi: areaSize,
@@ -239,21 +248,12 @@ function writeChain(request: InfectionRequest, area: bigint, areaSize: bigint, c
   };
   // Without gadgets of its own the task keeps the mapping: frame A is frame B then.
   const canUnmap = gadgets.restorer !== undefined && gadgets.syscallRet !== undefined;
-  const frameOwn = encodeFrame({
-    restorer,
-    registers: Object.fromEntries(
-      Object.keys(ZERO_REGISTERS).map((name) => [name, getReg(own, name as FrameRegister)]),
-    ) as Record<FrameRegister, bigint>,
-    cs: Number(getReg(own, 'cs')),
-    ss: Number(getReg(own, 'ss')),
-    sigmask: thread.sigmask,
-    fpstate: fpAddress,
-  });
+  const frameOwn = encodeOwnFrame(thread, restorer, fpAddress);
   const frameUnmap = encodeFrame({
     restorer,
     registers: unmap,
-    cs: Number(USER_CS),
-    ss: Number(USER_DS),
+    cs: Number(QUIET.cs),
+    ss: Number(QUIET.ss),
     sigmask: ALL_SIGNALS,
     fpstate: 0n,
   });
@@ -264,27 +264,6 @@ function writeChain(request: InfectionRequest, area: bigint, areaSize: bigint, c
   return { frameA, frameB, boot, restorer, syscallRet };
 }
 
-const ZERO_REGISTERS: Record<FrameRegister, bigint> = {
-  r8: 0n,
-  r9: 0n,
-  r10: 0n,
-  r11: 0n,
-  r12: 0n,
-  r13: 0n,
-  r14: 0n,
-  r15: 0n,
-  rdi: 0n,
-  rsi: 0n,
-  rbp: 0n,
-  rbx: 0n,
-  rdx: 0n,
-  rax: 0n,
-  rcx: 0n,
-  rsp: 0n,
-  rip: 0n,
-  eflags: 0n,
-};
-
 /** struct agent_boot of a dump agent, which makes its own doorbell. */
 function encodeBoot(boot: {
   area: bigint;
@@ -292,6 +271,7 @@ function encodeBoot(boot: {
   areaSize: bigint;
   leaveIp: bigint;
   leaveStack: bigint;
+  leaveStackInside: bigint;
 }): Buffer {
   const bytes = Buffer.alloc(BOOT.size);
   bytes.writeBigUInt64LE(boot.area, BOOT.area);
@@ -300,6 +280,7 @@ function encodeBoot(boot: {
   bytes.writeBigInt64LE(-1n, BOOT.socket);
   bytes.writeBigUInt64LE(boot.leaveIp, BOOT.leaveIp);
   bytes.writeBigUInt64LE(boot.leaveStack, BOOT.leaveStack);
+  bytes.writeBigUInt64LE(boot.leaveStackInside, BOOT.leaveStackInside);
   return bytes;
 }
 
@@ -359,37 +340,4 @@ function putBack(request: InfectionRequest): void {
 
 function setRegs(pid: number, regs: Buffer): void {
   ptraceSetRegset(pid, NT_PRSTATUS, regs);
-}
-
-/** Steps over entries and exits of system calls until `match` accepts the registers; bounded. */
-export function stepToCall(pid: number, match: (regs: Buffer) => boolean): Buffer {
-  // The longest way is five calls of two stops each, plus stops for SIGSTOP.
-  for (let stops = 0; stops < 64; stops++) {
-    expectSyscallStop(pid, ptraceToSyscall(pid));
-    const regs = ptraceGetRegset(pid, NT_PRSTATUS);
-    if (match(regs)) return regs;
-  }
-  throw agentSilent(pid, 'did not reach its next step');
-}
-
-export function expectSyscallStop(pid: number, first: number): void {
-  let status = first;
-  // A SIGSTOP that arrives now makes a group stop; it takes effect again when the thread is let go (man 2 ptrace).
-  for (let stops = 0; stops < 64; stops++) {
-    if (!waitStatus.stopped(status)) throw taskGone(pid, 'its infection');
-    if (waitStatus.stopSignal(status) === SIGTRAP_SYSCALL) return;
-    status = ptraceToSyscall(pid);
-  }
-  throw agentSilent(pid, 'is stopped again and again');
-}
-
-/** Goes on until the stop that PTRACE_INTERRUPT asked for. */
-export function waitForEventStop(pid: number, first: number): void {
-  let status = first;
-  for (let stops = 0; stops < 64; stops++) {
-    if (!waitStatus.stopped(status)) throw taskGone(pid, 'its freezing');
-    if (waitStatus.event(status) === PTRACE_EVENT_STOP) return;
-    status = ptraceContinueToStop(pid);
-  }
-  throw agentSilent(pid, 'is stopped again and again');
 }

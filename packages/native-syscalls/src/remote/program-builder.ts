@@ -82,6 +82,11 @@ export class ProgramBuilder implements Program {
     });
   }
 
+  /** Makes a thread of the task, with a `struct agent_thread` at `block`. For the engine alone. */
+  thread(tid: number, block: bigint, options: CallOptions = {}): ResultSlot {
+    return this.#add({ op: OP.THREAD, name: 'thread', nr: 0, args: [tid, block], options });
+  }
+
   /** One line for each instruction, `$n` being the result of instruction n. */
   text(): string[] {
     const numbers = new Map(this.instructions.map((instruction, index) => [instruction.result, index]));

@@ -1,8 +1,17 @@
 /** The numbers of native/include/protocol.h; protocol.test.ts compares the two. */
 
-export const PROTOCOL = 2;
+export const PROTOCOL = 3;
 
-export const OP = { SYSCALL: 0, STORE: 1, MOVE_FD: 2, RECEIVE_FD: 3, PAGES_WRITE: 4, PAGES_READ: 5, FORK: 6 } as const;
+export const OP = {
+  SYSCALL: 0,
+  STORE: 1,
+  MOVE_FD: 2,
+  RECEIVE_FD: 3,
+  PAGES_WRITE: 4,
+  PAGES_READ: 5,
+  FORK: 6,
+  THREAD: 7,
+} as const;
 
 export const ARG = { IMMEDIATE: 0, ARENA: 1, RESULT: 2, LOAD32: 3, LOAD64: 4 } as const;
 
@@ -35,7 +44,16 @@ export const REQUEST_SIZE = 24;
 export const REPLY_SIZE = 16;
 
 /** struct agent_boot. */
-export const BOOT = { size: 48, area: 0, codeSize: 8, areaSize: 16, socket: 24, leaveIp: 32, leaveStack: 40 } as const;
+export const BOOT = {
+  size: 56,
+  area: 0,
+  codeSize: 8,
+  areaSize: 16,
+  socket: 24,
+  leaveIp: 32,
+  leaveStack: 40,
+  leaveStackInside: 48,
+} as const;
 
 /** Where a forked agent's boot block lies: this far before the end of its arena. */
 export const FORK_BOOT = 64;
@@ -45,3 +63,26 @@ export const GADGET_OFFSET = 16n;
 
 /** `mov $15, %eax; syscall` in the blob. */
 export const RESTORER_OFFSET = 32n;
+
+/** Where a further thread enters the blob. */
+export const THREAD_ENTRY = 48n;
+
+/** struct agent_thread. */
+export const THREAD = {
+  size: 88,
+  mask: 0,
+  stack: 8,
+  ownStack: 16,
+  frame: 24,
+  restart: 32,
+  ownMask: 40,
+  round: 48,
+  program: 56,
+  programSize: 64,
+  count: 72,
+  done: 80,
+} as const;
+
+/** struct agent_round; a dump agent's lies ROUND_AT bytes before the end of the arena. */
+export const ROUND = { size: 16, running: 0, finished: 4, gone: 8, inside: 12 } as const;
+export const ROUND_AT = 64;

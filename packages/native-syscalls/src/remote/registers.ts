@@ -22,6 +22,9 @@ export function withRegs(regs: Buffer, changes: Partial<Record<UserReg, bigint>>
   return copy;
 }
 
+/** General registers that mean nothing to the agent: 64-bit user segments, interrupts on. */
+export const QUIET = { eflags: 0x202n, cs: 0x33n, ss: 0x2bn } as const;
+
 /** Kernel-internal restart codes, include/linux/errno.h; a tracer sees them in rax (man 2 ptrace). */
 const RESTART_CODES = new Set([512n, 513n, 514n, 516n]);
 
@@ -38,6 +41,19 @@ export function restartAdjusted(regs: Buffer): Buffer {
     ...(interrupted ? { rax: getReg(regs, 'orig_rax'), rip: getReg(regs, 'rip') - 2n } : {}),
     orig_rax: -1n,
   });
+}
+
+const ERESTART_RESTARTBLOCK = 516n;
+const SYS_RESTART_SYSCALL = 219n;
+
+/**
+ * Registers with which a thread goes on with a call that has time left, as arch_do_signal_or_restart() makes them, but with
+ * the address to go on at in rcx, which the call overwrites; undefined for a thread that is in no such call.
+ */
+export function restartingRegs(regs: Buffer): Buffer | undefined {
+  if (getReg(regs, 'orig_rax') >= 1n << 63n || BigInt.asUintN(64, -getReg(regs, 'rax')) !== ERESTART_RESTARTBLOCK)
+    return undefined;
+  return withRegs(regs, { rax: SYS_RESTART_SYSCALL, rcx: getReg(regs, 'rip') - 2n });
 }
 
 /**

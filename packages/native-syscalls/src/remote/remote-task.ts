@@ -54,31 +54,31 @@ export class RemoteTask {
   }
 
   /**
-   * Runs a program, in as many batches as the arena needs.
+   * Runs a program, in as many batches as the arena, or its first `limit` bytes, needs.
    * @throws CrtsError of the first instruction whose expectation was unmet; those before it took effect
    */
-  run(program: ProgramBuilder | ((program: ProgramBuilder) => void)): void {
+  run(program: ProgramBuilder | ((program: ProgramBuilder) => void), limit = this.#limit): void {
     const builder = typeof program === 'function' ? new ProgramBuilder() : program;
     if (typeof program === 'function') program(builder);
-    const run = this.begin(builder);
+    const run = this.begin(builder, limit);
     while (run.send()) run.receive();
   }
 
   /** The same in steps, so that several tasks run their programs side by side: runTogether(). */
-  begin({ instructions }: ProgramBuilder): Run {
+  begin({ instructions }: ProgramBuilder, limit = this.#limit): Run {
     let start = 0;
     let batch: Batch;
     return {
       send: () => {
         if (start === instructions.length) return false;
-        batch = encodeBatch(instructions, start, this.#arena, this.#limit);
+        batch = encodeBatch(instructions, start, this.#arena, limit);
         this.#ring(batch.count, batch.fds);
         return true;
       },
       receive: () => {
         const done = this.#answer(batch.count);
         settleBatch(instructions, start, batch, this.#arena, done);
-        if (done < batch.count) throw this.#unmet(instructions[start + done]!);
+        if (done < batch.count) throw unmet(instructions[start + done]!, this.pid);
         start += batch.count;
       },
     };
@@ -105,23 +105,24 @@ export class RemoteTask {
     if (done > count) throw agentSilent(this.pid, `claims ${done} of ${count} instructions`);
     return done;
   }
+}
 
-  #unmet(instruction: Instruction): Error {
-    const value = instruction.result.value;
-    const errno = value < 0n && value > -4096n ? errnoName(Number(-value)) : undefined;
-    const own = instruction.options.fail?.(errno, value);
-    const { plugin, stage } = instruction.origin;
-    if (own !== undefined) return own instanceof CrtsError ? own.with({ plugin, stage, pid: this.pid }) : own;
-    return new CrtsError({
-      code: 'CRTS_CALL_FAILED',
-      what: instruction.options.what ?? instruction.origin.what ?? 'a system call inside the task failed',
-      plugin,
-      stage,
-      pid: this.pid,
-      call: showInstruction(instruction),
-      errno: errno ?? `result ${value}`,
-    });
-  }
+/** The error of an instruction whose expectation was unmet in task or thread `pid`. */
+export function unmet(instruction: Instruction, pid: number): Error {
+  const value = instruction.result.value;
+  const errno = value < 0n && value > -4096n ? errnoName(Number(-value)) : undefined;
+  const own = instruction.options.fail?.(errno, value);
+  const { plugin, stage } = instruction.origin;
+  if (own !== undefined) return own instanceof CrtsError ? own.with({ plugin, stage, pid }) : own;
+  return new CrtsError({
+    code: 'CRTS_CALL_FAILED',
+    what: instruction.options.what ?? instruction.origin.what ?? 'a system call inside the task failed',
+    plugin,
+    stage,
+    pid,
+    call: showInstruction(instruction),
+    errno: errno ?? `result ${value}`,
+  });
 }
 
 function request(kind: number, a: bigint, b: bigint): Buffer {

@@ -6,7 +6,9 @@
  * extended state lies elsewhere, 64-byte aligned, where uc_mcontext.fpstate points.
  */
 
+import type { ThreadState } from '@crts/plugin-api';
 import { fpxSwBytes, sigcontext, ucontext } from '../struct/tables';
+import { getReg, restartAdjusted } from './registers';
 
 const UC_FP_XSTATE = 1n;
 const UC_SIGCONTEXT_SS = 2n;
@@ -70,6 +72,26 @@ export function encodeFrame(frame: Frame): Buffer {
   sigcontext.set(bytes, 'fpstate', frame.fpstate, MCONTEXT);
   bytes.writeBigUInt64LE(frame.sigmask, SIGMASK);
   return bytes;
+}
+
+export const ZERO_REGISTERS = Object.fromEntries(MCONTEXT_REGISTERS.map((name) => [name, 0n])) as Record<
+  FrameRegister,
+  bigint
+>;
+
+/** The frame that makes a thread what it was when it stopped; a call that the stop interrupted is made again. */
+export function encodeOwnFrame({ prstatus, sigmask }: ThreadState, restorer: bigint, fpstate: bigint): Buffer {
+  const own = restartAdjusted(prstatus);
+  const registers = { ...ZERO_REGISTERS };
+  for (const name of MCONTEXT_REGISTERS) registers[name] = getReg(own, name);
+  return encodeFrame({
+    restorer,
+    registers,
+    cs: Number(getReg(own, 'cs')),
+    ss: Number(getReg(own, 'ss')),
+    sigmask,
+    fpstate,
+  });
 }
 
 const XSTATE_MAGIC1 = 0x46505853;

@@ -2,7 +2,7 @@
 import type { ThreadState } from '@crts/plugin-api';
 import { CrtsError } from '@crts/plugin-api';
 import { agentBlob, stubPath } from '../addon';
-import { agentSilent, taskGone } from '../errors';
+import { agentSilent } from '../errors';
 import { closeFd } from '../files';
 import { mapShared, memfd, unmapShared } from '../memory';
 import { spawn } from '../process';
@@ -11,6 +11,7 @@ import {
   NT_X86_XSTATE,
   PTRACE_O_EXITKILL,
   PTRACE_O_TRACESYSGOOD,
+  ptraceDetach,
   ptraceGetRegset,
   ptraceInterrupt,
   ptraceSeize,
@@ -20,14 +21,16 @@ import {
 } from '../ptrace';
 import { receiveMessage, sendMessage, seqpacketPair } from '../socket';
 import { waitPid, waitStatus } from '../wait';
-import { expectSyscallStop, stepToCall, waitForEventStop } from './infection';
-import type { ForkChannel } from './program-builder';
-import { BOOT, FORK_BOOT, REPLY, REPLY_SIZE } from './protocol';
+import { type ForkChannel, ProgramBuilder } from './program-builder';
+import { BOOT, FORK_BOOT, REPLY, REPLY_SIZE, ROUND_AT } from './protocol';
 import { getReg } from './registers';
 import { RemoteTask } from './remote-task';
+import { expectSyscallStop, stepToCall, waitForEventStop } from './stops';
+import { type ThreadProgram, ThreadRound } from './threads';
 
 const PAGE = 4096n;
 const SYS_MUNMAP = 11n;
+const FUTEX_WAIT = 0;
 /** A restore agent's stack is the end of its arena. */
 const STACK_BYTES = 16 * 1024;
 
@@ -50,6 +53,12 @@ interface Area {
 export interface StubTask {
   readonly hostPid: number;
   readonly task: RemoteTask;
+  /**
+   * Makes threads with these numbers; each runs its program once and waits for releaseTask(). Programs of a round run side by
+   * side while the task's own thread waits. `failed` makes the error of a thread that could not be made.
+   * @throws CrtsError of the first instruction whose expectation was unmet
+   */
+  createThreads(threads: readonly ThreadProgram[], failed?: (tid: number, errno: string | undefined) => Error): void;
   /** Lets go of the engine's ends; an agent that still lives exits then. */
   close(): void;
 }
@@ -158,9 +167,12 @@ export class StubYard {
     const reply = Buffer.alloc(REPLY_SIZE);
     if (receiveMessage(own, reply) !== REPLY_SIZE || reply.readBigUInt64LE(0) !== BigInt(REPLY.READY))
       return this.#died(own, hostPid);
+    const task = new RemoteTask(hostPid, own, arena, arena.length - STACK_BYTES);
+    const base = this.#area.start + codeSize();
     return {
       hostPid,
-      task: new RemoteTask(hostPid, own, arena, arena.length - STACK_BYTES),
+      task,
+      createThreads: (threads, failed) => createThreads(task, arena, base, threads, failed),
       close: () => closeFd(own),
     };
   }
@@ -175,12 +187,11 @@ export class StubYard {
 export function launchStub({ pid, flags, area, doorbellNumber }: StubRequest): StubTask {
   const yard = new StubYard(area, doorbellNumber, 1);
   try {
-    const { hostPid, task, close } = yard.launch(pid, flags);
+    const stub = yard.launch(pid, flags);
     return {
-      hostPid,
-      task,
+      ...stub,
       close: () => {
-        close();
+        stub.close();
         yard.close();
       },
     };
@@ -214,25 +225,76 @@ function stubDied(pid: number): CrtsError {
   return new CrtsError({ code: 'CRTS_STUB_DIED', what: `the first program of the restored task ${how}`, pid });
 }
 
+/** The part of the arena where the task's own thread runs the program that makes the threads of a round. */
+const MAKER_BYTES = 32 * 1024;
+/** 88 bytes each, in MAKER_BYTES. */
+const ROUND_THREADS = 256;
+
+function createThreads(
+  task: RemoteTask,
+  arena: Buffer,
+  base: bigint,
+  threads: readonly ThreadProgram[],
+  failed?: (tid: number, errno: string | undefined) => Error,
+): void {
+  const place = { from: MAKER_BYTES + ROUND_AT, to: arena.length - STACK_BYTES, roundAt: MAKER_BYTES };
+  for (let waiting = threads.map((run) => ({ run, start: 0 })); waiting.length > 0; ) {
+    const round = new ThreadRound<ThreadProgram>(arena, base, place);
+    waiting = round.fill(waiting, ROUND_THREADS);
+    const maker = new ProgramBuilder();
+    maker.origin = { plugin: 'engine', stage: 'sigchld' };
+    for (const { run, address } of round.blocks)
+      maker.thread(run.tid, address, {
+        what: `make thread ${run.tid}`,
+        ...(failed === undefined ? {} : { fail: (errno: string | undefined) => failed(run.tid, errno) }),
+      });
+    awaitRound(maker, round);
+    task.run(maker, MAKER_BYTES);
+    // A stop of the whole task may have ended the wait before.
+    while (!round.finished) task.run((program) => awaitRound(program as ProgramBuilder, round), MAKER_BYTES);
+    const left = round.settle();
+    if (left.length > 0) throw new RangeError(`the program of thread ${left[0]!.run.tid} does not fit the arena`);
+  }
+}
+
+/** EAGAIN: they had ended before. */
+function awaitRound(program: ProgramBuilder, round: ThreadRound<ThreadProgram>): void {
+  program.call('futex', [round.finishedAddress, FUTEX_WAIT, 0, null], { expect: 'any' });
+}
+
+/** A thread of a restored task, as it is to be. */
+export interface FinalThread {
+  readonly hostTid: number;
+  readonly state: ThreadState;
+}
+
 /**
  * The last step: the agent leaves its doorbell, unmaps itself and its arena with a `syscall` instruction of the task
- * (its vdso's), and at that call's exit the thread gets its own registers, extended state and mask, and runs.
+ * (its vdso's), and at that call's exit each thread gets its own registers, extended state and mask, and all run.
  *
  * An engine that dies meanwhile takes the unfinished task with it (PTRACE_O_EXITKILL).
  */
-export function releaseTask(stub: StubTask, syscallAt: bigint, thread: ThreadState, beforeDetach: () => void): void {
+export function releaseTask(
+  stub: StubTask,
+  syscallAt: bigint,
+  main: ThreadState,
+  threads: readonly FinalThread[],
+  beforeDetach: () => void,
+): void {
   const pid = stub.hostPid;
-  ptraceSeize(pid, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
-  ptraceInterrupt(pid);
-  const stopped = waitPid(pid);
-  if (stopped === undefined) throw taskGone(pid, 'its release');
-  waitForEventStop(pid, stopped.status);
+  const all = [...threads.map(({ hostTid }) => hostTid), pid];
+  for (const tid of all) ptraceSeize(tid, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
+  for (const tid of all) ptraceInterrupt(tid);
+  for (const tid of all) waitForEventStop(tid, waitPid(tid)!.status);
   stub.task.sendLeave(syscallAt, 0n);
   stepToCall(pid, (regs) => getReg(regs, 'orig_rax') === SYS_MUNMAP);
   expectSyscallStop(pid, ptraceToSyscall(pid));
   if (getReg(ptraceGetRegset(pid, NT_PRSTATUS), 'rax') !== 0n) throw agentSilent(pid, 'could not be unmapped');
-  ptraceSetRegset(pid, NT_X86_XSTATE, thread.xstate);
-  ptraceSetRegset(pid, NT_PRSTATUS, thread.prstatus);
-  ptraceSetSigmask(pid, thread.sigmask);
+  for (const { hostTid, state } of [...threads, { hostTid: pid, state: main }]) {
+    ptraceSetRegset(hostTid, NT_X86_XSTATE, state.xstate);
+    ptraceSetRegset(hostTid, NT_PRSTATUS, state.prstatus);
+    ptraceSetSigmask(hostTid, state.sigmask);
+  }
   beforeDetach();
+  for (const tid of all) ptraceDetach(tid);
 }

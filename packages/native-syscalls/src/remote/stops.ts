@@ -1,0 +1,40 @@
+/** Steps of a traced thread from one stop to the next. Signals that arrive on the way are delivered. */
+import { agentSilent, taskGone } from '../errors';
+import { NT_PRSTATUS, PTRACE_EVENT_STOP, ptraceContinueToStop, ptraceGetRegset, ptraceToSyscall } from '../ptrace';
+import { waitStatus } from '../wait';
+
+const SIGTRAP_SYSCALL = 0x85;
+
+/** Steps over entries and exits of system calls until `match` accepts the registers; bounded. */
+export function stepToCall(pid: number, match: (regs: Buffer) => boolean): Buffer {
+  // The longest way is five calls of two stops each, plus stops for SIGSTOP.
+  for (let stops = 0; stops < 64; stops++) {
+    expectSyscallStop(pid, ptraceToSyscall(pid));
+    const regs = ptraceGetRegset(pid, NT_PRSTATUS);
+    if (match(regs)) return regs;
+  }
+  throw agentSilent(pid, 'did not reach its next step');
+}
+
+export function expectSyscallStop(pid: number, first: number): void {
+  let status = first;
+  // A SIGSTOP that arrives now is delivered and makes a group stop; it takes effect again when the thread is let go (man 2
+  // ptrace).
+  for (let stops = 0; stops < 64; stops++) {
+    if (!waitStatus.stopped(status)) throw taskGone(pid, 'its infection');
+    if (waitStatus.stopSignal(status) === SIGTRAP_SYSCALL) return;
+    status = ptraceToSyscall(pid, waitStatus.heldSignal(status));
+  }
+  throw agentSilent(pid, 'is stopped again and again');
+}
+
+/** Goes on until the stop that PTRACE_INTERRUPT asked for; a signal that was on its way is delivered. */
+export function waitForEventStop(pid: number, first: number): void {
+  let status = first;
+  for (let stops = 0; stops < 64; stops++) {
+    if (!waitStatus.stopped(status)) throw taskGone(pid, 'its freezing');
+    if (waitStatus.event(status) === PTRACE_EVENT_STOP) return;
+    status = ptraceContinueToStop(pid, waitStatus.heldSignal(status));
+  }
+  throw agentSilent(pid, 'is stopped again and again');
+}
