@@ -8,9 +8,8 @@ import { Target } from '../harness/target';
 import { until } from '../harness/until';
 
 test.each([
-  ['pipe', 'CRTS_FD_KIND', /fd 3 \(pipe:\[\d+\]\).*Pipes/s],
   ['socket', 'CRTS_FD_KIND', /fd 3 \(socket:\[\d+\]\)/],
-  ['eventfd', 'CRTS_FD_KIND', /fd 3 \(anon_inode:\[eventfd\]\)/],
+  ['io_uring', 'CRTS_FD_KIND', /fd 3 \(anon_inode:\[io_uring\]\)/],
   ['memfd', 'CRTS_FD_KIND', /fd 3 \(\/memfd:x\)/],
   ['thread', 'CRTS_THREADS', /2 threads/],
   ['child', 'CRTS_CHILDREN', /has children/],

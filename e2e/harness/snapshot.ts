@@ -50,12 +50,7 @@ export function snapshot(pid: number, options: SnapshotOptions = {}): Record<str
     status: status(read('status'), options),
     stat: stat(read('stat')),
     mappings: mappings(read('smaps')),
-    descriptors: Object.fromEntries(
-      readdirSync(`/proc/${pid}/fd`).map((fd) => [
-        fd,
-        `${link(`fd/${fd}`)} ${descriptor(read(`fdinfo/${fd}`), options)}`,
-      ]),
-    ),
+    descriptors: descriptors(pid, link, read, options),
     ...Object.fromEntries(FILES.map((file) => [file, readOptional(read, file)])),
     links: ['exe', 'cwd', 'root'].map(link),
     namespaces: readdirSync(`/proc/${pid}/ns`).map((name) => link(`ns/${name}`)),
@@ -88,7 +83,34 @@ function stat(text: string): string[] {
   return STAT_FIELDS.map((field) => fields[field - 1]!.trim());
 }
 
+type Read = (file: string) => string;
+
+function descriptors(pid: number, link: Read, read: Read, options: SnapshotOptions): Record<string, string> {
+  const numbers = readdirSync(`/proc/${pid}/fd`);
+  const anonymous = new Map<string, string>();
+  for (const fd of numbers) {
+    const ino = MADE_ANEW.exec(link(`fd/${fd}`))?.groups?.ino;
+    if (ino !== undefined && !anonymous.has(ino)) anonymous.set(ino, `#${anonymous.size}`);
+  }
+  // The same number stands for the same object wherever it is met, and says nothing else.
+  const name = (text: string) =>
+    text.replace(/(?<=:\[|\bino:\s*)[0-9a-f]+\b/g, (ino) => anonymous.get(ino) ?? anonymous.get(decimal(ino)) ?? ino);
+  return Object.fromEntries(
+    numbers.map((fd) => [fd, name(`${link(`fd/${fd}`)} ${descriptor(read(`fdinfo/${fd}`), options)}`)]),
+  );
+}
+
+/** Objects without a name, whose inode number is the kernel's to choose. */
+const MADE_ANEW = /^(pipe|socket):\[(?<ino>\d+)\]$/;
+
+/** fdinfo of epoll writes inode numbers in hex: ep_show_fdinfo(), fs/eventpoll.c. */
+function decimal(hex: string): string {
+  return String(Number.parseInt(hex, 16));
+}
+
 function descriptor(fdinfo: string, { isMoving }: SnapshotOptions): string {
-  const lines = fdinfo.split('\n').filter((line) => line !== '');
-  return lines.filter((line) => !line.startsWith('scm_fds') && !(isMoving && line.startsWith('pos:'))).join(' ');
+  const lines = fdinfo.split('\n').filter((line) => line !== '' && !/^(scm_fds|eventfd-id):/.test(line));
+  // What an epoll watches is listed in the order of kernel addresses.
+  const [targets, others] = [/^tfd:/, /^(?!tfd:)/].map((kind) => lines.filter((line) => kind.test(line)));
+  return [...others!, ...targets!.sort()].filter((line) => !(isMoving && line.startsWith('pos:'))).join(' ');
 }

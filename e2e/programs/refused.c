@@ -1,13 +1,14 @@
 /* Holds one thing (argv[2]) that crts refuses, and goes on unharmed. */
 #include "check.h"
 #include <linux/filter.h>
+#include <linux/io_uring.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 static void *idle(void *nothing)
@@ -24,12 +25,12 @@ int main(int argc, char **argv)
 	char path[4096], byte = 0;
 	pthread_t thread;
 
-	if (!strcmp(what, "pipe"))
-		check(pipe(pair) == 0, "pipe: %m");
 	if (!strcmp(what, "socket"))
 		check(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0, "socketpair: %m");
-	if (!strcmp(what, "eventfd"))
-		check((pair[0] = eventfd(3, 0)) >= 0, "eventfd: %m");
+	if (!strcmp(what, "io_uring")) {
+		struct io_uring_params params = { 0 };
+		check((pair[0] = syscall(SYS_io_uring_setup, 1, &params)) >= 0, "io_uring_setup: %m");
+	}
 	if (!strcmp(what, "memfd"))
 		check((pair[0] = memfd_create("x", 0)) >= 0, "memfd: %m");
 	if (!strcmp(what, "thread"))
@@ -63,7 +64,7 @@ int main(int argc, char **argv)
 	}
 	ready();
 	wait_for(argv[1]);
-	if (!strcmp(what, "pipe") || !strcmp(what, "socket"))
+	if (!strcmp(what, "socket"))
 		check(write(pair[1], "y", 1) == 1 && read(pair[0], &byte, 1) == 1 && byte == 'y', "the pair is broken");
 	if (child > 0) {
 		kill(child, SIGKILL);

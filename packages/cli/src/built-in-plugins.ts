@@ -1,4 +1,6 @@
 import { plugin as fdChardev } from '@crts/fd-chardev';
+import { plugin as fdEventfd } from '@crts/fd-eventfd';
+import { plugin as fdPipe } from '@crts/fd-pipe';
 import { plugin as fdRegular } from '@crts/fd-regular';
 import { plugin as fdTty } from '@crts/fd-tty';
 import { plugin as fileLocks } from '@crts/file-locks';
@@ -19,6 +21,8 @@ import { plugin as taskTimers } from '@crts/task-timers';
 
 export const builtInPlugins: readonly Plugin[] = [
   fdChardev,
+  fdEventfd,
+  fdPipe,
   fdRegular,
   fdTty,
   fileLocks,

@@ -1,6 +1,6 @@
 /** Descriptors of the tree: which task opens which description, and which numbers refer to it. */
 import type { FdinfoEntry, FownEntry } from '@crts/image-io';
-import type { Arg, FileRecord, Program, Result, TaskPlan } from '@crts/plugin-api';
+import type { Arg, FdFinishContext, FdPlanContext, FileRecord, Program, Result, TaskPlan } from '@crts/plugin-api';
 import { badImage } from './errors';
 import type { FileOpener } from './file-planner';
 import type { Lender, Loan } from './lending';
@@ -19,6 +19,17 @@ export interface DescriptorTable {
   readonly fdinfo: readonly FdinfoEntry[];
   /** From here on numbers are free while the task is built. */
   readonly spare: number;
+  /** A number that is free while descriptors are made. */
+  readonly scratch: number;
+}
+
+/** Where a description was opened. */
+interface Place {
+  readonly table: DescriptorTable;
+  /** The descriptor in programs of that task; known when the pass that opens it was emitted. */
+  readonly local: () => Arg;
+  /** Its number, known when it was opened. */
+  readonly number: () => number;
 }
 
 interface Use {
@@ -38,10 +49,12 @@ export function planDescriptors(
   lender: Lender,
 ): void {
   const uses = usesOf(tables);
+  const places = new Map<number, Place>();
+  const parts = new Map(tables.map((table) => [table, finishParts(table, places, lender)]));
   for (const ids of groupsOf(uses, opener)) {
     const owner = uses.get(ids[0]!)![0]!.table;
     const ordered = [...ids].sort((a, b) => a - b);
-    planOpening(owner, ordered, uses, files, opener, lender);
+    for (const [id, place] of planOpening(owner, ordered, uses, files, opener, lender)) places.set(id, place);
     for (const id of ordered) {
       const finish = opener.finisher(id);
       const own = entriesIn(uses, id, owner)[0];
@@ -49,10 +62,27 @@ export function planDescriptors(
       const { handler } = opener.check(id);
       owner.plan.pass(
         { plugin: handler.name, stage: 'sharing', what: `fd ${own.fd}: what it refers to`, needs: ['fds'] },
-        (program) => finish(program, own.fd),
+        (program) => finish(program, own.fd, parts.get(owner)!),
       );
     }
   }
+}
+
+type FinishParts = Omit<FdFinishContext, keyof FdPlanContext>;
+
+function finishParts(table: DescriptorTable, places: ReadonlyMap<number, Place>, lender: Lender): FinishParts {
+  return {
+    numbers: new Map(table.fdinfo.map((entry) => [entry.fd, { id: entry.id, cloexec: cloexec(entry) }])),
+    spare: table.spare,
+    scratch: table.scratch,
+    borrow(program, id) {
+      const place = places.get(id);
+      if (place === undefined) return undefined;
+      const what = `duplicate file ${id}`;
+      if (place.table === table) return program.call('fcntl', [place.local(), F_DUPFD_CLOEXEC, table.spare], { what });
+      return program.receiveFd(lender.loan(place.table.plan.pid, place.number).use(), { what });
+    },
+  };
 }
 
 /** By description, in the order of first use; tables in their order. */
@@ -92,7 +122,7 @@ function planOpening(
   files: ReadonlyMap<number, FileRecord>,
   opener: FileOpener,
   lender: Lender,
-): void {
+): ReadonlyMap<number, Place> {
   const { handler } = opener.check(ids[0]!);
   const owners = ids.map((id) => ownerOf(files.get(id)!, id));
   const numbers = ids.flatMap((id) => entriesIn(uses, id, owner).map((entry) => entry.fd));
@@ -109,7 +139,7 @@ function planOpening(
       provides: ['fds', ...numbers.map((fd) => `fd:${fd}`)],
     },
     (program) => {
-      const opened = opener.openGroup(program, ids);
+      const opened = opener.openGroup(program, ids, owner.scratch);
       const apart = only === undefined ? opened.map((fd) => setAside(program, fd, owner.spare)) : opened;
       ids.forEach((id, index) => {
         const fd = apart[index]!;
@@ -121,17 +151,21 @@ function planOpening(
       });
     },
   );
+  const places = new Map<number, Place>();
   let rank = 0;
   for (const id of ids) {
     const own = entriesIn(uses, id, owner)[0];
-    const place = own === undefined ? rank++ : 0;
-    const loan = lender.loan(owner.plan.pid, () => own?.fd ?? Number(lent[place]!.value));
+    const nth = own === undefined ? rank++ : 0;
+    const number = () => own?.fd ?? Number(lent[nth]!.value);
+    places.set(id, { table: owner, local: () => own?.fd ?? lent[nth]!, number });
+    const loan = lender.loan(owner.plan.pid, number);
     for (const { table, entries } of uses.get(id)!) if (table !== owner) planReceiving(table, entries, loan, owner);
   }
   if (rank > 0)
     owner.plan.pass({ plugin: 'engine', stage: 'memory', what: 'close what only other tasks have' }, (program) => {
       for (const fd of lent) program.call('close', [fd]);
     });
+  return places;
 }
 
 /** The lowest free numbers, where descriptors are made, may be those that another member of the group gets. */

@@ -93,6 +93,7 @@ function dumpTask(request: DumpRequest, registry: Registry, target: Target, writ
   target.infect(facts.vmas);
   log.info({ pid }, 'the agent is in');
   task.descriptors = task.files.addDescriptors(task, target.pidfd, numbers);
+  task.files.finish();
   const areas = collectTask(registry, task);
   const memory = process.hrtime.bigint();
   const stats = registry.pages.dump(task, areas, writer);

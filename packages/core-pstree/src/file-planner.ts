@@ -1,6 +1,7 @@
 import {
   type Arg,
   CrtsError,
+  type FdFinishContext,
   type FdHandler,
   type FdPlanContext,
   type FilePlanner,
@@ -12,6 +13,8 @@ import {
   type RunOptions,
 } from '@crts/plugin-api';
 import { badImage, groupIncomplete, noPluginForImage } from './errors';
+
+type FinishParts = Omit<FdFinishContext, keyof FdPlanContext>;
 
 /** Opens the file descriptions of an image set; each is validated once, before anything is made. */
 export class FileOpener implements FilePlanner {
@@ -40,14 +43,14 @@ export class FileOpener implements FilePlanner {
   }
 
   /** Emits what opens all of a group at once; descriptors in the order of `fileIds`. */
-  openGroup(program: Program, fileIds: readonly number[]): readonly Arg[] {
+  openGroup(program: Program, fileIds: readonly number[], scratch: number): readonly Arg[] {
     const checked = fileIds.map((id) => this.check(id));
     const { handler } = checked[0]!;
     if (handler.planGroup === undefined) return fileIds.map((id) => this.open(program, id));
     const opened = handler.planGroup(
       checked.map(({ record }) => record),
       program,
-      this.#context,
+      { ...this.#context, scratch },
     );
     if (opened.length !== fileIds.length) throw groupIncomplete(handler.name, fileIds.length, opened.length);
     return opened;
@@ -60,10 +63,10 @@ export class FileOpener implements FilePlanner {
   }
 
   /** Emits what waits until all descriptors of the task are in place; nothing for most kinds. */
-  finisher(fileId: number): ((program: Program, fd: number) => void) | undefined {
+  finisher(fileId: number): ((program: Program, fd: number, of: FinishParts) => void) | undefined {
     const { record, handler } = this.check(fileId);
     if (handler.finish === undefined) return undefined;
-    return (program, fd) => handler.finish?.(record, fd, program, this.#context);
+    return (program, fd, of) => handler.finish?.(record, fd, program, { ...this.#context, ...of });
   }
 
   pathOf(fileId: number): string | undefined {

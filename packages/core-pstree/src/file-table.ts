@@ -11,6 +11,7 @@ import {
   type FrozenTask,
   type ImageItem,
   type ImageRecord,
+  type TreeDescriptor,
   type TreeImages,
 } from '@crts/plugin-api';
 import { noFdHandler } from './errors';
@@ -41,6 +42,8 @@ export class FileTable implements FileRegistry, TreeImages {
   readonly #handlers: readonly FdHandler[];
   readonly #paths = new Map<string, number>();
   readonly #firsts = new Set<string>();
+  readonly #descriptors: TreeDescriptor[] = [];
+  readonly #afterAll: (() => void)[] = [];
   /** Descriptions that look alike, in the order of kcmp(2). */
   readonly #alike = new Map<string, Known[]>();
   #nextId = 1;
@@ -85,11 +88,17 @@ export class FileTable implements FileRegistry, TreeImages {
         const facts = fdFacts(task, fd, local);
         const cloexec = (facts.flags & O_CLOEXEC) !== 0;
         const { id, type } = this.#description(task, { ...facts, flags: facts.flags & ~O_CLOEXEC });
+        this.#descriptors.push({ task, fd, id, facts });
         return { id, flags: cloexec ? FD_CLOEXEC : 0, type, fd };
       } finally {
         closeFd(local);
       }
     });
+  }
+
+  /** All tasks gave their descriptors: lets handlers look at what they have seen together. */
+  finish(): void {
+    for (const action of this.#afterAll) action();
   }
 
   /**
@@ -143,6 +152,8 @@ export class FileTable implements FileRegistry, TreeImages {
       addRecord: (make) => this.#push(this.#nextId++, make),
       first: (key) => this.first(key),
       addItem: (kind, item) => this.addItem(kind, item),
+      descriptors: this.#descriptors,
+      afterAll: (action) => this.#afterAll.push(action),
     };
     return this.#push(id, () => handler.dump(facts, context));
   }
@@ -164,9 +175,19 @@ export function descriptorNumbers(hostPid: number): number[] {
 const NO_OWNER: FownEntry = { uid: 0, euid: 0, signum: 0, pid_type: 0, pid: 0 };
 
 function statFacts(local: number) {
-  const { mode, dev, ino, rdev, size, nlink } = fstatSync(local, { bigint: true });
+  const { mode, uid, gid, dev, ino, rdev, size, nlink } = fstatSync(local, { bigint: true });
   const { type } = statfsSync(`/proc/self/fd/${local}`, { bigint: true });
-  return { mode: Number(mode), dev, ino, rdev, sizeBytes: size, nlink, fsType: type };
+  return {
+    mode: Number(mode),
+    uid: Number(uid),
+    gid: Number(gid),
+    dev,
+    ino,
+    rdev,
+    sizeBytes: size,
+    nlink,
+    fsType: type,
+  };
 }
 
 function fdFacts(task: FrozenTask, fd: number, local: number): FdFacts {

@@ -22,6 +22,7 @@ export function rehearse(registry: Registry, request: DumpRequest, target: Targe
     const task = new Rehearsed(request, target, readTaskFacts(request.pid), new FileTable(registry.fd));
     firstRefusal(registry, task);
     task.descriptors = task.files.addDescriptors(task, target.pidfd, descriptorNumbers(request.pid));
+    task.files.finish();
     const { program, readers } = emitCollection(registry, task);
     const arena = Buffer.alloc(ARENA_BYTES);
     const batch = encodeBatch(program.instructions, 0, arena, arena.length);

@@ -96,7 +96,12 @@ function compileRestore(request: RestoreRequest, reader: ImageReader) {
   const pagesNumber = serviceFd(set) + 1;
   const pagesFd = () => pagesNumber;
   planSession(plan, set);
-  planDescriptors([{ plan, fdinfo: set.fdinfo, spare: pagesNumber + 1 }], set.files, opener, lender);
+  planDescriptors(
+    [{ plan, fdinfo: set.fdinfo, scratch: pagesNumber + 1, spare: pagesNumber + 2 }],
+    set.files,
+    opener,
+    lender,
+  );
   plan.pass(
     { plugin: 'engine', stage: 'memory', what: 'clear the address space', provides: ['mm:cleared'] },
     (program) => {

@@ -52,6 +52,8 @@ export interface FdFacts {
   readonly deleted: boolean;
   /** From fstat: file type and permission bits, device and inode. */
   readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
   readonly dev: bigint;
   readonly ino: bigint;
   readonly rdev: bigint;

@@ -251,6 +251,14 @@ export interface PageStore {
   open(pid: number, source: ImageSource): PageSource;
 }
 
+/** A number in the table of a task of the tree, with the id of the description that it refers to. */
+export interface TreeDescriptor {
+  readonly task: FrozenTask;
+  readonly fd: number;
+  readonly id: FileId;
+  readonly facts: FdFacts;
+}
+
 export interface FdDumpContext extends TreeImages {
   readonly task: FrozenTask;
   readonly options: RunOptions;
@@ -261,6 +269,13 @@ export interface FdDumpContext extends TreeImages {
   addRecord(make: (id: FileId) => FileRecord): FileId;
   /** `fown_entry` as the engine read it (F_GETOWN_EX, F_GETSIG, F_GETOWNER_UIDS). */
   readonly fown: ImageRecord;
+  /** Descriptors of the tree met so far; all of them when an `afterAll` runs. */
+  readonly descriptors: readonly TreeDescriptor[];
+  /**
+   * Runs `action` when all descriptors of the tree were met and none is written: it may refuse, and change its entry. The
+   * borrowed duplicates are gone then.
+   */
+  afterAll(action: () => void): void;
 }
 
 /** `file_entry` without its id, which is the engine's: the union's type number and the one field in use. */
@@ -280,6 +295,25 @@ export interface FdPlanContext {
   readonly log: Logger;
   /** Entries of an image of the whole tree; none when the set does not have it. Untrusted: validate in `collect`. */
   items(kind: string): readonly ImageItem[];
+}
+
+/** Where descriptions are opened. */
+export interface FdGroupContext extends FdPlanContext {
+  /** A number that is free between two handlers' turns: for what must be named before it exists, `/proc/self/fd/NUMBER`. */
+  readonly scratch: number;
+}
+
+/** What a description that refers to others may use of them. */
+export interface FdFinishContext extends FdGroupContext {
+  /** Numbers of the task that opened the description, with what they refer to. */
+  readonly numbers: ReadonlyMap<number, { readonly id: FileId; readonly cloexec: boolean }>;
+  /** From here on numbers are free while the task is built. */
+  readonly spare: number;
+  /**
+   * Emits what gets a duplicate of a description that any task of the tree has, and returns it; the handler closes it.
+   * Undefined when no task has a descriptor of it.
+   */
+  borrow(program: Program, id: FileId): Arg | undefined;
 }
 
 /**
@@ -305,10 +339,10 @@ export interface FdHandler {
    */
   group?(record: FileRecord, context: FdPlanContext): string | undefined;
   /** Emits what opens all of a group, also a group of one; returns a descriptor for each, in their order. */
-  planGroup?(records: readonly FileRecord[], program: Program, context: FdPlanContext): readonly Arg[];
+  planGroup?(records: readonly FileRecord[], program: Program, context: FdGroupContext): readonly Arg[];
   /**
    * Emits what needs all descriptors of the task at their numbers (what an epoll watches). `fd` is the number of this
    * description in the task that opened it.
    */
-  finish?(record: FileRecord, fd: number, program: Program, context: FdPlanContext): void;
+  finish?(record: FileRecord, fd: number, program: Program, context: FdFinishContext): void;
 }

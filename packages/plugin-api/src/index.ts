@@ -7,4 +7,5 @@ export * from './names';
 export * from './plan';
 export * from './plugin';
 export * from './program';
+export * from './status-flags';
 export * from './vma';

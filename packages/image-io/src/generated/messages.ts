@@ -34,11 +34,12 @@ export const MESSAGE_TEXT: Readonly<Record<string, string>> = {
   criu_restore_resp: '1 pid int32 r',
   criu_version: '1 major_number int32 r;2 minor_number int32 r;3 gitid string o;4 sublevel int32 o;5 extra int32 o;6 name string o',
   criu_veth_pair: '1 if_in string r;2 if_out string r',
+  crts_pipe_packet: '1 offset uint32 r;2 length uint32 r',
   crts_thread_entry: '1 timer_slack_ns uint64 o;2 cpu_affinity bytes o;3 io_priority uint32 o;4 coredump_filter uint32 o;5 mdwe uint32 o;6 sched_reset_on_fork bool o',
   dump_stats_entry: '1 freezing_time uint32 r;2 frozen_time uint32 r;3 memdump_time uint32 r;4 memwrite_time uint32 r;5 pages_scanned uint64 r;6 pages_skipped_parent uint64 r;7 pages_written uint64 r;8 irmap_resolve uint32 o;9 pages_lazy uint64 r;10 page_pipes uint64 o;11 page_pipe_bufs uint64 o;12 shpages_scanned uint64 o;13 shpages_skipped_parent uint64 o;14 shpages_written uint64 o',
-  eventfd_file_entry: '1 id uint32 r;2 flags uint32 r;3 fown !fown_entry r;4 counter uint64 r',
-  eventpoll_file_entry: '1 id uint32 r;2 flags uint32 r;3 fown !fown_entry r;4 tfd !eventpoll_tfd_entry *',
-  eventpoll_tfd_entry: '1 id uint32 r;2 tfd uint32 r;3 events uint32 r;4 data uint64 r;5 dev uint32 o;6 inode uint64 o;7 pos uint64 o',
+  eventfd_file_entry: '1 id uint32 r;2 flags uint32 r;3 fown !fown_entry r;4 counter uint64 r;1000 crts_semaphore bool o',
+  eventpoll_file_entry: '1 id uint32 r;2 flags uint32 r;3 fown !fown_entry r;4 tfd !eventpoll_tfd_entry *;1000 crts_params bytes o',
+  eventpoll_tfd_entry: '1 id uint32 r;2 tfd uint32 r;3 events uint32 r;4 data uint64 r;5 dev uint32 o;6 inode uint64 o;7 pos uint64 o;1000 crts_number uint32 o;1001 crts_file uint32 o;1002 crts_fired uint32 o',
   ext_file_entry: '1 id uint32 r;5 fown !fown_entry r',
   ext_mount_map: '1 key string r;2 val string r',
   fanotify_file_entry: '1 id uint32 r;2 flags uint32 r hex;3 fown !fown_entry r;4 faflags uint32 r hex;5 evflags uint32 r hex;6 mark !fanotify_mark_entry *',
@@ -47,7 +48,7 @@ export const MESSAGE_TEXT: Readonly<Record<string, string>> = {
   fanotify_mount_mark_entry: '1 mnt_id uint32 r;2 path string o',
   fdinfo_entry: '1 id uint32 r;2 flags uint32 r;3 type =fd_types r;4 fd uint32 r;5 xattr_security_selinux string o',
   fh_entry: '1 bytes uint32 r;2 type uint32 r;3 handle uint64 *;4 path string o;5 mnt_id uint32 o',
-  fifo_entry: '1 id uint32 r;2 pipe_id uint32 r;3 regf_id uint32 o',
+  fifo_entry: '1 id uint32 r;2 pipe_id uint32 r;3 regf_id uint32 o;1000 crts_unmet bool o',
   file_entry: '1 type =fd_types r;2 id uint32 r;3 reg !reg_file_entry o;4 isk !inet_sk_entry o;5 nsf !ns_file_entry o;6 psk !packet_sock_entry o;7 nlsk !netlink_sk_entry o;8 efd !eventfd_file_entry o;9 epfd !eventpoll_file_entry o;10 sgfd !signalfd_entry o;11 tunf !tunfile_entry o;12 tfd !timerfd_entry o;13 ify !inotify_file_entry o;14 ffy !fanotify_file_entry o;15 ext !ext_file_entry o;16 usk !unix_sk_entry o;17 fifo !fifo_entry o;18 pipe !pipe_entry o;19 tty !tty_file_entry o;20 memfd !memfd_file_entry o;21 bpf !bpfmap_file_entry o;22 pidfd !pidfd_entry o',
   file_lock_entry: '1 flag uint32 r;2 type uint32 r;3 pid int32 r;4 fd int32 r;5 start int64 r;6 len int64 r',
   file_perms_entry: '1 mode uint32 r;2 uid uint32 r;3 gid uint32 r',
@@ -91,10 +92,10 @@ export const MESSAGE_TEXT: Readonly<Record<string, string>> = {
   packet_sock_entry: '1 id uint32 r;2 type uint32 r;3 protocol uint32 r;4 flags uint32 r hex;5 ifindex uint32 r;6 fown !fown_entry r;7 opts !sk_opts_entry r;8 version uint32 r;9 reserve uint32 r;10 aux_data bool r;11 orig_dev bool r;12 vnet_hdr bool r;13 loss bool r;14 timestamp uint32 r;15 copy_thresh uint32 r;16 mclist !packet_mclist *;17 fanout uint32 o;18 rx_ring !packet_ring o;19 tx_ring !packet_ring o;20 ns_id uint32 o',
   pagemap_entry: '1 vaddr uint64 r hex;2 compat_nr_pages uint32 r;3 in_parent bool o;4 flags uint32 o flags=pmap.flags;5 nr_pages uint64 o',
   pagemap_head: '1 pages_id uint32 r',
-  pidfd_entry: '1 id uint32 r;2 ino uint32 r;3 flags uint32 r;4 nspid int32 r;5 fown !fown_entry r',
+  pidfd_entry: '1 id uint32 r;2 ino uint32 r;3 flags uint32 r;4 nspid int32 r;5 fown !fown_entry r;1000 crts_exit_status uint32 o',
   pidns_entry: '1 ext_key string o',
-  pipe_data_entry: '1 pipe_id uint32 r;2 bytes uint32 r;3 size uint32 o',
-  pipe_entry: '1 id uint32 r;2 pipe_id uint32 r;3 flags uint32 r hex;4 fown !fown_entry r',
+  pipe_data_entry: '1 pipe_id uint32 r;2 bytes uint32 r;3 size uint32 o;1000 crts_packets !crts_pipe_packet *',
+  pipe_entry: '1 id uint32 r;2 pipe_id uint32 r;3 flags uint32 r hex;4 fown !fown_entry r;1000 crts_uid uint32 o;1001 crts_gid uint32 o;1002 crts_mode uint32 o',
   plugins_entry: '12 plugins string *',
   posix_timer_entry: '1 it_id uint32 r;2 clock_id uint32 r;3 si_signo uint32 r;4 it_sigev_notify uint32 r;5 sival_ptr uint64 r;6 overrun uint32 r;7 isec uint64 r;8 insec uint64 r;9 vsec uint64 r;10 vnsec uint64 r;11 notify_thread_id int32 o',
   pstree_entry: '1 pid uint32 r;2 ppid uint32 r;3 pgid uint32 r;4 sid uint32 r;5 threads uint32 *',
@@ -133,7 +134,7 @@ export const MESSAGE_TEXT: Readonly<Record<string, string>> = {
   thread_info_x86: '1 clear_tid_addr uint64 r hex;2 gpregs !user_x86_regs_entry r hex;3 fpregs !user_x86_fpregs_entry r;4 tls !user_desc_t *',
   thread_sas_entry: '1 ss_sp uint64 r;2 ss_size uint64 r;3 ss_flags uint32 r',
   timens_entry: '1 monotonic !timespec r;2 boottime !timespec r',
-  timerfd_entry: '1 id uint32 r;2 flags uint32 r hex;3 fown !fown_entry r;4 clockid uint32 r;5 ticks uint64 r;6 settime_flags uint32 r hex;7 vsec uint64 r;8 vnsec uint64 r;9 isec uint64 r;10 insec uint64 r',
+  timerfd_entry: '1 id uint32 r;2 flags uint32 r hex;3 fown !fown_entry r;4 clockid uint32 r;5 ticks uint64 r;6 settime_flags uint32 r hex;7 vsec uint64 r;8 vnsec uint64 r;9 isec uint64 r;10 insec uint64 r;1000 crts_expires_sec uint64 o;1001 crts_expires_nsec uint64 o',
   timespec: '1 tv_sec uint64 r;2 tv_nsec uint64 r',
   timeval: '1 tv_sec uint64 r;2 tv_usec uint64 r',
   tty_data_entry: '1 tty_id uint32 r;2 data bytes r',
@@ -516,6 +517,11 @@ export type CriuVethPair = {
   if_out: string;
 };
 
+export type CrtsPipePacket = {
+  offset: number;
+  length: number;
+};
+
 export type CrtsThreadEntry = {
   timer_slack_ns?: bigint | undefined;
   cpu_affinity?: Uint8Array | undefined;
@@ -547,6 +553,7 @@ export type EventfdFileEntry = {
   flags: number;
   fown: FownEntry;
   counter: bigint;
+  crts_semaphore?: boolean | undefined;
 };
 
 export type EventpollFileEntry = {
@@ -554,6 +561,7 @@ export type EventpollFileEntry = {
   flags: number;
   fown: FownEntry;
   tfd: EventpollTfdEntry[];
+  crts_params?: Uint8Array | undefined;
 };
 
 export type EventpollTfdEntry = {
@@ -564,6 +572,9 @@ export type EventpollTfdEntry = {
   dev?: number | undefined;
   inode?: bigint | undefined;
   pos?: bigint | undefined;
+  crts_number?: number | undefined;
+  crts_file?: number | undefined;
+  crts_fired?: number | undefined;
 };
 
 export type ExtFileEntry = {
@@ -626,6 +637,7 @@ export type FifoEntry = {
   id: number;
   pipe_id: number;
   regf_id?: number | undefined;
+  crts_unmet?: boolean | undefined;
 };
 
 export type FileEntry = {
@@ -1063,6 +1075,7 @@ export type PidfdEntry = {
   flags: number;
   nspid: number;
   fown: FownEntry;
+  crts_exit_status?: number | undefined;
 };
 
 export type PidnsEntry = {
@@ -1073,6 +1086,7 @@ export type PipeDataEntry = {
   pipe_id: number;
   bytes: number;
   size?: number | undefined;
+  crts_packets: CrtsPipePacket[];
 };
 
 export type PipeEntry = {
@@ -1080,6 +1094,9 @@ export type PipeEntry = {
   pipe_id: number;
   flags: number;
   fown: FownEntry;
+  crts_uid?: number | undefined;
+  crts_gid?: number | undefined;
+  crts_mode?: number | undefined;
 };
 
 export type PluginsEntry = {
@@ -1445,6 +1462,8 @@ export type TimerfdEntry = {
   vnsec: bigint;
   isec: bigint;
   insec: bigint;
+  crts_expires_sec?: bigint | undefined;
+  crts_expires_nsec?: bigint | undefined;
 };
 
 export type Timespec = {

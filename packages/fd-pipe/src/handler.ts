@@ -1,0 +1,52 @@
+import type { PipeEntry } from '@crts/image-io';
+import type { Arg, FdDumpContext, FdFacts, FdHandler, FdPlanContext, FileRecord } from '@crts/plugin-api';
+import { noteEnd } from './dump';
+import { badEntry } from './errors';
+import { checkPipe, pipeData } from './image';
+import { makePipe } from './plan';
+
+const FD_TYPE_PIPE = 2;
+const S_IFMT = 0o170000;
+const S_IFIFO = 0o010000;
+
+export const pipeHandler: FdHandler = {
+  name: 'fd-pipe',
+
+  match: (fd) => ((fd.mode & S_IFMT) === S_IFIFO && fd.link.startsWith('pipe:[') ? 10 : 0),
+
+  dump(fd: FdFacts, context: FdDumpContext): FileRecord {
+    const pipeId = Number(fd.ino);
+    noteEnd(fd, pipeId, context);
+    const value: PipeEntry = {
+      id: context.id,
+      pipe_id: pipeId,
+      flags: fd.flags,
+      fown: context.fown as PipeEntry['fown'],
+      crts_uid: fd.uid,
+      crts_gid: fd.gid,
+      crts_mode: fd.mode,
+    };
+    return { type: FD_TYPE_PIPE, field: 'pipe', value };
+  },
+
+  owns: (record) => record.field === 'pipe',
+
+  collect(record: FileRecord, context: FdPlanContext): void {
+    checkPipe(record.value as PipeEntry, pipeData(context));
+  },
+
+  group: (record) => `pipe:${(record.value as PipeEntry).pipe_id}`,
+
+  planGroup: (records, program, context) =>
+    makePipe(
+      records.map((record) => record.value as PipeEntry),
+      program,
+      pipeData(context),
+      context.scratch,
+    ),
+
+  /** Only what refers to a file, not to a descriptor, asks for one without its group: a working directory, a mapping. */
+  plan(record: FileRecord): Arg {
+    throw badEntry(`pipe_entry ${(record.value as PipeEntry).id}: a pipe in the place of a file`);
+  },
+};
