@@ -75,6 +75,8 @@ function facts(fd: number, more: Partial<FdFacts> = {}): FdFacts {
     link: deleted ? text.slice(0, -' (deleted)'.length) : text,
     deleted,
     mode: Number(mode),
+    uid: 0,
+    gid: 0,
     dev,
     ino,
     rdev,

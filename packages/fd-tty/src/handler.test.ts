@@ -64,7 +64,21 @@ afterEach(() => {
 function facts(local: number, link: string): FdFacts {
   const { mode, dev, ino, rdev, size, nlink } = fs.fstatSync(local, { bigint: true });
   return {
-    ...{ pid: 4312, fd: 0, local, link, deleted: false, mode: Number(mode), dev, ino, rdev, sizeBytes: size, nlink },
+    ...{
+      pid: 4312,
+      fd: 0,
+      local,
+      link,
+      deleted: false,
+      mode: Number(mode),
+      uid: 0,
+      gid: 0,
+      dev,
+      ino,
+      rdev,
+      sizeBytes: size,
+      nlink,
+    },
     ...{ fsType: 0x1cd1n, flags: 0o2102002, fdinfo: '', pos: 0n, mntId: 1 },
   };
 }
