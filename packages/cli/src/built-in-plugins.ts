@@ -1,5 +1,7 @@
 import { plugin as fdChardev } from '@crts/fd-chardev';
 import { plugin as fdEventfd } from '@crts/fd-eventfd';
+import { plugin as fdFanotify } from '@crts/fd-fanotify';
+import { plugin as fdInotify } from '@crts/fd-inotify';
 import { plugin as fdPipe } from '@crts/fd-pipe';
 import { plugin as fdRegular } from '@crts/fd-regular';
 import { plugin as fdTty } from '@crts/fd-tty';
@@ -23,6 +25,8 @@ export const builtInPlugins: readonly Plugin[] = [
   fdChardev,
   fdEventfd,
   fdPipe,
+  fdFanotify,
+  fdInotify,
   fdRegular,
   fdTty,
   fileLocks,

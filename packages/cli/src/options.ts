@@ -134,6 +134,30 @@ const SUPPORTED: readonly OptionRow[] = [
     actions: both,
     help: 'files whose name was removed, and that have others, get temporary names beside it',
   },
+  {
+    name: 'evasive-devices',
+    twin: true,
+    actions: both,
+    help: 'a device may be opened by any name that leads to it',
+  },
+  {
+    name: 'inotify-events',
+    argument: 'WHAT',
+    actions: both,
+    help: 'unread events of inotify and fanotify: fail the dump, drop them (default), or provoke others for them at restore',
+  },
+  {
+    name: 'irmap-scan-path',
+    argument: 'DIR',
+    actions: ['dump'],
+    help: 'search here first for watched files whose file system opens no handles; may be repeated',
+  },
+  {
+    name: 'force-irmap',
+    twin: true,
+    actions: ['dump'],
+    help: 'search for the names of watched files also where their handles open',
+  },
   { name: 'display-stats', twin: true, actions: both, help: 'print statistics' },
   { name: 'no-default-config', actions: both, help: 'read no configuration of criu; crts never does' },
   { name: 'log-format', argument: 'FORMAT', actions: both, help: 'form of the log: human (default) or json' },
@@ -145,10 +169,10 @@ const SUPPORTED: readonly OptionRow[] = [
 
 /** What CRIU 4.2 has besides. Each is refused by name, so that nobody believes it was heeded. */
 const KNOWN_WITH_TWIN =
-  'tcp-established log-pid evasive-devices page-server track-mem auto-dedup force-irmap extra experimental skip-in-flight deprecated weak-sysctls tcp-close stream tls mntns-compat-mode unprivileged ghost-fiemap allow-uprobes';
+  'tcp-established log-pid page-server track-mem auto-dedup extra experimental skip-in-flight deprecated weak-sysctls tcp-close stream tls mntns-compat-mode unprivileged ghost-fiemap allow-uprobes';
 const KNOWN_SWITCHES = 'ms exec-cmd enable-external-sharing enable-external-masters lazy-pages all tls-no-cn-verify';
 const KNOWN_WITH_ARGUMENT =
-  'join-ns root close veth-pair action-script address port prev-images-dir libdir ext-mount-map cgroup-root feature skip-mnt enable-fs freeze-cgroup irmap-scan-path lsm-profile timeout empty-ns cgroup-props cgroup-props-file cgroup-dump-controller status-fd ps-socket config tls-cacert tls-cacrl tls-cert tls-key cgroup-yard pre-dump-mode lsm-mount-context network-lock';
+  'join-ns root close veth-pair action-script address port prev-images-dir libdir ext-mount-map cgroup-root feature skip-mnt enable-fs freeze-cgroup lsm-profile timeout empty-ns cgroup-props cgroup-props-file cgroup-dump-controller status-fd ps-socket config tls-cacert tls-cacrl tls-cert tls-key cgroup-yard pre-dump-mode lsm-mount-context network-lock';
 const KNOWN_WITH_OPTIONAL = 'cpu-cap manage-cgroups';
 const KNOWN_SHORT: Readonly<Record<string, string>> = { 'join-ns': 'J', root: 'r', libdir: 'L', 'ext-mount-map': 'M' };
 

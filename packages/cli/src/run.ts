@@ -45,6 +45,10 @@ export async function runOptions(parsed: Parsed, log: RunLog, importModule: Impo
     detached: parsed.switches.has('restore-detached'),
     fileValidation: fileValidation(parsed),
     skipFileRwxCheck: parsed.switches.has('skip-file-rwx-check'),
+    evasiveDevices: parsed.switches.has('evasive-devices'),
+    inotifyEvents: inotifyEvents(parsed),
+    forceIrmap: parsed.switches.has('force-irmap'),
+    irmapScanPaths: (parsed.values.get('irmap-scan-path') ?? []).map((path) => resolve(path)),
     log,
     plugins: await loadPlugins(parsed.values.get('plugin') ?? [], importModule),
   };
@@ -54,6 +58,13 @@ function fileValidation(parsed: Parsed): 'filesize' | 'buildid' {
   const method = last(parsed, 'file-validation') ?? 'buildid';
   if (method !== 'filesize' && method !== 'buildid') throw badValue('--file-validation', method, 'filesize or buildid');
   return method;
+}
+
+function inotifyEvents(parsed: Parsed): 'fail' | 'drop' | 'provoke' {
+  const what = last(parsed, 'inotify-events') ?? 'drop';
+  if (what !== 'fail' && what !== 'drop' && what !== 'provoke')
+    throw badValue('--inotify-events', what, 'fail, drop or provoke');
+  return what;
 }
 
 /** The last one given counts, as with CRIU. */

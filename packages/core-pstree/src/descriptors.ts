@@ -159,6 +159,7 @@ function planOpening(
     const number = () => own?.fd ?? Number(lent[nth]!.value);
     places.set(id, { table: owner, local: () => own?.fd ?? lent[nth]!, number });
     const loan = lender.loan(owner.plan.pid, number);
+    planSettlement(owner, id, uses, opener, lender, loan);
     for (const { table, entries } of uses.get(id)!) if (table !== owner) planReceiving(table, entries, loan, owner);
   }
   if (rank > 0)
@@ -166,6 +167,37 @@ function planOpening(
       for (const fd of lent) program.call('close', [fd]);
     });
   return places;
+}
+
+function planSettlement(
+  owner: DescriptorTable,
+  id: number,
+  uses: ReadonlyMap<number, Use[]>,
+  opener: FileOpener,
+  lender: Lender,
+  loan: Loan,
+): void {
+  const settlement = opener.settlement(id);
+  if (settlement === undefined) return;
+  loan.use();
+  const pathTo = (fileId: number) => {
+    const use = uses.get(fileId)?.[0];
+    return use && `/proc/${lender.find(use.table.plan.pid)}/fd/${use.entries[0]!.fd}`;
+  };
+  owner.plan.hostStep(
+    {
+      plugin: opener.check(id).handler.name,
+      stage: 'credentials',
+      what: settlement.what,
+      entry: `files.img id ${id}`,
+      why: 'from here on the restore touches no file, so none of its own doings is reported to the program',
+    },
+    (step) => {
+      lender.learn(owner.plan.pid, step.hostPid);
+      settlement.run(loan.take(), { pathTo });
+      loan.sent();
+    },
+  );
 }
 
 /** The lowest free numbers, where descriptors are made, may be those that another member of the group gets. */

@@ -11,6 +11,7 @@ import {
   type Logger,
   type Program,
   type RunOptions,
+  type Settlement,
 } from '@crts/plugin-api';
 import { badImage, groupIncomplete, noPluginForImage } from './errors';
 
@@ -67,6 +68,12 @@ export class FileOpener implements FilePlanner {
     const { record, handler } = this.check(fileId);
     if (handler.finish === undefined) return undefined;
     return (program, fd, of) => handler.finish?.(record, fd, program, { ...this.#context, ...of });
+  }
+
+  /** What waits for the end of the restore; nothing for most kinds. */
+  settlement(fileId: number): Settlement | undefined {
+    const { record, handler } = this.check(fileId);
+    return handler.settle?.(record, this.#context);
   }
 
   pathOf(fileId: number): string | undefined {

@@ -1,4 +1,4 @@
-import type { FileId } from './brands';
+import type { Fd, FileId } from './brands';
 import type { CrtsError } from './errors';
 import type { ExternalResources, InheritedFds } from './external';
 import type { FdFacts, TaskFacts, TaskIdentity, ThreadFacts, ThreadIdentity, ThreadState, VmaFacts } from './facts';
@@ -49,6 +49,14 @@ export interface RunOptions {
   readonly fileValidation?: 'filesize' | 'buildid' | undefined;
   /** Restore: permission bits of files may differ from those at the dump. */
   readonly skipFileRwxCheck?: boolean | undefined;
+  /** A device may be opened by another name than the recorded one. */
+  readonly evasiveDevices?: boolean | undefined;
+  /** What becomes of events that nobody has read yet: `drop` unless told. */
+  readonly inotifyEvents?: 'fail' | 'drop' | 'provoke' | undefined;
+  /** Dump: a watched object is searched for by inode also where its file handle opens. */
+  readonly forceIrmap?: boolean | undefined;
+  /** Dump: where to search first. */
+  readonly irmapScanPaths?: readonly string[] | undefined;
 }
 
 /** Log lines carry fields; nothing is logged and thrown. */
@@ -345,4 +353,23 @@ export interface FdHandler {
    * description in the task that opened it.
    */
   finish?(record: FileRecord, fd: number, program: Program, context: FdFinishContext): void;
+  /**
+   * What must wait until the restore opens, changes and closes no file any more, because the description reports such
+   * things to the program (watches): done by the engine from outside, in stage `credentials`. Undefined: nothing to do.
+   */
+  settle?(record: FileRecord, context: FdPlanContext): Settlement | undefined;
+}
+
+/** A host step at the end of a restore, on one description. */
+export interface Settlement {
+  /** One line for `--dry-run` and `--explain`. */
+  readonly what: string;
+  /** `local` is the engine's own duplicate, which the engine closes. */
+  run(local: Fd, tree: RestoredTree): void;
+}
+
+/** The restored tasks, as the engine reaches them. */
+export interface RestoredTree {
+  /** A /proc path that leads to the very object that a description has open; undefined where no table has it. */
+  pathTo(fileId: number): string | undefined;
 }

@@ -60,7 +60,7 @@ export const MESSAGE_TEXT: Readonly<Record<string, string>> = {
   img_streamer_request_entry: '1 filename string r',
   inet_sk_entry: '1 id uint32 r;2 ino uint32 r;3 family uint32 r dict=sk;4 type uint32 r dict=sk;5 proto uint32 r dict=sk;6 state uint32 r dict=sk;7 src_port uint32 r;8 dst_port uint32 r;9 flags uint32 r hex;10 backlog uint32 r;11 src_addr uint32 * ip;12 dst_addr uint32 * ip;13 fown !fown_entry r;14 opts !sk_opts_entry r;15 v6only bool o;16 ip_opts !ip_opts_entry o;17 ifname string o;18 ns_id uint32 o;19 shutdown =sk_shutdown o;20 tcp_opts !tcp_opts_entry o',
   inherit_fd: '1 key string r;2 fd int32 r',
-  inotify_file_entry: '1 id uint32 r;2 flags uint32 r hex;4 fown !fown_entry r;5 wd !inotify_wd_entry *',
+  inotify_file_entry: '1 id uint32 r;2 flags uint32 r hex;4 fown !fown_entry r;5 wd !inotify_wd_entry *;1000 crts_queued_bytes uint32 o',
   inotify_wd_entry: '1 id uint32 r;2 i_ino uint64 r;3 mask uint32 r hex;4 ignored_mask uint32 r hex;5 s_dev uint32 r dev;6 wd uint32 r;7 f_handle !fh_entry r',
   inventory_entry: '1 img_version uint32 r;2 fdinfo_per_id bool o;3 root_ids !task_kobj_ids_entry o;4 ns_per_id bool o;5 root_cg_set uint32 o;6 lsmtype =lsmtype o;8 dump_uptime uint64 o;9 pre_dump_mode uint32 o;10 tcp_close bool o;11 network_lock_method uint32 o;12 plugins_entry !plugins_entry o;13 dump_criu_run_id string o;14 allow_uprobes bool o',
   ip_opts_entry: '1 freebind bool o;4 raw !ip_opts_raw_entry o;5 pktinfo bool o;6 tos uint32 o;7 ttl uint32 o',
@@ -754,6 +754,7 @@ export type InotifyFileEntry = {
   flags: number;
   fown: FownEntry;
   wd: InotifyWdEntry[];
+  crts_queued_bytes?: number | undefined;
 };
 
 export type InotifyWdEntry = {

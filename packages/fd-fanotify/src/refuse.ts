@@ -1,0 +1,24 @@
+/** What must be known before anything is opened: a frozen program that permits opens would stop crts too. */
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import type { CrtsError, FrozenTask, TaskStateHandler } from '@crts/plugin-api';
+import { permissionMark } from './errors';
+import { parseGroup } from './fdinfo';
+import { PERMISSION_EVENTS } from './flags';
+
+const LINK = /^anon_inode:\[?fanotify\]?$/;
+
+export const permissionHandler: TaskStateHandler = {
+  name: 'fd-fanotify',
+
+  refuse(task: FrozenTask): CrtsError | undefined {
+    const proc = `/proc/${task.hostPid}`;
+    for (const fd of readdirSync(`${proc}/fd`)) {
+      if (!LINK.test(readlinkSync(`${proc}/fd/${fd}`))) continue;
+      for (const mark of parseGroup(readFileSync(`${proc}/fdinfo/${fd}`, 'utf8')).marks) {
+        if ((mark.mask & PERMISSION_EVENTS) === 0 || mark.kind === 'inode' || mark.kind === 'other') continue;
+        return permissionMark({ pid: task.pid, fd: Number(fd) }, mark.kind === 'mount' ? 'a mount' : 'a file system');
+      }
+    }
+    return undefined;
+  },
+};

@@ -1,0 +1,87 @@
+/** Where a watch or a mark of the images goes: decided before anything is made, reached when the tasks are there. */
+import { existsSync, openSync } from 'node:fs';
+import { encodeName, type FdPlanContext, type RestoredTree } from '@crts/plugin-api';
+import { Finder, type WatchedObject } from './finder';
+import { handleOf, handleOfPath, sameHandle } from './handle';
+
+const O_PATH = 0o10000000;
+
+/** `fh_entry` and what stands beside it. */
+export interface RecordedObject {
+  readonly device: number;
+  readonly ino: bigint;
+  readonly entry: {
+    readonly bytes: number;
+    readonly type: number;
+    readonly handle: readonly bigint[];
+    readonly path?: string | undefined;
+  };
+}
+
+export type Target =
+  | { readonly kind: 'path'; readonly path: string; readonly isReplaced: boolean }
+  /** It has another name than the recorded one, or none. */
+  | { readonly kind: 'object'; readonly object: WatchedObject }
+  /** An unlinked file that the images carry: whoever has it open leads to it. */
+  | { readonly kind: 'ghost'; readonly fileId: number };
+
+/** Id of the file in the images that was an unlinked inode. */
+export type GhostLookup = (device: number, ino: bigint) => number | undefined;
+
+/**
+ * The object itself counts, its name is for other machines: what was renamed since the dump is followed, and a name
+ * that leads to something else is taken only where the object is gone. Undefined: nothing is there.
+ */
+export function resolveTarget(recorded: RecordedObject, finder: Finder, ghosts: GhostLookup): Target | undefined {
+  const { device, ino, entry } = recorded;
+  const fileId = ghosts(device, ino);
+  if (fileId !== undefined) return { kind: 'ghost', fileId };
+  const known = handleOf(entry);
+  const handle = known === 'bad' ? undefined : known;
+  const { path } = entry;
+  if (path !== undefined && sameHandle(handleOfPath(path), handle)) return { kind: 'path', path, isReplaced: false };
+  const object = { device, ino, handle };
+  const opened = finder.open(object);
+  if (opened !== undefined) {
+    finder.release(opened);
+    return { kind: 'object', object };
+  }
+  if (path === undefined || !existsSync(encodeName(path))) return undefined;
+  return { kind: 'path', path, isReplaced: handle !== undefined };
+}
+
+/** Gives `use` a path that leads to the object and is good until it returns; undefined when the object has gone meanwhile. */
+export function reachTarget<T>(
+  target: Target,
+  finder: Finder,
+  tree: RestoredTree,
+  use: (path: string) => T,
+): T | undefined {
+  if (target.kind === 'path') return use(target.path);
+  const fd = target.kind === 'ghost' ? openGhost(target.fileId, tree) : finder.open(target.object);
+  if (fd === undefined) return undefined;
+  try {
+    return use(`/proc/self/fd/${fd}`);
+  } finally {
+    finder.release(fd);
+  }
+}
+
+function openGhost(fileId: number, tree: RestoredTree): number | undefined {
+  const path = tree.pathTo(fileId);
+  return path === undefined ? undefined : openSync(path, O_PATH);
+}
+
+/** Mounts of crts itself, for the time that `use` takes. */
+export function withFinder<T>(use: (finder: Finder) => T): T {
+  const finder = new Finder({ proc: '/proc/self' });
+  try {
+    return use(finder);
+  } finally {
+    finder.close();
+  }
+}
+
+export function ghostLookup(_context: FdPlanContext): GhostLookup {
+  return () => undefined;
+}
