@@ -13,3 +13,5 @@ flavours('inotify: a program that watches its own binary hears nothing of the re
   // A dump that lets the program go on has read the binary's build id, as the program then hears.
   only: ['plain', 'once', 'repeated'],
 });
+
+flavours('inotify: a directory and a file', { start: () => Target.program('inotify-plain', ['DIR']) });

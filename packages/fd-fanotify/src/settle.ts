@@ -41,7 +41,8 @@ interface Planned {
 
 export function settleGroup(value: FanotifyFileEntry, context: FdPlanContext): Settlement | undefined {
   if (value.mark.length === 0) return undefined;
-  const planned = withFinder((finder) => value.mark.map((mark) => planMark(mark, finder, context)));
+  // fdinfo, and so the image, has the newest mark first.
+  const planned = withFinder((finder) => [...value.mark].reverse().map((mark) => planMark(mark, finder, context)));
   return {
     what: `${planned.length} marks`,
     run: (local, tree) =>

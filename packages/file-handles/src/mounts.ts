@@ -35,10 +35,11 @@ export function parseMountinfo(bytes: Buffer): Mount[] {
 /** `upperdir=`, and `lowerdir=A:B` or one `lowerdir+=` for each: Documentation/filesystems/overlayfs.rst. */
 function layersOf(options: string): string[] {
   const layers: string[] = [];
-  // A comma inside a name is escaped.
-  for (const [, name, value] of options.matchAll(/(?:^|,)(upperdir|lowerdir\+?|datadir\+?)=((?:\\.|[^,\\])*)/g)) {
-    const names = name === 'lowerdir' ? value!.split(/(?<!\\):+/) : [value!];
-    const plain = names.filter((one) => one !== '').map((one) => unescapeOctal(one).replace(/\\(.)/g, '$1'));
+  for (const [, name, text] of options.matchAll(/(?:^|,)(upperdir|lowerdir\+?|datadir\+?)=([^,]*)/g)) {
+    // Commas and backslashes of names are octal; a colon of a name has a backslash in front.
+    const value = unescapeOctal(text!);
+    const names = name === 'lowerdir' ? value.split(/(?<!\\):+/) : [value];
+    const plain = names.filter((one) => one !== '').map((one) => one.replace(/\\(.)/g, '$1'));
     if (name === 'upperdir') layers.unshift(...plain);
     else layers.push(...plain);
   }
