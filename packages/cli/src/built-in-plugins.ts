@@ -1,4 +1,5 @@
 import { plugin as fdChardev } from '@crts/fd-chardev';
+import { plugin as fdEpoll } from '@crts/fd-epoll';
 import { plugin as fdEventfd } from '@crts/fd-eventfd';
 import { plugin as fdFanotify } from '@crts/fd-fanotify';
 import { plugin as fdInotify } from '@crts/fd-inotify';
@@ -23,6 +24,7 @@ import { plugin as taskTimers } from '@crts/task-timers';
 
 export const builtInPlugins: readonly Plugin[] = [
   fdChardev,
+  fdEpoll,
   fdEventfd,
   fdPipe,
   fdFanotify,

@@ -76,6 +76,14 @@ export class FileOpener implements FilePlanner {
     return handler.settle?.(record, this.#context);
   }
 
+  /** The highest number of a descriptor that is in use, or needed, while these descriptions are made. */
+  highestNumber(uses: readonly { readonly id: number; readonly fd: number }[]): number {
+    return uses.reduce((highest, { id, fd }) => {
+      const { record, handler } = this.check(id);
+      return Math.max(highest, fd, handler.highestNumber?.(record) ?? -1);
+    }, 2);
+  }
+
   pathOf(fileId: number): string | undefined {
     const name = this.#files.get(fileId)?.value.name;
     return typeof name === 'string' ? name : undefined;

@@ -41,9 +41,9 @@ const EEXIST = 17;
 export function restoreTree(request: RestoreRequest): RestoreOutcome {
   const reader = ImageReader.open(request.imagesDir);
   try {
-    const { set, plan, area } = compileRestore(request, reader);
+    const { set, plan, place } = compileRestore(request, reader);
     const affinity = getAffinity(0);
-    return onCpu(currentCpu(), () => execute(request, set, plan, area, affinity));
+    return onCpu(currentCpu(), () => execute(request, set, plan, place, affinity));
   } finally {
     reader.close();
   }
@@ -63,6 +63,12 @@ export function explainRestore(request: RestoreRequest, explain: boolean): PlanT
 interface Area {
   readonly start: bigint;
   readonly end: bigint;
+}
+
+/** Where the agent of a task is while it is built. */
+interface AgentPlace {
+  readonly area: Area;
+  readonly doorbellNumber: number;
 }
 
 function compileRestore(request: RestoreRequest, reader: ImageReader) {
@@ -93,7 +99,9 @@ function compileRestore(request: RestoreRequest, reader: ImageReader) {
     },
   };
   // The pages image stays open in the task from the first to the last mapping, under a number above its own.
-  const pagesNumber = serviceFd(set) + 1;
+  // The agent's doorbell is above every number that the task has itself.
+  const doorbellNumber = opener.highestNumber(set.fdinfo) + 1;
+  const pagesNumber = doorbellNumber + 1;
   const pagesFd = () => pagesNumber;
   planSession(plan, set);
   planDescriptors(
@@ -119,12 +127,8 @@ function compileRestore(request: RestoreRequest, reader: ImageReader) {
   plan.pass({ plugin: 'engine', stage: 'memory', what: 'close the pages image', needs: ['vmas'] }, (program) => {
     program.call('close', [pagesNumber]);
   });
-  return { set, plan: plan.compile(), area };
-}
-
-/** Number of the agent's doorbell in the task: above every number that the task has itself. */
-function serviceFd(set: ImageSet): number {
-  return (set.fdinfo.at(-1)?.fd ?? 2) + 1;
+  const place: AgentPlace = { area, doorbellNumber };
+  return { set, plan: plan.compile(), place };
 }
 
 function agentArea(set: ImageSet): Area {
@@ -170,12 +174,12 @@ function execute(
   request: RestoreRequest,
   set: ImageSet,
   plan: CompiledPlan,
-  area: Area,
+  place: AgentPlace,
   affinity: Buffer,
 ): RestoreOutcome {
   const { log } = request;
   const started = process.hrtime.bigint();
-  const stub = fork(request, set, area);
+  const stub = fork(request, set, place);
   try {
     // The stub was born with the engine's one CPU; the plan sets the task's own where the images have it.
     setAffinity(stub.hostPid, affinity);
@@ -203,13 +207,12 @@ function execute(
   }
 }
 
-function fork(request: RestoreRequest, set: ImageSet, area: Area): StubTask {
+function fork(request: RestoreRequest, set: ImageSet, place: AgentPlace): StubTask {
   try {
     return launchStub({
       pid: set.pid,
       flags: request.sibling ? CLONE_PARENT : 0n,
-      area,
-      doorbellNumber: serviceFd(set),
+      ...place,
     });
   } catch (error) {
     if (!(error instanceof SyscallError) || !error.call?.startsWith('clone3')) throw error;

@@ -353,6 +353,8 @@ export interface FdHandler {
    * description in the task that opened it.
    */
   finish?(record: FileRecord, fd: number, program: Program, context: FdFinishContext): void;
+  /** The highest number that `finish` gives to a file for a moment; the engine keeps its own out of the way. -1: none. */
+  highestNumber?(record: FileRecord): number;
   /**
    * What must wait until the restore opens, changes and closes no file any more, because the description reports such
    * things to the program (watches): done by the engine from outside, in stage `credentials`. Undefined: nothing to do.
