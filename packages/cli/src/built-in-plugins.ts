@@ -6,6 +6,7 @@ import { plugin as fdInotify } from '@crts/fd-inotify';
 import { plugin as fdPipe } from '@crts/fd-pipe';
 import { plugin as fdRegular } from '@crts/fd-regular';
 import { plugin as fdTty } from '@crts/fd-tty';
+import { plugin as fdUnix } from '@crts/fd-unix';
 import { plugin as fileLocks } from '@crts/file-locks';
 import { plugin as mmAnon } from '@crts/mm-anon';
 import { plugin as mmFile } from '@crts/mm-file';
@@ -31,6 +32,7 @@ export const builtInPlugins: readonly Plugin[] = [
   fdInotify,
   fdRegular,
   fdTty,
+  fdUnix,
   fileLocks,
   mmAnon,
   mmFile,

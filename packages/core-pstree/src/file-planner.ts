@@ -34,7 +34,8 @@ export class FileOpener implements FilePlanner {
   ) {
     this.#files = files;
     this.#handlers = handlers;
-    this.#context = { files: this, options, log, ttys, items };
+    const records = (field: string) => [...files.values()].filter((record) => record.field === field);
+    this.#context = { files: this, records, options, log, ttys, items };
   }
 
   open(program: Program, fileId: number, flags?: number): Arg {

@@ -297,6 +297,8 @@ export interface FileRecord {
 
 export interface FdPlanContext {
   readonly files: FilePlanner;
+  /** All records of one union field (`usk`) in the image set, also those that no descriptor refers to. Untrusted. */
+  records(field: string): readonly FileRecord[];
   /** `tty_info_entry` of the image set. */
   readonly ttys: readonly ImageRecord[];
   readonly options: RunOptions;

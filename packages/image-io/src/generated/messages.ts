@@ -34,8 +34,11 @@ export const MESSAGE_TEXT: Readonly<Record<string, string>> = {
   criu_restore_resp: '1 pid int32 r',
   criu_version: '1 major_number int32 r;2 minor_number int32 r;3 gitid string o;4 sublevel int32 o;5 extra int32 o;6 name string o',
   criu_veth_pair: '1 if_in string r;2 if_out string r',
+  crts_packet_entry: '1 sender bytes o;2 pid uint32 o;3 uid uint32 o;4 gid uint32 o',
   crts_pipe_packet: '1 offset uint32 r;2 length uint32 r',
+  crts_socket_option: '1 name uint32 r;2 value bytes r',
   crts_thread_entry: '1 timer_slack_ns uint64 o;2 cpu_affinity bytes o;3 io_priority uint32 o;4 coredump_filter uint32 o;5 mdwe uint32 o;6 sched_reset_on_fork bool o',
+  crts_unix_entry: '1 peer_gone bool o;2 peer_name bytes o;3 pending_error bool o;4 cred_pid uint32 o;5 cred_uid uint32 o;6 cred_gid uint32 o;7 options !crts_socket_option *;8 waiting uint32 *;9 path string o',
   dump_stats_entry: '1 freezing_time uint32 r;2 frozen_time uint32 r;3 memdump_time uint32 r;4 memwrite_time uint32 r;5 pages_scanned uint64 r;6 pages_skipped_parent uint64 r;7 pages_written uint64 r;8 irmap_resolve uint32 o;9 pages_lazy uint64 r;10 page_pipes uint64 o;11 page_pipe_bufs uint64 o;12 shpages_scanned uint64 o;13 shpages_skipped_parent uint64 o;14 shpages_written uint64 o',
   eventfd_file_entry: '1 id uint32 r;2 flags uint32 r;3 fown !fown_entry r;4 counter uint64 r;1000 crts_semaphore bool o',
   eventpoll_file_entry: '1 id uint32 r;2 flags uint32 r;3 fown !fown_entry r;4 tfd !eventpoll_tfd_entry *;1000 crts_params bytes o',
@@ -113,7 +116,7 @@ export const MESSAGE_TEXT: Readonly<Record<string, string>> = {
   signalfd_entry: '1 id uint32 r;2 flags uint32 r hex;3 fown !fown_entry r;4 sigmask uint64 r hex',
   sit_entry: '1 link uint32 o;2 local uint32 * ip;3 remote uint32 * ip;4 ttl uint32 o;5 tos uint32 o;6 pmtudisc bool o;7 proto uint32 o;8 flags uint32 o;9 encap_type uint32 o;10 encap_flags uint32 o;11 encap_sport uint32 o;12 encap_dport uint32 o;13 rd_prefixlen uint32 o;14 rd_prefix uint32 * ip;15 relay_prefixlen uint32 o;16 relay_prefix uint32 * ip',
   sk_opts_entry: '1 so_sndbuf uint32 r;2 so_rcvbuf uint32 r;3 so_snd_tmo_sec uint64 r;4 so_snd_tmo_usec uint64 r;5 so_rcv_tmo_sec uint64 r;6 so_rcv_tmo_usec uint64 r;7 reuseaddr bool o;8 so_priority uint32 o;9 so_rcvlowat uint32 o;10 so_mark uint32 o;11 so_passcred bool o;12 so_passsec bool o;13 so_dontroute bool o;14 so_no_check bool o;15 so_bound_dev string o;16 so_filter fixed64 *;17 so_reuseport bool o;18 so_broadcast bool o;19 so_keepalive bool o;20 tcp_keepcnt uint32 o;21 tcp_keepidle uint32 o;22 tcp_keepintvl uint32 o;23 so_oobinline uint32 o;24 so_linger uint32 o;25 so_buf_lock uint32 o',
-  sk_packet_entry: '1 id_for uint32 r;2 length uint32 r;4 scm !scm_entry *',
+  sk_packet_entry: '1 id_for uint32 r;2 length uint32 r;4 scm !scm_entry *;1000 crts !crts_packet_entry o',
   stats_entry: '1 dump !dump_stats_entry o;2 restore !restore_stats_entry o',
   sysctl_entry: '1 type =SysctlType r;2 iarg int32 o;3 sarg string o',
   task_core_entry: '1 task_state uint32 r dict=gen;2 exit_code uint32 r;3 personality uint32 r;4 flags uint32 r;5 blk_sigset uint64 r hex;6 comm string r;7 timers !task_timers_entry o;8 rlimits !task_rlimits_entry o;9 cg_set uint32 o;10 signals_s !signal_queue_entry o;11 old_seccomp_mode =seccomp_mode o;12 old_seccomp_filter uint32 o;13 loginuid uint32 o;14 oom_score_adj int32 o;15 sigactions !sa_entry *;18 child_subreaper bool o;20 blk_sigset_extended uint64 o hex;21 stop_signo uint32 o;22 membarrier_registration_mask uint32 o hex',
@@ -145,7 +148,7 @@ export const MESSAGE_TEXT: Readonly<Record<string, string>> = {
   tunfile_entry: '1 id uint32 r;2 netdev string o;3 detached bool o;4 ns_id uint32 o',
   uid_gid_extent: '1 first uint32 r;2 lower_first uint32 r;3 count uint32 r',
   unix_sk: '1 inode uint32 r',
-  unix_sk_entry: '1 id uint32 r;2 ino uint32 r;3 type uint32 r dict=sk;4 state uint32 r dict=sk;5 flags uint32 r hex;6 uflags uint32 r hex;7 backlog uint32 r;8 peer uint32 r;9 fown !fown_entry r;10 opts !sk_opts_entry r;11 name bytes r conv=unix_name;12 shutdown =sk_shutdown o;13 file_perms !file_perms_entry o;14 name_dir string o;15 deleted bool o;16 ns_id uint32 o;17 mnt_id sint32 o',
+  unix_sk_entry: '1 id uint32 r;2 ino uint32 r;3 type uint32 r dict=sk;4 state uint32 r dict=sk;5 flags uint32 r hex;6 uflags uint32 r hex;7 backlog uint32 r;8 peer uint32 r;9 fown !fown_entry r;10 opts !sk_opts_entry r;11 name bytes r conv=unix_name;12 shutdown =sk_shutdown o;13 file_perms !file_perms_entry o;14 name_dir string o;15 deleted bool o;16 ns_id uint32 o;17 mnt_id sint32 o;1000 crts !crts_unix_entry o',
   user_aarch64_fpsimd_context_entry: '1 vregs uint64 *;2 fpsr uint32 r;3 fpcr uint32 r',
   user_aarch64_regs_entry: '1 regs uint64 *;2 sp uint64 r;3 pc uint64 r;4 pstate uint64 r',
   user_arm_regs_entry: '1 r0 uint32 r;2 r1 uint32 r;3 r2 uint32 r;4 r3 uint32 r;5 r4 uint32 r;6 r5 uint32 r;7 r6 uint32 r;8 r7 uint32 r;9 r8 uint32 r;10 r9 uint32 r;11 r10 uint32 r;12 fp uint32 r;13 ip uint32 r;14 sp uint32 r;15 lr uint32 r;16 pc uint32 r;17 cpsr uint32 r;18 orig_r0 uint32 r',
@@ -517,9 +520,21 @@ export type CriuVethPair = {
   if_out: string;
 };
 
+export type CrtsPacketEntry = {
+  sender?: Uint8Array | undefined;
+  pid?: number | undefined;
+  uid?: number | undefined;
+  gid?: number | undefined;
+};
+
 export type CrtsPipePacket = {
   offset: number;
   length: number;
+};
+
+export type CrtsSocketOption = {
+  name: number;
+  value: Uint8Array;
 };
 
 export type CrtsThreadEntry = {
@@ -529,6 +544,18 @@ export type CrtsThreadEntry = {
   coredump_filter?: number | undefined;
   mdwe?: number | undefined;
   sched_reset_on_fork?: boolean | undefined;
+};
+
+export type CrtsUnixEntry = {
+  peer_gone?: boolean | undefined;
+  peer_name?: Uint8Array | undefined;
+  pending_error?: boolean | undefined;
+  cred_pid?: number | undefined;
+  cred_uid?: number | undefined;
+  cred_gid?: number | undefined;
+  options: CrtsSocketOption[];
+  waiting: number[];
+  path?: string | undefined;
 };
 
 export type DumpStatsEntry = {
@@ -1258,6 +1285,7 @@ export type SkPacketEntry = {
   id_for: number;
   length: number;
   scm: ScmEntry[];
+  crts?: CrtsPacketEntry | undefined;
 };
 
 export type StatsEntry = {
@@ -1555,6 +1583,7 @@ export type UnixSkEntry = {
   deleted?: boolean | undefined;
   ns_id?: number | undefined;
   mnt_id?: number | undefined;
+  crts?: CrtsUnixEntry | undefined;
 };
 
 export type UserAarch64FpsimdContextEntry = {

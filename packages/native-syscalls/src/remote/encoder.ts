@@ -82,6 +82,11 @@ function measure(instructions: readonly Instruction[], start: number, limit: num
     for (const data of fresh) sizes.set(data, align(data.sizeBytes));
     fds.push(...sent);
   }
+  // A stored pointer is good in its own batch only: it goes with the call that follows.
+  const isCut = start + count < instructions.length;
+  let kept = count;
+  while (isCut && kept > 0 && instructions[start + kept - 1]!.op === OP.STORE) kept -= 1;
+  if (isCut && kept > 0) count = kept;
   if (count === 0 && start < instructions.length) {
     throw new CrtsError({
       code: 'CRTS_PROGRAM_TOO_LARGE',

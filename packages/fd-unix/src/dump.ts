@@ -1,0 +1,214 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import type { FownEntry, UnixSkEntry } from '@crts/image-io';
+import { rawSyscall } from '@crts/native-syscalls';
+import type { FdDumpContext, FdFacts, FileRecord, TreeImages } from '@crts/plugin-api';
+import { type SocketFacts, unixSockets } from './diag';
+import {
+  descriptorsInFlight,
+  otherFamily,
+  otherType,
+  outsideClient,
+  outsidePeer,
+  unreachable,
+  vanished,
+  waitingClosed,
+  waitingData,
+} from './errors';
+import { directoryOf, isPath, leadsTo, pathText, type SocketFile, socketFile } from './name';
+import { dumpFurtherOptions, dumpOptions, getOption } from './options';
+import { POLL, peekQueue } from './queue';
+import { AF_UNIX, FD_TYPE_UNIXSK, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, STATE } from './sockets';
+
+const SO_PEERCRED = 17;
+const SO_TYPE = 3;
+const SO_DOMAIN = 39;
+const SO_PEEK_OFF = 42;
+const SIOCINQ = 0x541b;
+/** The network namespace of the tree in CRIU's numbering. */
+const NET_NS_ID = 2;
+const SUN_ROOM = 128;
+
+interface Dumped {
+  readonly entry: UnixSkEntry;
+  readonly facts: SocketFacts;
+  readonly subject: { readonly pid: number; readonly fd: number };
+}
+
+/** The sockets of the namespace and those dumped so far, for each dump. */
+interface Dump {
+  readonly all: ReadonlyMap<number, SocketFacts>;
+  readonly dumped: Map<number, Dumped>;
+}
+
+const dumps = new WeakMap<TreeImages, Dump>();
+
+function dumpOf(context: FdDumpContext): Dump {
+  const { tree } = context.task;
+  const known = dumps.get(tree);
+  if (known !== undefined) return known;
+  const dump = { all: unixSockets(), dumped: new Map() };
+  dumps.set(tree, dump);
+  context.afterAll(() => endSockets(dump));
+  return dump;
+}
+
+export function dumpSocket(fd: FdFacts, context: FdDumpContext): FileRecord {
+  const subject = { pid: fd.pid, fd: fd.fd };
+  const family = getOption(fd.local, SO_DOMAIN)!.readInt32LE(0);
+  const type = getOption(fd.local, SO_TYPE)!.readInt32LE(0);
+  if (family !== AF_UNIX) throw otherFamily(subject, family, type);
+  if (![SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET].includes(type)) throw otherType(subject, type);
+  const ino = Number(fd.ino);
+  const dump = dumpOf(context);
+  const facts = dump.all.get(ino);
+  if (facts === undefined) throw vanished(subject, ino);
+  const entry: UnixSkEntry = {
+    id: context.id,
+    ino,
+    type,
+    state: facts.state,
+    flags: fd.flags,
+    uflags: 0,
+    backlog: facts.writeQueue,
+    peer: facts.peer ?? 0,
+    fown: context.fown as unknown as FownEntry,
+    opts: dumpOptions(fd.local, subject),
+    name: facts.name ?? Buffer.alloc(0),
+    shutdown: facts.shutdown,
+    ns_id: NET_NS_ID,
+    crts: { options: dumpFurtherOptions(fd.local, type), waiting: [...facts.waiting] },
+  };
+  if (facts.name !== undefined && isPath(facts.name))
+    addFile(entry, facts.name, socketFile(fd.local), subject, context);
+  addCredentials(entry, fd.local);
+  const events = pollEvents(fd.local);
+  if (facts.state !== STATE.LISTEN) dumpQueue(fd, entry, events, context);
+  if (facts.peer === 0) addClosedPeer(entry, fd.local, events);
+  dump.dumped.set(ino, { entry, facts, subject });
+  return { type: FD_TYPE_UNIXSK, field: 'usk', value: entry as unknown as Record<string, unknown> };
+}
+
+function addFile(
+  entry: UnixSkEntry,
+  name: Buffer,
+  file: SocketFile | undefined,
+  subject: Dumped['subject'],
+  context: FdDumpContext,
+): void {
+  if (file === undefined) return;
+  entry.file_perms = { mode: file.mode, uid: file.uid, gid: file.gid };
+  const path = pathText(name);
+  if (!path.startsWith('/')) entry.name_dir = directoryOf(path, file.path);
+  if (file.deleted) {
+    entry.deleted = true;
+    return;
+  }
+  // The end of a connection shows its listener's name, and its file is the listener's.
+  if (entry.state === STATE.ESTABLISHED && entry.type !== SOCK_DGRAM) return;
+  const isThere = path.startsWith('/') ? leadsTo(path, file) : entry.name_dir !== undefined;
+  // Renamed since it was bound, or another root then.
+  if (!isThere) entry.crts!.path = file.path;
+  if (file.nlink > 1)
+    context.log.warn(
+      { ...subject, path: file.path },
+      'the other hard links to the file of this socket will not lead to it any more',
+    );
+}
+
+/** SO_PEERCRED: who made the connection; all bits set where there is none. */
+function addCredentials(entry: UnixSkEntry, local: number): void {
+  const credentials = getOption(local, SO_PEERCRED, 12);
+  if (credentials === undefined || credentials.readUInt32LE(4) === 0xffff_ffff) return;
+  entry.crts!.cred_pid = credentials.readUInt32LE(0);
+  entry.crts!.cred_uid = credentials.readUInt32LE(4);
+  entry.crts!.cred_gid = credentials.readUInt32LE(8);
+}
+
+function dumpQueue(fd: FdFacts, entry: UnixSkEntry, events: number, context: FdDumpContext): void {
+  const inFlight = Number(/^scm_fds:\s*(\d+)/m.exec(fd.fdinfo)?.[1] ?? 0);
+  if (inFlight > 0) throw descriptorsInFlight({ pid: fd.pid, fd: fd.fd }, inFlight);
+  const waiting = new Int32Array(1);
+  rawSyscall('ioctl', fd.local, SIOCINQ, waiting);
+  const messages = peekQueue(context.task, {
+    pid: fd.pid,
+    fd: fd.fd,
+    type: entry.type,
+    shutdown: entry.shutdown ?? 0,
+    events,
+    waitingBytes: Math.max(0, waiting[0]!),
+    peekOffset: getOption(fd.local, SO_PEEK_OFF)?.readInt32LE(0) ?? -1,
+    passesCredentials: entry.opts.so_passcred === true,
+  });
+  for (const { data, sender, credentials } of messages) {
+    // A stream's sender is its peer.
+    const crts = { sender: entry.type === SOCK_DGRAM ? sender : undefined, ...credentials };
+    context.addItem('sk-queues', { value: { id_for: context.id, length: data.length, scm: [], crts }, extra: data });
+  }
+}
+
+/** The other end is closed, or this one waits to be accepted: `endSockets` tells which. */
+function addClosedPeer(entry: UnixSkEntry, local: number, events: number): void {
+  const crts = entry.crts!;
+  crts.peer_gone = true;
+  if ((events & POLL.ERR) !== 0) crts.pending_error = true;
+  const address = Buffer.alloc(SUN_ROOM);
+  const length = new Int32Array([SUN_ROOM]);
+  if (rawSyscall('getpeername', local, address, length) === 0 && length[0]! > 2)
+    crts.peer_name = Buffer.from(address.subarray(2, length[0]));
+}
+
+/** poll(2) asks without side effect: sk_err and the queue stay as they are. */
+function pollEvents(local: number): number {
+  const pollfd = Buffer.alloc(8);
+  pollfd.writeInt32LE(local, 0);
+  pollfd.writeInt16LE(POLL.IN | POLL.PRI, 4);
+  return rawSyscall('poll', pollfd, 1, 0) > 0 ? pollfd.readInt16LE(6) : 0;
+}
+
+/** What all sockets together tell: every peer is in the images, and every waiting connection is one that can be made again. */
+function endSockets(dump: Dump): void {
+  const listenerOf = new Map<number, SocketFacts>();
+  for (const facts of dump.all.values())
+    for (const client of facts.waiting) if (client !== 0) listenerOf.set(client, facts);
+  for (const one of dump.dumped.values()) {
+    const { entry, facts } = one;
+    const listener = listenerOf.get(entry.ino);
+    if (entry.peer !== 0) checkPeer(one, dump);
+    else if (listener !== undefined) endWaiting(one, listener, dump);
+    for (const client of facts.waiting) {
+      if (client === 0) throw waitingClosed(one.subject, entry.ino);
+      if (!dump.dumped.has(client)) throw outsideClient(one.subject, entry.ino, client, holderOf(client));
+    }
+  }
+}
+
+function checkPeer({ entry, subject }: Dumped, dump: Dump): void {
+  const peer = dump.dumped.get(entry.peer);
+  if (peer === undefined) throw outsidePeer(subject, entry.ino, entry.peer, holderOf(entry.peer));
+  if (peer.entry.peer === entry.ino || peer.entry.name.length > 0) return;
+  throw unreachable(subject, entry.ino, entry.peer);
+}
+
+function endWaiting({ entry, facts, subject }: Dumped, listener: SocketFacts, dump: Dump): void {
+  if (!dump.dumped.has(listener.ino)) throw outsidePeer(subject, entry.ino, listener.ino, holderOf(listener.ino));
+  if (facts.writeQueue > 0) throw waitingData(subject, entry.ino);
+  // As the format has it: connected to the listener itself.
+  entry.peer = listener.ino;
+  entry.crts!.peer_gone = undefined;
+  entry.crts!.peer_name = undefined;
+}
+
+/** Who has a socket open, for an error. */
+function holderOf(ino: number): string {
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    try {
+      for (const fd of readdirSync(`/proc/${pid}/fd`)) {
+        if (readlinkSync(`/proc/${pid}/fd/${fd}`) !== `socket:[${ino}]`) continue;
+        return `is open in process ${pid} (${readFileSync(`/proc/${pid}/comm`, 'utf8').trim()}), outside the dumped tree`;
+      }
+    } catch {
+      // It ended meanwhile.
+    }
+  }
+  return 'no process of the dumped tree has open';
+}

@@ -1,0 +1,218 @@
+import { CrtsError } from '@crts/plugin-api';
+import { familyName, typeName } from './sockets';
+
+const PLUGIN = 'fd-unix';
+
+interface Subject {
+  readonly pid: number;
+  readonly fd: number;
+  readonly path?: string | undefined;
+}
+
+function refused(code: string, { pid, fd, path }: Subject, what: string, hint: string): CrtsError {
+  return new CrtsError({ code, kind: 'refused', plugin: PLUGIN, pid, fd: fd < 0 ? undefined : fd, path, what, hint });
+}
+
+export function badSocket(id: number, what: string): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_IMAGE_FIELD',
+    plugin: PLUGIN,
+    path: 'files.img',
+    what: `unix_sk_entry ${id}: ${what}`,
+    hint: 'The image is damaged.',
+  });
+}
+
+export function badPeer(id: number, what: string): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_IMAGE_REFERENCE',
+    plugin: PLUGIN,
+    path: 'files.img',
+    what: `unix_sk_entry ${id}: ${what}`,
+    hint: 'The image is damaged, or comes from a newer dumper.',
+  });
+}
+
+export function badPacket(index: number, what: string): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_IMAGE_FIELD',
+    plugin: PLUGIN,
+    path: 'sk-queues.img',
+    what: `message ${index}: ${what}`,
+    hint: 'The image is damaged.',
+  });
+}
+
+export function ebpfFilter(subject: Subject): CrtsError {
+  return refused(
+    'CRTS_SOCKET_FILTER',
+    subject,
+    'the socket has an eBPF filter, which no program can read back',
+    'Only classic filters (SO_ATTACH_FILTER) are carried.',
+  );
+}
+
+export function otherFamily(subject: Subject, family: number, type: number): CrtsError {
+  return refused(
+    'CRTS_SOCKET_FAMILY',
+    subject,
+    `a socket of family ${familyName(family)} (${typeName(type)}), which crts does not carry yet`,
+    'UNIX sockets are carried. Dump when the program has closed this one.',
+  );
+}
+
+export function otherType(subject: Subject, type: number): CrtsError {
+  return refused(
+    'CRTS_SOCKET_TYPE',
+    subject,
+    `a UNIX socket of ${typeName(type)}`,
+    'Stream, datagram and seqpacket sockets are carried.',
+  );
+}
+
+export function vanished(subject: Subject, ino: number): CrtsError {
+  return refused(
+    'CRTS_SOCKET_NAMESPACE',
+    subject,
+    `UNIX socket ${ino} is not in the network namespace that crts runs in`,
+    'Run crts in the network namespace where the socket was made (nsenter -n).',
+  );
+}
+
+export function urgentData(subject: Subject): CrtsError {
+  return refused(
+    'CRTS_SOCKET_URGENT',
+    subject,
+    'out-of-band data (MSG_OOB) waits in the socket',
+    'Dump when the program has read it.',
+  );
+}
+
+export function errorBeforeData(subject: Subject): CrtsError {
+  return refused(
+    'CRTS_SOCKET_ERROR',
+    subject,
+    'an error waits in the socket before unread messages: looking at them would clear it',
+    'Dump when the program has used the socket.',
+  );
+}
+
+export function messageTooLarge(subject: Subject, sizeBytes: number): CrtsError {
+  return refused(
+    'CRTS_SOCKET_MESSAGE',
+    subject,
+    `a message of ${sizeBytes} bytes waits in the socket, more than crts carries at once`,
+    'Dump when the program has read it.',
+  );
+}
+
+export function unreadable(subject: Subject, errno: string): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_SOCKET_QUEUE',
+    plugin: PLUGIN,
+    ...subject,
+    what: 'the messages that wait in the socket cannot be read',
+    call: 'recvmsg(MSG_PEEK)',
+    errno,
+  });
+}
+
+export function descriptorsInFlight(subject: Subject, count: number): CrtsError {
+  return refused(
+    'CRTS_SOCKET_RIGHTS',
+    subject,
+    `${count} descriptors are in flight in the socket's queue (SCM_RIGHTS)`,
+    'Dump when the program has received them.',
+  );
+}
+
+export function descriptorsInImage(id: number, count: number): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_SOCKET_RIGHTS',
+    kind: 'refused',
+    plugin: PLUGIN,
+    path: 'sk-queues.img',
+    what: `${count} descriptors are in flight in the queue of socket ${id} (SCM_RIGHTS)`,
+    hint: 'crts does not make them again yet.',
+  });
+}
+
+export function outsidePeer(subject: Subject, ino: number, peer: number, who: string): CrtsError {
+  return refused(
+    'CRTS_SOCKET_PEER',
+    subject,
+    `UNIX socket ${ino} is connected to socket ${peer}, which ${who}`,
+    `Dump both ends, or pass --external 'unix[${ino}]' to leave the connection to others.`,
+  );
+}
+
+export function outsideClient(subject: Subject, ino: number, peer: number, who: string): CrtsError {
+  return refused(
+    'CRTS_SOCKET_PEER',
+    subject,
+    `socket ${peer} waits to be accepted by UNIX socket ${ino}, and ${who}`,
+    'Dump when the program has accepted it and is done with it.',
+  );
+}
+
+export function waitingClosed(subject: Subject, ino: number): CrtsError {
+  return refused(
+    'CRTS_SOCKET_WAITING',
+    subject,
+    `a connection that was closed before it is accepted waits at UNIX socket ${ino}; whether it brings data cannot be told`,
+    'Dump when the program has accepted it.',
+  );
+}
+
+export function waitingData(subject: Subject, ino: number): CrtsError {
+  return refused(
+    'CRTS_SOCKET_WAITING',
+    subject,
+    `UNIX socket ${ino} has sent data and waits to be accepted: no one can look at the data yet`,
+    'Dump when the connection is accepted.',
+  );
+}
+
+export function unreachable(subject: Subject, ino: number, peer: number): CrtsError {
+  return refused(
+    'CRTS_SOCKET_UNREACHABLE',
+    subject,
+    `UNIX socket ${ino} sends to socket ${peer}, which has no name and is connected elsewhere`,
+    'Give the receiving socket a name.',
+  );
+}
+
+export function nameInUse(path: string, what: string): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_SOCKET_NAME_USED',
+    plugin: PLUGIN,
+    path,
+    what: `the name of a socket of the images is taken by ${what}`,
+    hint: 'Stop who uses it, or move the file away.',
+  });
+}
+
+export function notBound(path: string, errno: string | undefined): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_SOCKET_BIND',
+    plugin: PLUGIN,
+    path,
+    what: 'a socket cannot be given its name',
+    errno,
+    hint:
+      errno === 'ENOENT'
+        ? 'The directory of the name must exist where the program is restored.'
+        : 'EADDRINUSE: another program has a socket of this name.',
+  });
+}
+
+export function notConnected(path: string, errno: string | undefined): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_SOCKET_CONNECT',
+    plugin: PLUGIN,
+    path,
+    what: 'a socket cannot be connected again',
+    errno,
+    hint: 'The other end must be there under its name when the program is restored.',
+  });
+}
