@@ -8,9 +8,10 @@ const FLAGS = ['-O1', '-Wall', '-Wextra', '-Werror', '-mfsgsbase'];
 
 /** Compiles e2e/programs/NAME.c, once for each content, set of flags and compiler. */
 export function compile(name: string, flags: readonly string[] = [], compiler = 'cc'): string {
-  const source = join(repository, `e2e/programs/${name}.c`);
+  const programs = join(repository, 'e2e/programs');
+  const source = join(programs, `${name}.c`);
   const hash = createHash('sha1').update(JSON.stringify([FLAGS, flags, compiler]));
-  for (const file of [source, join(repository, 'e2e/programs/check.h')]) hash.update(readFileSync(file));
+  for (const file of [source, join(programs, 'check.h'), join(programs, 'pattern.h')]) hash.update(readFileSync(file));
   const directory = join(repository, 'e2e/build');
   const out = join(directory, `${name}-${hash.digest('hex').slice(0, 12)}`);
   if (existsSync(out)) return out;

@@ -18,8 +18,9 @@ const PASSING_FLAGS = /\b(sd|ac|gu)\b ?/g;
  */
 export function mappings(smaps: string): string[] {
   const merged: Mapping[] = [];
+  const objects = new Map<string, number>();
   for (const block of smaps.split(/\n(?=[0-9a-f]+-[0-9a-f]+ )/)) {
-    const mapping = parse(block);
+    const mapping = parse(block, objects);
     const last = merged.at(-1);
     if (last !== undefined && continues(last, mapping)) last.end = mapping.end;
     else merged.push(mapping);
@@ -30,10 +31,15 @@ export function mappings(smaps: string): string[] {
   );
 }
 
-function parse(block: string): Mapping {
+/** Objects in memory, which are new ones after a restore: told apart by the order in which they appear. */
+const OBJECT = /^\/(dev\/zero|memfd:.*|SYSV[0-9a-f]{8}|anon_hugepage) \(deleted\)$/;
+
+function parse(block: string, objects: Map<string, number>): Mapping {
   const match = /^([0-9a-f]+)-([0-9a-f]+) (\S+) ([0-9a-f]+) (\S+ \d+) *(.*)/.exec(block);
   if (match === null) throw new Error(`smaps has a block that is none: ${block}`);
-  const [, start, end, access, offset, inode, name] = match;
+  const [, start, end, access, offset, file, name] = match;
+  if (OBJECT.test(name!) && !objects.has(file!)) objects.set(file!, objects.size + 1);
+  const inode = OBJECT.test(name!) ? `object ${objects.get(file!)}` : file;
   const flags = /^VmFlags: (.*)$/m.exec(block)?.[1] ?? '';
   const key = /^ProtectionKey: +(\d+)$/m.exec(block)?.[1] ?? '';
   return {

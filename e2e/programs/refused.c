@@ -3,8 +3,10 @@
 #include <linux/filter.h>
 #include <linux/io_uring.h>
 #include <linux/seccomp.h>
+#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -43,8 +45,14 @@ int main(int argc, char **argv)
 		pair[0] = open(path, O_RDWR | O_CREAT, 0600);
 		check(write(pair[0], "x", 1) == 1 && unlink(path) == 0, "unlink: %m");
 	}
-	if (!strcmp(what, "shared-memory"))
-		check(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0) != MAP_FAILED, "mmap: %m");
+	if (!strcmp(what, "userfaultfd")) {
+		struct uffdio_api api = { .api = UFFD_API };
+		struct uffdio_register area = { .range = { .len = 4096 }, .mode = UFFDIO_REGISTER_MODE_MISSING };
+		int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+
+		area.range.start = (unsigned long)mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		check(ioctl(fd, UFFDIO_API, &api) == 0 && ioctl(fd, UFFDIO_REGISTER, &area) == 0, "userfaultfd: %m");
+	}
 	if (!strcmp(what, "timer")) {
 		timer_t timer;
 		clockid_t other;

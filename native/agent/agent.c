@@ -291,7 +291,7 @@ static int receive(struct agent *agent, struct agent_request *request)
 	/* The kernel gave them the lowest free numbers, which may be those that the program is to fill: move them
 	 * above the doorbell, which is above all numbers of the task. */
 	for (unsigned int i = 0; i < agent->fds; i++) {
-		long moved = call3(__NR_fcntl, agent->rights->fd[i], F_DUPFD_CLOEXEC, agent->boot.socket + 1);
+		long moved = call3(__NR_fcntl, agent->rights->fd[i], F_DUPFD_CLOEXEC, agent->boot.socket + 1 + AGENT_RESERVED_FDS);
 
 		call1(__NR_close, agent->rights->fd[i]);
 		agent->rights->fd[i] = (int)moved;

@@ -70,6 +70,8 @@ struct agent_reply {
 
 /* Largest number of descriptors in one message: SCM_MAX_FD, include/net/scm.h. */
 #define AGENT_MAX_FDS 253
+/* Numbers behind the doorbell that received descriptors do not get: the engine gives them itself. */
+#define AGENT_RESERVED_FDS 3
 
 /*
  * What the agent is started with, its address in the first argument register.

@@ -12,6 +12,7 @@ import { plugin as mmAnon } from '@crts/mm-anon';
 import { plugin as mmFile } from '@crts/mm-file';
 import { plugin as mmLayout } from '@crts/mm-layout';
 import { plugin as mmPagemap } from '@crts/mm-pagemap';
+import { plugin as mmShmem } from '@crts/mm-shmem';
 import { plugin as mmVdso } from '@crts/mm-vdso';
 import type { Plugin } from '@crts/plugin-api';
 import { plugin as taskAttrs } from '@crts/task-attrs';
@@ -38,6 +39,7 @@ export const builtInPlugins: readonly Plugin[] = [
   mmFile,
   mmLayout,
   mmPagemap,
+  mmShmem,
   mmVdso,
   taskAttrs,
   taskCreds,

@@ -98,6 +98,9 @@ function dumpTask(request: DumpRequest, registry: Registry, target: Target, writ
   const memory = process.hrtime.bigint();
   const stats = registry.pages.dump(task, areas, writer);
   addGuards(task, stats);
+  let pagesId = task.pagesId;
+  for (const [shmid, memory] of task.files.sharedMemory)
+    registry.pages.dumpShared({ ...memory, shmid, pagesId: ++pagesId }, writer);
   const written = process.hrtime.bigint();
   log.info({ pid, pages: stats.pagesWritten }, 'memory written');
   // A program that goes on need not wait for the small images; one that is to end does until all are in place.

@@ -12,6 +12,7 @@ import {
   type Program,
   type RunOptions,
   type Settlement,
+  type SharedObjects,
 } from '@crts/plugin-api';
 import { badImage, groupIncomplete, noPluginForImage } from './errors';
 
@@ -31,11 +32,12 @@ export class FileOpener implements FilePlanner {
     log: Logger,
     ttys: readonly ImageRecord[],
     items: (kind: string) => readonly ImageItem[],
+    shared: SharedObjects,
   ) {
     this.#files = files;
     this.#handlers = handlers;
     const records = (field: string) => [...files.values()].filter((record) => record.field === field);
-    this.#context = { files: this, records, options, log, ttys, items };
+    this.#context = { files: this, records, options, log, ttys, items, shared };
   }
 
   open(program: Program, fileId: number, flags?: number): Arg {

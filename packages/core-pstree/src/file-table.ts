@@ -11,6 +11,7 @@ import {
   type FrozenTask,
   type ImageItem,
   type ImageRecord,
+  type SharedMemory,
   type TreeDescriptor,
   type TreeImages,
 } from '@crts/plugin-api';
@@ -23,6 +24,8 @@ const F_GETSIG = 11;
 const F_GETOWN_EX = 16;
 const F_GETOWNER_UIDS = 17;
 const FD_CLOEXEC = 1;
+/** memfd_inode_entry.shmid has 32 bits. */
+const SHMID_MAX = 0xffff_ffffn;
 /** Result of kcmp(2): the first is less. */
 const KCMP_LESS = 1;
 
@@ -39,6 +42,8 @@ export class FileTable implements FileRegistry, TreeImages {
   readonly entries: FileEntry[] = [];
   /** Entries of further images of the whole tree, by kind. */
   readonly items = new Map<string, ImageItem[]>();
+  /** Objects whose contents are to be stored, by the number of their contents. */
+  readonly sharedMemory = new Map<number, SharedMemory>();
   readonly #handlers: readonly FdHandler[];
   readonly #paths = new Map<string, number>();
   readonly #firsts = new Set<string>();
@@ -135,6 +140,18 @@ export class FileTable implements FileRegistry, TreeImages {
     else items.push(item);
   }
 
+  /** The number is the inode's as with CRIU, where it is free and a field of the format holds it. */
+  addSharedMemory(memory: SharedMemory): number {
+    let shmid = memory.ino > 0n && memory.ino <= SHMID_MAX ? Number(memory.ino) : 1;
+    for (; ; shmid = (shmid % Number(SHMID_MAX)) + 1) {
+      const known = this.sharedMemory.get(shmid);
+      if (known?.dev === memory.dev && known.ino === memory.ino) return shmid;
+      if (known === undefined) break;
+    }
+    this.sharedMemory.set(shmid, memory);
+    return shmid;
+  }
+
   #add(task: FrozenTask, facts: FdFacts, fown: FownEntry): number {
     const handler = bestHandler(
       this.#handlers,
@@ -154,6 +171,7 @@ export class FileTable implements FileRegistry, TreeImages {
       addItem: (kind, item) => this.addItem(kind, item),
       descriptors: this.#descriptors,
       afterAll: (action) => this.#afterAll.push(action),
+      addSharedMemory: (memory) => this.addSharedMemory(memory),
     };
     return this.#push(id, () => handler.dump(facts, context));
   }

@@ -22,6 +22,7 @@ import { onCpu } from './cpu';
 import { planDescriptors } from './descriptors';
 import { cannotFork, foreignSession, noPluginForImage, noSyscallInstruction, pidTaken } from './errors';
 import { FileOpener } from './file-planner';
+import { HeldObjects } from './held-objects';
 import { type ImageSet, readImageSet } from './image-set';
 import { Lender } from './lending';
 import { type CompiledPlan, PlanBuilder, planText } from './plan';
@@ -41,9 +42,13 @@ const EEXIST = 17;
 export function restoreTree(request: RestoreRequest): RestoreOutcome {
   const reader = ImageReader.open(request.imagesDir);
   try {
-    const { set, plan, place } = compileRestore(request, reader);
+    const { set, plan, place, shared } = compileRestore(request, reader);
     const affinity = getAffinity(0);
-    return onCpu(currentCpu(), () => execute(request, set, plan, place, affinity));
+    try {
+      return onCpu(currentCpu(), () => execute(request, set, plan, place, affinity));
+    } finally {
+      shared.close();
+    }
   } finally {
     reader.close();
   }
@@ -80,7 +85,8 @@ function compileRestore(request: RestoreRequest, reader: ImageReader) {
   const plan = new PlanBuilder(set.pid);
   const pages = registry.pages.open(set.pid, reader);
   const items = (kind: string) => (reader.has(kind) ? [...reader.items(kind)] : []);
-  const opener = new FileOpener(set.files, registry.fd, request, request.log, set.images.ttys, items);
+  const shared = new HeldObjects((shmid) => registry.pages.openShared(shmid, reader));
+  const opener = new FileOpener(set.files, registry.fd, request, request.log, set.images.ttys, items, shared);
   const lender = new Lender();
   const context: RestoreContext = {
     files: opener,
@@ -88,6 +94,7 @@ function compileRestore(request: RestoreRequest, reader: ImageReader) {
     log: request.log,
     items,
     agentArea: area,
+    shared,
     pages,
     fillPages: (program, start, end) => {
       const runs = pages.runs(start, end);
@@ -99,13 +106,14 @@ function compileRestore(request: RestoreRequest, reader: ImageReader) {
     },
   };
   // The pages image stays open in the task from the first to the last mapping, under a number above its own.
-  // The agent's doorbell is above every number that the task has itself.
+  // The agent's doorbell is above every number that the task has itself, and it leaves the numbers next to it free:
+  // AGENT_RESERVED_FDS.
   const doorbellNumber = opener.highestNumber(set.fdinfo) + 1;
   const pagesNumber = doorbellNumber + 1;
   const pagesFd = () => pagesNumber;
   planSession(plan, set);
   planDescriptors(
-    [{ plan, fdinfo: set.fdinfo, scratch: pagesNumber + 1, spare: pagesNumber + 2 }],
+    [{ plan, fdinfo: set.fdinfo, scratch: pagesNumber + 1, spare: pagesNumber + 3 }],
     set.files,
     opener,
     lender,
@@ -128,7 +136,7 @@ function compileRestore(request: RestoreRequest, reader: ImageReader) {
     program.call('close', [pagesNumber]);
   });
   const place: AgentPlace = { area, doorbellNumber };
-  return { set, plan: plan.compile(), place };
+  return { set, plan: plan.compile(), place, shared };
 }
 
 function agentArea(set: ImageSet): Area {

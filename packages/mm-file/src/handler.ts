@@ -21,11 +21,11 @@ const O_RDWR = 2;
 export const fileHandler: VmaHandler = {
   name: NAME,
 
-  // Names of memfds, SysV segments and shared anonymous memory look like files too: those kinds are not carried here.
+  // Names of memfds, SysV segments and shared anonymous memory look like those of deleted files: other kinds.
   match: (vma) =>
     vma.inode !== 0n &&
     vma.name.startsWith('/') &&
-    !/^\/(memfd:|SYSV|dev\/zero|anon_hugepage|\[aio\])/.test(vma.name) &&
+    !(vma.deleted && /^\/(memfd:|SYSV|dev\/zero|anon_hugepage|\[aio\])/.test(vma.name)) &&
     refusedFlag(vma) === undefined
       ? 10
       : 0,

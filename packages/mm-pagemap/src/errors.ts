@@ -3,33 +3,33 @@ import { CrtsError } from '@crts/plugin-api';
 const PLUGIN = 'mm-pagemap';
 
 /** An entry of the pagemap image that cannot be true. */
-export function badPagemap(pid: number, entry: number, what: string): CrtsError {
+export function badPagemap(image: string, entry: number, what: string): CrtsError {
   return new CrtsError({
     code: 'CRTS_IMAGE_REFERENCE',
     plugin: PLUGIN,
-    path: `pagemap-${pid}.img`,
+    path: image,
     what: `entry ${entry}: ${what}`,
     hint: 'The image set is damaged or mixed from two dumps.',
   });
 }
 
-export function incremental(pid: number): CrtsError {
+export function incremental(image: string): CrtsError {
   return new CrtsError({
     code: 'CRTS_IMAGES_INCREMENTAL',
     kind: 'refused',
     plugin: PLUGIN,
-    path: `pagemap-${pid}.img`,
+    path: image,
     what: 'the images are an increment on a parent set, which crts does not read yet',
     hint: 'Dump without --prev-images-dir.',
   });
 }
 
-export function pagesElsewhere(pid: number): CrtsError {
+export function pagesElsewhere(image: string): CrtsError {
   return new CrtsError({
     code: 'CRTS_IMAGE_PLUGIN',
     kind: 'refused',
     plugin: PLUGIN,
-    path: `pagemap-${pid}.img`,
+    path: image,
     what: 'the images leave memory to a page server (lazy migration), which crts does not ask yet',
     hint: 'Dump without --lazy-pages.',
   });
@@ -58,7 +58,18 @@ export function pagesUnreadable(pid: number, where: string, errno: string | unde
   });
 }
 
-export function pagesNotWritten(pid: number, sizeBytes: bigint, errno: string | undefined): CrtsError {
+export function objectUnreadable(via: string, errno: string | undefined): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_PAGES_WRITE',
+    plugin: PLUGIN,
+    path: via,
+    what: 'shared memory of the tree cannot be read for the images',
+    errno,
+    hint: 'Reading /proc/PID/map_files needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN.',
+  });
+}
+
+export function pagesNotWritten(pid: number | undefined, sizeBytes: bigint, errno: string | undefined): CrtsError {
   return new CrtsError({
     code: 'CRTS_PAGES_WRITE',
     plugin: PLUGIN,

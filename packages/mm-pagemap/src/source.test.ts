@@ -20,7 +20,7 @@ const page = (vaddr: bigint, nr_pages: bigint, flags = 4): ImageRecord => ({
   flags,
 });
 const open = (...entries: ImageRecord[]) =>
-  openPages(1, { read: () => [{ pages_id: 1 }, ...entries], rawFd: () => fd });
+  openPages('pagemap', 1, { read: () => [{ pages_id: 1 }, ...entries], rawFd: () => fd });
 
 test('runs are found by address, with their place in the file', () => {
   const pages = open(page(0x1000n, 2n), page(0x8000n, 3n, 6));
@@ -61,5 +61,5 @@ test.each([0, 8, 0x8000_0004])('flags 0x%x are refused', (flags) => {
 });
 
 test('a pagemap without head is refused', () => {
-  expect(() => openPages(1, { read: () => [], rawFd: () => fd })).toThrow(/the head is missing/);
+  expect(() => openPages('pagemap', 1, { read: () => [], rawFd: () => fd })).toThrow(/the head is missing/);
 });

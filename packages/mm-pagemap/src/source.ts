@@ -10,28 +10,29 @@ const PRESENT = 4;
 const PAGE = 4096n;
 const USER_END = 0x7fff_ffff_f000n;
 
-/** Reads and validates the pagemap of a task. */
-export function openPages(pid: number, source: ImageSource): PageSource {
-  const [head, ...entries] = source.read('pagemap', pid) as [PagemapHead | undefined, ...PagemapEntry[]];
-  if (head === undefined) throw badPagemap(pid, 0, 'the head is missing');
+/** Reads and validates a pagemap: `pagemap` of a task, `pagemap-shmem` of an object. */
+export function openPages(kind: string, id: number, source: ImageSource): PageSource {
+  const [head, ...entries] = source.read(kind, id) as [PagemapHead | undefined, ...PagemapEntry[]];
+  const image = `${kind}-${id}.img`;
+  if (head === undefined) throw badPagemap(image, 0, 'the head is missing');
   const runs: PageRun[] = [];
   let fileOffset = 0n;
   let end = 0n;
   entries.forEach((entry, index) => {
     const pages = entry.nr_pages ?? BigInt(entry.compat_nr_pages ?? 0);
-    if (entry.in_parent === true) throw incremental(pid);
+    if (entry.in_parent === true) throw incremental(image);
     // Before flags existed, every entry was present or in the parent.
     const flags = entry.flags ?? PRESENT;
     if ((flags & ~(PARENT | LAZY | PRESENT)) !== 0 || flags === 0)
-      throw badPagemap(pid, index + 1, `flags 0x${flags.toString(16)} have no meaning`);
-    if ((flags & PARENT) !== 0) throw incremental(pid);
-    if ((flags & PRESENT) === 0) throw pagesElsewhere(pid);
+      throw badPagemap(image, index + 1, `flags 0x${flags.toString(16)} have no meaning`);
+    if ((flags & PARENT) !== 0) throw incremental(image);
+    if ((flags & PRESENT) === 0) throw pagesElsewhere(image);
     if (entry.vaddr % PAGE !== 0n)
-      throw badPagemap(pid, index + 1, `address 0x${entry.vaddr.toString(16)} is not page aligned`);
+      throw badPagemap(image, index + 1, `address 0x${entry.vaddr.toString(16)} is not page aligned`);
     if (pages === 0n || pages > (USER_END - entry.vaddr) / PAGE || entry.vaddr >= USER_END)
-      throw badPagemap(pid, index + 1, `${pages} pages do not fit the address space`);
+      throw badPagemap(image, index + 1, `${pages} pages do not fit the address space`);
     if (entry.vaddr < end)
-      throw badPagemap(pid, index + 1, `pages at 0x${entry.vaddr.toString(16)} overlap the entry before`);
+      throw badPagemap(image, index + 1, `pages at 0x${entry.vaddr.toString(16)} overlap the entry before`);
     end = entry.vaddr + pages * PAGE;
     runs.push({ addr: entry.vaddr, lengthBytes: pages * PAGE, fileOffset });
     fileOffset += pages * PAGE;
@@ -39,7 +40,7 @@ export function openPages(pid: number, source: ImageSource): PageSource {
   const fd = source.rawFd('pages', head.pages_id);
   const { size } = fstatSync(fd, { bigint: true });
   if (size < fileOffset)
-    throw badPagemap(pid, entries.length, `the pages image has ${size} bytes, the pagemap needs ${fileOffset}`);
+    throw badPagemap(image, entries.length, `the pages image has ${size} bytes, the pagemap needs ${fileOffset}`);
   return {
     fd,
     runs: (from, to) => overlapping(runs, from, to),

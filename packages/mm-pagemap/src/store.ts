@@ -14,6 +14,7 @@ import type {
 } from '@crts/plugin-api';
 import { collectPages, type PageStretch, scanOf } from './collect';
 import { noPagemapScan, pagesNotWritten, pagesUnreadable } from './errors';
+import { dumpShared } from './shared';
 import { openPages } from './source';
 
 /** PE_LAZY and PE_PRESENT of the format. */
@@ -42,7 +43,11 @@ export const pageStore: PageStore = {
     return { pagesScanned: Number(scanned / PAGE), pagesWritten: Number(total / PAGE), guards };
   },
 
-  open: (pid: number, source: ImageSource): PageSource => openPages(pid, source),
+  open: (pid: number, source: ImageSource): PageSource => openPages('pagemap', pid, source),
+
+  dumpShared,
+
+  openShared: (shmid: number, source: ImageSource): PageSource => openPages('pagemap-shmem', shmid, source),
 };
 
 function scanTask(task: FrozenTask, areas: readonly PageArea[]): ReturnType<typeof collectPages> {

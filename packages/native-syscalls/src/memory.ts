@@ -1,3 +1,4 @@
+import { fstatSync } from 'node:fs';
 import { addon } from './addon';
 import { SyscallError } from './errors';
 import { cPath, syscall } from './syscall';
@@ -14,6 +15,19 @@ export function memfd(name: string, sizeBytes: number): number {
     throw error;
   }
   return fd;
+}
+
+let device: { readonly major: number; readonly minor: number } | undefined;
+
+/** Device of memfds and shared anonymous memory: the kernel's own tmpfs mount, shm_mnt in mm/shmem.c. */
+export function sharedMemoryDevice(): { readonly major: number; readonly minor: number } {
+  if (device !== undefined) return device;
+  const fd = memfd('probe', 0);
+  const { dev } = fstatSync(fd);
+  syscall('close', fd);
+  // As glibc's gnu_dev_major() has it: these numbers are small.
+  device = { major: (dev >>> 8) & 0xfff, minor: (dev & 0xff) | ((dev >>> 12) & 0xfff00) };
+  return device;
 }
 
 /** Maps a file shared and writable. The mapping lives as long as the buffer; unmapShared() ends it early. */

@@ -4,6 +4,7 @@ import type { ExternalResources, InheritedFds } from './external';
 import type { FdFacts, TaskFacts, TaskIdentity, ThreadFacts, ThreadIdentity, ThreadState, VmaFacts } from './facts';
 import type { FilePlanner, TaskPlan, ThreadPlan } from './plan';
 import type { Arg, PageRun, Program } from './program';
+import type { SharedMemory, SharedObjects } from './shared-objects';
 
 /**
  * Image messages cross the contract as plain records: image-io's interfaces (`CoreEntry`, `MmEntry`) describe
@@ -142,6 +143,8 @@ export interface TreeImages {
   first(key: string): boolean;
   /** Adds an entry to an image of the whole tree, `addItem('seccomp', { value })`. Images come in the order of the entries. */
   addItem(kind: string, item: ImageItem): void;
+  /** Has the contents of an object stored, once. Returns the number of its contents in the images (CRIU: shmid). */
+  addSharedMemory(memory: SharedMemory): number;
 }
 
 /**
@@ -176,6 +179,7 @@ export interface RestoreContext {
   items(kind: string): readonly ImageItem[];
   /** A stretch of the address space that no mapping of the task touches; the agent lives there until the end. */
   readonly agentArea: { readonly start: bigint; readonly end: bigint };
+  readonly shared: SharedObjects;
   /** Contents of the task's pages, for the handlers of mappings. */
   readonly pages: PageSource;
   /** Emits the transfer of all stored pages of [start, end) into the task. The mapping must be writable then. */
@@ -251,12 +255,23 @@ export interface PageStats {
   readonly guards: readonly { readonly start: bigint; readonly end: bigint }[];
 }
 
+/** An object of shared memory and its numbers in the images. */
+export interface StoredMemory extends SharedMemory {
+  readonly shmid: number;
+  /** Id of its pages image. */
+  readonly pagesId: number;
+}
+
 /** Stores and finds page contents: `pagemap-ID.img` and `pages-N.img`. Exactly one is registered. */
 export interface PageStore {
   readonly name: string;
   dump(task: FrozenTask, areas: readonly PageArea[], sink: ImageSink): PageStats;
   /** Validates the task's pagemap and gives access to its pages. */
   open(pid: number, source: ImageSource): PageSource;
+  /** Stores the contents of an object: `pagemap-shmem-SHMID.img`. */
+  dumpShared(memory: StoredMemory, sink: ImageSink): Omit<PageStats, 'guards'>;
+  /** The same for the contents of an object; addresses are offsets in it. */
+  openShared(shmid: number, source: ImageSource): PageSource;
 }
 
 /** A number in the table of a task of the tree, with the id of the description that it refers to. */
@@ -297,6 +312,7 @@ export interface FileRecord {
 
 export interface FdPlanContext {
   readonly files: FilePlanner;
+  readonly shared: SharedObjects;
   /** All records of one union field (`usk`) in the image set, also those that no descriptor refers to. Untrusted. */
   records(field: string): readonly FileRecord[];
   /** `tty_info_entry` of the image set. */

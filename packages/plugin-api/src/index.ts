@@ -7,5 +7,6 @@ export * from './names';
 export * from './plan';
 export * from './plugin';
 export * from './program';
+export * from './shared-objects';
 export * from './status-flags';
 export * from './vma';

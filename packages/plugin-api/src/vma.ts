@@ -29,7 +29,10 @@ export const VMA_STATUS = {
   fileShared: 0x80,
   anonShared: 0x100,
   anonPrivate: 0x200,
+  sysvipc: 0x400,
   vvar: 0x1000,
+  aioRing: 0x2000,
+  memfd: 0x4000,
   guard: 0x10000,
 } as const;
 

@@ -177,7 +177,7 @@ export const MESSAGE_TEXT: Readonly<Record<string, string>> = {
   user_x86_xsave_entry: '1 xstate_bv uint64 r;2 ymmh_space uint32 *;3 bndreg_state uint64 *;4 bndcsr_state uint64 *;5 opmask_reg uint64 *;6 zmm_upper uint64 *;7 hi16_zmm uint64 *;8 pkru uint32 *;9 cet !user_x86_cet_entry o',
   userns_entry: '1 uid_map !uid_gid_extent *;2 gid_map !uid_gid_extent *',
   utsns_entry: '1 nodename string r;2 domainname string r',
-  vma_entry: '1 start uint64 r hex;2 end uint64 r hex;3 pgoff uint64 r;4 shmid uint64 r;5 prot uint32 r flags=mmap.prot;6 flags uint32 r flags=mmap.flags;7 status uint32 r flags=mmap.status;8 fd sint64 r;9 madv uint64 o hex;10 fdflags uint32 o hex;1000 crts_pkey uint32 o',
+  vma_entry: '1 start uint64 r hex;2 end uint64 r hex;3 pgoff uint64 r;4 shmid uint64 r;5 prot uint32 r flags=mmap.prot;6 flags uint32 r flags=mmap.flags;7 status uint32 r flags=mmap.status;8 fd sint64 r;9 madv uint64 o hex;10 fdflags uint32 o hex;1000 crts_pkey uint32 o;1001 crts_object_size uint64 o',
   winsize_entry: '1 ws_row uint32 r;2 ws_col uint32 r;3 ws_xpixel uint32 r;4 ws_ypixel uint32 r',
 };
 
@@ -1923,6 +1923,7 @@ export type VmaEntry = {
   madv?: bigint | undefined;
   fdflags?: number | undefined;
   crts_pkey?: number | undefined;
+  crts_object_size?: bigint | undefined;
 };
 
 export type WinsizeEntry = {

@@ -1,0 +1,58 @@
+import { closeSync, openSync } from 'node:fs';
+import { ProgramBuilder } from '@crts/native-syscalls';
+import type { PageRun, PageSource } from '@crts/plugin-api';
+import { HeldObjects } from './held-objects';
+
+const contents = (...runs: PageRun[]) =>
+  new HeldObjects(() => ({ fd: 30, runs: () => runs, read: () => undefined }) as PageSource);
+
+test('an object is made when it is first taken, and once; it is closed in the end', () => {
+  const objects = contents();
+  let made = 0;
+  const make = () => {
+    made += 1;
+    return openSync('/dev/null', 'r');
+  };
+  const held = objects.hold('one', make);
+  expect(made).toBe(0);
+  const fd = held.take();
+  held.sent();
+  expect(objects.hold('one', make).take()).toBe(fd);
+  expect(made).toBe(1);
+  objects.close();
+  expect(() => closeSync(fd)).toThrow(/EBADF/);
+});
+
+test('the first is told apart', () => {
+  const objects = contents();
+  expect([objects.first('a'), objects.first('b'), objects.first('a')]).toEqual([true, true, false]);
+});
+
+test('contents are copied run by run, large ones in pieces', () => {
+  const program = new ProgramBuilder();
+  const objects = contents(
+    { addr: 0x1000n, lengthBytes: 4096n, fileOffset: 0n },
+    { addr: 1n << 40n, lengthBytes: (1n << 30n) + 3n, fileOffset: 4096n },
+  );
+  objects.fill(program, 9, 7, 1n << 50n);
+  expect(program.text()).toEqual([
+    'receive_fd(engine fd 30)',
+    'lseek(9, 0x1000, 0)',
+    'lseek($0, 0, 0)',
+    'sendfile(9, $0, NULL, 0x1000) = 4096',
+    'lseek(9, 0x10000000000, 0)',
+    'lseek($0, 0x1000, 0)',
+    'sendfile(9, $0, NULL, 0x40000000) = 1073741824',
+    'sendfile(9, $0, NULL, 3) = 3',
+    'close($0)',
+  ]);
+});
+
+test('nothing is asked of an object without size or pages', () => {
+  const program = new ProgramBuilder();
+  contents().fill(program, 9, 7, 4096n);
+  new HeldObjects(() => {
+    throw new Error('asked');
+  }).fill(program, 9, 7, 0n);
+  expect(program.text()).toEqual([]);
+});

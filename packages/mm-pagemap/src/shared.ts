@@ -1,0 +1,91 @@
+/** Contents of objects that are files in memory: found by their holes, copied inside the kernel. */
+import { closeSync, ftruncateSync, openSync } from 'node:fs';
+import type { PagemapEntry, PagemapHead } from '@crts/image-io';
+import { errnoName, preallocate, rawSyscall } from '@crts/native-syscalls';
+import type { ImageSink, PageStats, StoredMemory } from '@crts/plugin-api';
+import { objectUnreadable, pagesNotWritten } from './errors';
+
+const SEEK_SET = 0;
+const SEEK_DATA = 3;
+const SEEK_HOLE = 4;
+const ENXIO = 6;
+const EINTR = 4;
+const PRESENT = 4;
+const PAGE = 4096;
+/** sendfile(2) moves at most 0x7ffff000 bytes at once. */
+const PIECE_BYTES = 1 << 30;
+
+interface Extent {
+  readonly start: number;
+  readonly end: number;
+}
+
+export function dumpShared(memory: StoredMemory, sink: ImageSink): Omit<PageStats, 'guards'> {
+  const { shmid, pagesId, sizeBytes, via } = memory;
+  // Without size there is nothing to map, and CRIU has no image then.
+  if (sizeBytes === 0n) return { pagesScanned: 0, pagesWritten: 0 };
+  const object = openObject(via);
+  try {
+    const extents = extentsOf(object, via);
+    const head: PagemapHead = { pages_id: pagesId };
+    sink.write('pagemap-shmem', shmid, [head, ...extents.map(entryOf)]);
+    const total = extents.reduce((sum, { start, end }) => sum + end - start, 0);
+    const pages = sink.rawFd('pages', pagesId);
+    if (total > 0) copyExtents(object, via, extents, pages, total);
+    return { pagesScanned: Number((sizeBytes + BigInt(PAGE - 1)) / BigInt(PAGE)), pagesWritten: total / PAGE };
+  } finally {
+    closeSync(object);
+  }
+}
+
+function openObject(via: string): number {
+  try {
+    return openSync(via, 'r');
+  } catch (error) {
+    throw objectUnreadable(via, (error as NodeJS.ErrnoException).code);
+  }
+}
+
+/** Whole pages that hold something: allocated, or swapped out. A file in memory has its holes by the page. */
+function extentsOf(object: number, via: string): Extent[] {
+  const extents: Extent[] = [];
+  for (let at = 0; ; ) {
+    const start = rawSyscall('lseek', object, at, SEEK_DATA);
+    if (start === -ENXIO) return extents;
+    const end = start < 0 ? start : rawSyscall('lseek', object, start, SEEK_HOLE);
+    if (end < 0) throw objectUnreadable(via, errnoName(-end));
+    // The end of the file may be inside a page.
+    at = Math.ceil(end / PAGE) * PAGE;
+    extents.push({ start, end: at });
+  }
+}
+
+function entryOf({ start, end }: Extent): PagemapEntry {
+  return { vaddr: BigInt(start), compat_nr_pages: 0, flags: PRESENT, nr_pages: BigInt((end - start) / PAGE) };
+}
+
+function copyExtents(object: number, via: string, extents: readonly Extent[], pages: number, total: number): void {
+  const failed = (errno: string | undefined) => pagesNotWritten(undefined, BigInt(total), errno);
+  try {
+    preallocate(pages, BigInt(total));
+    // What the last page has behind the end of the object is zeroes.
+    ftruncateSync(pages, total);
+  } catch (error) {
+    const { errno, code } = error as { errno?: string | number; code?: string };
+    throw failed(typeof errno === 'string' ? errno : code);
+  }
+  let position = 0;
+  for (const { start, end } of extents) {
+    rawSyscall('lseek', object, start, SEEK_SET);
+    rawSyscall('lseek', pages, position, SEEK_SET);
+    for (let left = end - start; left > 0; ) {
+      const sent = rawSyscall('sendfile', pages, object, null, Math.min(left, PIECE_BYTES));
+      if (sent === -EINTR) continue;
+      if (sent < 0) throw sent === -5 ? objectUnreadable(via, 'EIO') : failed(errnoName(-sent));
+      // The end of the object, inside its last page.
+      if (sent === 0) break;
+      left -= sent;
+    }
+    position += end - start;
+  }
+}
