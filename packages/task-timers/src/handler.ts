@@ -3,7 +3,6 @@ import { itimerval } from '@crts/native-syscalls';
 import type {
   CrtsError,
   FrozenTask,
-  FrozenThread,
   Program,
   RestoreContext,
   TaskImages,
@@ -11,7 +10,7 @@ import type {
   TaskStateHandler,
 } from '@crts/plugin-api';
 import { badTimers } from './errors';
-import { dumpOwned, dumpPosix, refusePosix } from './posix-dump';
+import { dumpPosix, refusePosix } from './posix-dump';
 import { planPosix } from './posix-plan';
 
 const TIMERS = [
@@ -44,10 +43,6 @@ export const timersHandler = {
         posix: posix(),
       };
     };
-  },
-
-  dumpThread(thread: FrozenThread, program: Program) {
-    return dumpOwned(thread, program);
   },
 
   plan(images: TaskImages, plan: TaskPlan, context: RestoreContext): void {

@@ -1,20 +1,18 @@
-import type { CoreEntry, PosixTimerEntry } from '@crts/image-io';
+import type { PosixTimerEntry } from '@crts/image-io';
 import { itimerspec } from '@crts/native-syscalls';
 import type { CrtsError, FrozenTask, FrozenThread, Program } from '@crts/plugin-api';
 import { clockOf, threadCpuClock } from './clocks';
 import { foreignClock, timerTarget, unknownTimers } from './errors';
+import { ownersOf } from './owners';
 import { type ProcTimer, parseProcTimers, SIGEV } from './proc-timers';
 
 /** The file is read once for a task: the answer of `refuse` is good until it runs again. */
 const known = new WeakMap<FrozenTask, readonly ProcTimer[]>();
-/** Whose CPU time timers count that were made for "the calling thread", as far as it is known. */
-const owners = new WeakMap<FrozenTask, Map<number, FrozenThread>>();
 
 export function refusePosix(task: FrozenTask): CrtsError | undefined {
   const timers = parseProcTimers(task.readProc('timers'));
   if (timers === undefined) return unknownTimers(task.pid);
   known.set(task, timers);
-  owners.set(task, new Map());
   for (const timer of timers) {
     const refusal = refuseTimer(task, timer);
     if (refusal !== undefined) return refusal;
@@ -44,11 +42,17 @@ export function dumpPosix(task: FrozenTask, program: Program): () => PosixTimerE
     program.call('timer_gettime', [id, left]);
     return { left, overrun: program.call('timer_getoverrun', [id]) };
   });
-  return () =>
-    timers.map((timer, index) => {
+  const counting = timers.filter(countsCaller);
+  const findOwners = task.threads.length > 1 && counting.length > 0 ? ownersOf(task, counting) : undefined;
+  return () => {
+    const owners = findOwners?.();
+    return timers.map((timer, index) => {
       const { left, overrun } = answers[index]!;
-      return entryOf(task, timer, left.read(), Number(overrun.value));
+      const entry = entryOf(task, timer, left.read(), Number(overrun.value));
+      if (owners !== undefined && countsCaller(timer)) nameOwner(entry, owners.get(timer.id), task);
+      return entry;
     });
+  };
 }
 
 function entryOf(task: FrozenTask, timer: ProcTimer, left: Buffer, overrun: number): PosixTimerEntry {
@@ -65,12 +69,6 @@ function entryOf(task: FrozenTask, timer: ProcTimer, left: Buffer, overrun: numb
     vnsec: BigInt(itimerspec.get(left, 'it_value.tv_nsec')),
   };
   if (timer.notify === SIGEV.threadId) entry.notify_thread_id = threadOf(task, timer.hostTid)!.tid;
-  if (countsCaller(timer) && task.threads.length > 1) {
-    if (entry.vsec === 0n && entry.vnsec === 0n)
-      throw foreignClock(task.pid, timer.id, 'the CPU time of the thread that made it, which a disarmed timer hides');
-    const owner = owners.get(task)?.get(timer.id);
-    if (owner !== undefined) nameOwner(entry, owner);
-  }
   return entry;
 }
 
@@ -79,34 +77,9 @@ function countsCaller({ clock }: ProcTimer): boolean {
   return counted !== undefined && counted !== 'wall' && counted.perThread && counted.id === 0;
 }
 
-/**
- * Finds the timers that count this thread's CPU time, where they say only "of the thread that made me": of the stopped
- * threads this one alone runs, so between two looks only its own timers move.
- */
-export function dumpOwned(thread: FrozenThread, program: Program): () => void {
-  const { task } = thread;
-  const timers = task.threads.length > 1 ? (known.get(task) ?? []).filter(countsCaller) : [];
-  const looks = timers.map(({ id }) =>
-    [0, 1].map(() => {
-      const left = program.out(itimerspec.size);
-      program.call('timer_gettime', [id, left]);
-      return left;
-    }),
-  );
-  return () => {
-    const entries = (task.images.core as CoreEntry).tc?.timers?.posix ?? [];
-    timers.forEach(({ id }, index) => {
-      const [before, after] = looks[index]!;
-      if (before!.read().equals(after!.read())) return;
-      owners.get(task)?.set(id, thread);
-      // Handlers of threads may be asked before or after that of the process.
-      const entry = entries.find(({ it_id }) => it_id === id);
-      if (entry !== undefined) nameOwner(entry, thread);
-    });
-  };
-}
-
 /** The main thread makes all timers again, and CRIU does too: the clock of another thread is written with its number. */
-function nameOwner(entry: PosixTimerEntry, owner: FrozenThread): void {
+function nameOwner(entry: PosixTimerEntry, owner: FrozenThread | undefined, task: FrozenTask): void {
+  if (owner === undefined)
+    throw foreignClock(task.pid, entry.it_id, 'the CPU time of the thread that made it, which does not show');
   if (!owner.isMain) entry.clock_id = threadCpuClock(owner.tid) >>> 0;
 }

@@ -1,7 +1,7 @@
-import { itimerspec, ProgramBuilder, sigevent } from '@crts/native-syscalls';
-import type { FrozenTask, FrozenThread, HostStepContext, Logger, PassHead, Program, TaskPlan } from '@crts/plugin-api';
+import { itimerspec, ProgramBuilder, sigevent, timespec } from '@crts/native-syscalls';
+import type { FrozenTask, HostStepContext, Logger, PassHead, Program, TaskPlan } from '@crts/plugin-api';
 import { clockOf, threadCpuClock } from './clocks';
-import { dumpOwned, dumpPosix, refusePosix } from './posix-dump';
+import { dumpPosix, refusePosix } from './posix-dump';
 import { kernelRestoresIds, planPosix } from './posix-plan';
 import { parseProcTimers } from './proc-timers';
 
@@ -70,7 +70,10 @@ function frozen(proc: string, tids: readonly number[] = [12]) {
 function answering(outputs: readonly Buffer[], overrun = 0n): Program {
   const left = [...outputs];
   return {
-    out: () => ({ read: () => left.shift() }),
+    out: () => {
+      const answer = left.shift();
+      return { read: () => answer };
+    },
     call: () => ({ value: overrun }),
   } as unknown as Program;
 }
@@ -120,48 +123,75 @@ describe('dump', () => {
     ]);
   });
 
-  const still = times([0n, 0n], [9n, 9n]);
-  const moving = [times([0n, 0n], [9n, 8n]), times([0n, 0n], [9n, 7n])];
-
-  test.each(['the process first', 'the threads first'])('the thread whose CPU time a timer counts: %s', (order) => {
-    const task = frozen(timerOf(THREAD_CLOCK), [12, 13]);
+  /** CPU time of each thread and time left of the one timer, look by look: [main, 13, 14], left. */
+  function owner(looks: readonly (readonly [readonly bigint[], bigint])[], tids = [12, 13, 14], every = 0n) {
+    const task = frozen(timerOf(THREAD_CLOCK), tids);
+    const answers = looks.flatMap(([used, left]) => [
+      ...used.map((time) => timespec.encode({ tv_nsec: time })),
+      times([0n, every], [0n, left]),
+    ]);
+    Object.assign(task, {
+      run: (build: (program: Program) => void) => build(answering(answers.splice(0, tids.length + 1))),
+    });
     refusePosix(task);
-    const process = dumpPosix(task, answering([still]));
-    const main = dumpOwned(task.threads[0] as FrozenThread, answering([still, still]));
-    const other = dumpOwned(task.threads[1] as FrozenThread, answering(moving));
-    const tc = (task.images.core as { tc: { timers?: object } }).tc;
-    const readThreads = () => {
-      main();
-      other();
-    };
-    if (order === 'the threads first') readThreads();
-    const posix = process();
-    tc.timers = { posix };
-    if (order === 'the process first') readThreads();
-    expect(posix[0]!.clock_id).toBe(threadCpuClock(13) >>> 0);
+    return dumpPosix(task, answering([times([0n, 0n], [9n, 9n])]))()[0]!.clock_id;
+  }
+  const other = (tid: number) => threadCpuClock(tid) >>> 0;
+
+  test('a timer of the main thread moves while that looks', () => {
+    expect(
+      owner([
+        [[100n, 50n, 50n], 900n],
+        [[110n, 53n, 52n], 890n],
+        [[120n, 53n, 52n], 880n],
+      ]),
+    ).toBe(0xffff_fffe);
   });
 
-  test('the main thread is not named', () => {
-    const task = frozen(timerOf(THREAD_CLOCK), [12, 13]);
-    refusePosix(task);
-    dumpOwned(task.threads[0] as FrozenThread, answering(moving))();
-    expect(dumpPosix(task, answering([still]))()[0]!.clock_id).toBe(0xffff_fffe);
+  test('a timer of another thread moved by as much as that ran', () => {
+    const looks = [
+      [[100n, 50n, 50n], 900n],
+      [[110n, 53n, 52n], 898n],
+      [[120n, 53n, 52n], 898n],
+    ] as const;
+    expect(owner(looks)).toBe(other(14));
   });
 
-  test('a disarmed timer of an unknown thread is refused', () => {
-    const task = frozen(timerOf(THREAD_CLOCK), [12, 13]);
-    refusePosix(task);
-    expect(dumpPosix(task, answering([times([0n, 0n], [0n, 0n])]))).toThrow(
-      expect.objectContaining({ code: 'CRTS_TIMER_CLOCK', kind: 'refused' }),
-    );
+  test('an interval may have passed meanwhile', () => {
+    const looks = [
+      [[100n, 50n, 50n], 1n],
+      [[110n, 55n, 52n], 999n],
+      [[120n, 55n, 52n], 999n],
+    ] as const;
+    expect(owner(looks, [12, 13, 14], 1000n)).toBe(other(14));
   });
 
-  test('with one thread nothing is asked twice', () => {
+  test('of two threads the one that is not the main one', () => {
+    const looks = [
+      [[100n, 50n], 900n],
+      [[110n, 50n], 900n],
+      [[120n, 50n], 900n],
+    ] as const;
+    expect(owner(looks, [12, 13])).toBe(other(13));
+  });
+
+  test.each([
+    ['two threads ran equally long', [53n, 53n], 897n],
+    ['no thread ran so long', [53n, 52n], 800n],
+    ['the timer does not run', [53n, 52n], 0n],
+  ])('an owner that does not show is refused: %s', (_, used, left) => {
+    const looks = [
+      [[100n, 50n, 50n], 900n],
+      [[110n, ...used], left],
+      [[120n, ...used], left],
+    ] as const;
+    expect(() => owner(looks)).toThrow(expect.objectContaining({ code: 'CRTS_TIMER_CLOCK', kind: 'refused' }));
+  });
+
+  test('with one thread nothing is looked at', () => {
     const task = frozen(timerOf(THREAD_CLOCK));
     refusePosix(task);
-    const program = new ProgramBuilder();
-    dumpOwned(task.threads[0] as FrozenThread, program);
-    expect(program.instructions).toEqual([]);
+    expect(dumpPosix(task, answering([times([0n, 0n], [0n, 0n])]))()[0]!.clock_id).toBe(0xffff_fffe);
   });
 });
 
