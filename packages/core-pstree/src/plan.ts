@@ -78,11 +78,11 @@ export class PlanBuilder implements TaskPlan, ThreadPlan {
       program.origin = { plugin: pass.head.plugin, stage: pass.head.stage, what: pass.head.what };
       pass.emit(program);
     }
-    const { prstatus, xstate, sigmask } = this.#thread;
+    const { prstatus, xstate, sigmask, syscallDispatch } = this.#thread;
     if (prstatus === undefined) throw threadIncomplete('prstatus');
     if (xstate === undefined) throw threadIncomplete('xstate');
     if (sigmask === undefined) throw threadIncomplete('sigmask');
-    return { steps, thread: { prstatus, xstate, sigmask } };
+    return { steps, thread: { prstatus, xstate, sigmask, syscallDispatch } };
   }
 }
 

@@ -1,8 +1,9 @@
 /** ptrace(2). All calls must come from the one thread that seized: Node's main thread. */
+import type { SyscallDispatch } from '@crts/plugin-api';
 import { addon } from './addon';
 import { SyscallError } from './errors';
 import { keepReachable } from './memory';
-import { peekSiginfoArgs, ptraceRseqConfiguration } from './struct/tables';
+import { peekSiginfoArgs, ptraceRseqConfiguration, ptraceSudConfig } from './struct/tables';
 import { rawSyscall, syscall } from './syscall';
 
 // include/uapi/linux/ptrace.h
@@ -17,6 +18,7 @@ const PTRACE_PEEKSIGINFO = 0x4209;
 const PTRACE_GETSIGMASK = 0x420a;
 const PTRACE_SETSIGMASK = 0x420b;
 const PTRACE_GET_RSEQ_CONFIGURATION = 0x420f;
+const PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG = 0x4210;
 const PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG = 0x4211;
 const EIO = 5;
 const EINVAL = 22;
@@ -115,14 +117,33 @@ export function ptraceGetRseq(pid: number): RseqRegistration | undefined {
   };
 }
 
-/** Mode of syscall user dispatch (Linux 6.4): 0 is off. Kernels without the request have it off. */
-export function ptraceGetSyscallDispatchMode(pid: number): number {
-  const config = Buffer.alloc(32);
+/** Syscall user dispatch of a stopped thread; undefined where it is off. Kernels without the request (Linux 6.4) have it off. */
+export function ptraceGetSyscallDispatch(pid: number): SyscallDispatch | undefined {
+  const config = Buffer.alloc(ptraceSudConfig.size);
   const result = rawSyscall('ptrace', PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, pid, config.length, config);
   // Older kernels: EIO from ptrace_request(); architectures without it: EINVAL, include/linux/syscall_user_dispatch.h.
-  if (result === -EIO || result === -EINVAL) return 0;
+  if (result === -EIO || result === -EINVAL) return undefined;
   if (result < 0) throw new SyscallError(`ptrace(PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, ${pid})`, -result);
-  return Number(config.readBigUInt64LE(0));
+  if (ptraceSudConfig.get(config, 'mode') === 0n) return undefined;
+  return {
+    offset: ptraceSudConfig.get(config, 'offset'),
+    length: ptraceSudConfig.get(config, 'len'),
+    selector: ptraceSudConfig.get(config, 'selector'),
+  };
+}
+
+const EXCLUSIVE_ON = 1n;
+const INCLUSIVE_ON = 2n;
+
+/** Switches it on. The kernel keeps a range whose calls are dispatched inside out, and takes it as it was given. */
+export function ptraceSetSyscallDispatch(pid: number, { offset, length, selector }: SyscallDispatch): void {
+  const end = BigInt.asUintN(64, offset + length);
+  const range =
+    offset !== 0n && end <= offset
+      ? { mode: INCLUSIVE_ON, offset: end, len: BigInt.asUintN(64, -length) }
+      : { mode: EXCLUSIVE_ON, offset, len: length };
+  const config = ptraceSudConfig.encode({ ...range, selector });
+  syscall('ptrace', PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG, pid, config.length, config);
 }
 
 /** siginfo_t of one signal, include/uapi/asm-generic/siginfo.h SI_MAX_SIZE. */

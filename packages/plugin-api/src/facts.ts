@@ -81,6 +81,17 @@ export interface ThreadState {
   readonly rseq?:
     | { readonly pointer: bigint; readonly size: number; readonly signature: number; readonly flags: number }
     | undefined;
+  /** Restore: syscall user dispatch is on when the thread runs again. */
+  readonly syscallDispatch?: SyscallDispatch | undefined;
+}
+
+/** prctl(PR_SET_SYSCALL_USER_DISPATCH) as the kernel keeps it: calls from outside of [offset, offset + length) are dispatched. */
+export interface SyscallDispatch {
+  readonly offset: bigint;
+  /** The sum with `offset` wraps around where calls from inside of a range are dispatched. */
+  readonly length: bigint;
+  /** Address of the byte that says whether, 0 where none does. */
+  readonly selector: bigint;
 }
 
 export interface TaskIdentity {

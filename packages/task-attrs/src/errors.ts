@@ -16,8 +16,8 @@ export function syscallDispatch(pid: number): CrtsError {
   return refused(
     'CRTS_SYSCALL_DISPATCH',
     pid,
-    'the task uses syscall user dispatch',
-    'Programs under Wine or a similar emulator cannot be dumped yet.',
+    'the thread runs code whose system calls become signals (syscall user dispatch), those of the agent too',
+    'Dump again at another moment, when its calls are made as usual.',
   );
 }
 
@@ -26,8 +26,31 @@ export function schedulingPolicy(pid: number, policy: string): CrtsError {
     'CRTS_SCHED_POLICY',
     pid,
     `scheduling policy ${policy} is not carried`,
-    'Set SCHED_OTHER, BATCH, IDLE, FIFO or RR (chrt -p) before the dump.',
+    'Set SCHED_OTHER, BATCH, IDLE, FIFO, RR or DEADLINE (chrt -p) before the dump.',
   );
+}
+
+export function coreCookie(pid: number): CrtsError {
+  return refused(
+    'CRTS_CORE_SCHED',
+    pid,
+    'the thread shares CPU cores only with threads of the same cookie (core scheduling), which no restore can hand out again',
+    'Start the program without core scheduling.',
+  );
+}
+
+export function deadlineNotSet(errno: string | undefined): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_SCHED_DEADLINE',
+    plugin: 'task-attrs',
+    what: 'SCHED_DEADLINE cannot be set',
+    call: 'sched_setattr',
+    errno,
+    hint:
+      errno === 'EBUSY'
+        ? 'The CPUs have no such time left: stop other programs with a deadline.'
+        : 'It needs CAP_SYS_NICE, and that the thread may run on all CPUs.',
+  });
 }
 
 export function badAttribute(field: string, what: string): CrtsError {
@@ -36,5 +59,16 @@ export function badAttribute(field: string, what: string): CrtsError {
     plugin: 'task-attrs',
     what: `core_entry.${field}: ${what}`,
     hint: 'The image is damaged.',
+  });
+}
+
+export function noIoFlusher(errno: string | undefined): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_IO_FLUSHER',
+    plugin: 'task-attrs',
+    what: 'the thread cannot become a flusher of memory (PR_SET_IO_FLUSHER) again',
+    call: 'prctl',
+    errno,
+    hint: 'It needs CAP_SYS_RESOURCE.',
   });
 }

@@ -1,30 +1,49 @@
 import { ProgramBuilder } from '@crts/native-syscalls';
-import type { FrozenTask, FrozenThread, PassHead, Program, TaskImages, TaskPlan, ThreadPlan } from '@crts/plugin-api';
+import type {
+  FrozenTask,
+  FrozenThread,
+  PassHead,
+  Program,
+  RestoreContext,
+  TaskImages,
+  TaskPlan,
+  ThreadPlan,
+} from '@crts/plugin-api';
 import { attributesHandler } from './handler';
 
 jest.mock('@crts/native-syscalls', () => ({
   ...jest.requireActual('@crts/native-syscalls'),
   getAffinity: () => Buffer.from([3]),
-  ptraceGetSyscallDispatchMode: () => dispatch,
+  ptraceGetSyscallDispatch: () => dispatch,
+  rawSyscall: (name: string, ...args: unknown[]) => kernel(name, args),
 }));
-let dispatch = 0;
+let dispatch: object | undefined;
+/** What the kernel tells the engine of itself. */
+let kernel: (name: string, args: readonly unknown[]) => number = () => -22;
 
 describe('refuse', () => {
-  const refusal = (stat: Record<string, string>, status: Record<string, string>) =>
+  const refusal = (
+    stat: Record<string, string>,
+    status: Record<string, string>,
+    readMemory?: (addr: bigint) => Buffer,
+  ) =>
     attributesHandler.refuseThread({
       tid: 12,
+      hostTid: 12,
+      task: { readMemory },
       facts: { stat: { policy: '0', ...stat }, status: new Map(Object.entries(status)) },
     } as unknown as FrozenThread);
 
   afterEach(() => {
-    dispatch = 0;
+    dispatch = undefined;
+    kernel = () => -22;
   });
 
-  test.each(['0', '1', '2', '3', '5'])('not scheduling policy %s', (policy) => {
+  test.each(['0', '1', '2', '3', '5', '6'])('not scheduling policy %s', (policy) => {
     expect(refusal({ policy }, { Seccomp: '0' })).toBeUndefined();
   });
 
-  test.each(['6', '7'])('scheduling policy %s', (policy) => {
+  test.each(['4', '7'])('scheduling policy %s', (policy) => {
     expect(refusal({ policy }, {})).toMatchObject({ code: 'CRTS_SCHED_POLICY', kind: 'refused' });
   });
 
@@ -32,25 +51,44 @@ describe('refuse', () => {
     expect(refusal({}, { Seccomp })).toMatchObject({ code: 'CRTS_SECCOMP', kind: 'refused', pid: 12 });
   });
 
-  test('syscall user dispatch', () => {
-    dispatch = 1;
-    expect(refusal({}, {})).toMatchObject({ code: 'CRTS_SYSCALL_DISPATCH', kind: 'refused' });
+  test.each([
+    ['makes its calls', 0n, 0, false],
+    ['has its calls dispatched', 0n, 1, true],
+    ['has all its calls dispatched', undefined, 0, true],
+  ])('a thread with syscall user dispatch that %s', (_, selector, byte, isRefused) => {
+    dispatch = { offset: 0x1000n, length: 0x1000n, selector: selector === undefined ? 0n : 0x5000n };
+    const error = refusal({}, {}, (addr) => Buffer.from([addr === 0x5000n ? byte : 99]));
+    if (isRefused) expect(error).toMatchObject({ code: 'CRTS_SYSCALL_DISPATCH', kind: 'refused', pid: 12 });
+    else expect(error).toBeUndefined();
+  });
+
+  test('a cookie of core scheduling', () => {
+    kernel = (name, args) => {
+      if (name === 'prctl' && args[0] === 62) (args[4] as BigUint64Array)[0] = 77n;
+      return 0;
+    };
+    expect(refusal({}, {})).toMatchObject({ code: 'CRTS_CORE_SCHED', kind: 'refused', pid: 12 });
+    kernel = () => 0;
+    expect(refusal({}, {})).toBeUndefined();
   });
 });
+
+/** Answers of a thread that has nothing special: PR_MCE_KILL_GET, ARCH_GET_CPUID. */
+const DEFAULTS: Record<string, bigint> = { 'prctl 34': 2n, 'arch_prctl 4113': 1n };
 
 describe('dump', () => {
   function dumped(stat: Record<string, string>, thp = 0n) {
     const program = {
-      out: () => ({ read: () => Buffer.alloc(4) }),
-      call: (_: string, args: readonly unknown[]) => ({ value: args[0] === 42 ? thp : 0n }),
+      out: (sizeBytes: number) => ({ sizeBytes, read: () => Buffer.alloc(sizeBytes) }),
+      call: (name: string, args: readonly unknown[]) => ({
+        value: name === 'prctl' && args[0] === 42 ? thp : (DEFAULTS[`${name} ${args[0]}`] ?? 0n),
+      }),
     } as unknown as Program;
-    const warnings: string[] = [];
     const images = { core: { tc: {}, thread_core: {} as Record<string, unknown> }, mm: {} as Record<string, unknown> };
     const task = {
       pid: 12,
       images,
       facts: { comm: 'prog', stat: { flags: '4194304', policy: '0', nice: '0', rt_priority: '0', ...stat } },
-      log: { warn: (_: object, text: string) => warnings.push(text) },
       readProc: () => '0',
     };
     const thread = { tid: 12, core: images.core, facts: task.facts };
@@ -58,7 +96,7 @@ describe('dump', () => {
     const main = attributesHandler.dumpThread(thread as unknown as FrozenThread, program);
     process();
     main();
-    return { ...images, warnings };
+    return images;
   }
 
   test('a nice value', () => {
@@ -77,13 +115,13 @@ describe('dump', () => {
   });
 
   test.each([
-    [0n, undefined, 0],
-    [1n, true, 0],
-    [3n, true, 1],
-  ])('the switch for huge pages: %d', (value, disabled, warned) => {
-    const { mm, warnings } = dumped({}, value);
+    [0n, undefined, undefined],
+    [1n, true, undefined],
+    [3n, true, true],
+  ])('the switch for huge pages: %d', (value, disabled, exceptAdvised) => {
+    const { mm, core } = dumped({}, value);
     expect(mm.thp_disabled).toBe(disabled);
-    expect(warnings).toHaveLength(warned);
+    expect((core.thread_core.crts as { thp_except_advised?: boolean }).thp_except_advised).toBe(exceptAdvised);
   });
 });
 
@@ -102,7 +140,8 @@ describe('plan', () => {
     };
     const images = { core: { tc: { comm: 'prog', personality: 0, ...tc }, thread_core: thread }, mm };
     attributesHandler.plan(images as unknown as TaskImages, plan as unknown as TaskPlan);
-    attributesHandler.planThread(images.core, plan as unknown as ThreadPlan);
+    const context = { log: { warn: () => undefined } } as unknown as RestoreContext;
+    attributesHandler.planThread(images.core, plan as unknown as ThreadPlan, context);
     return (stage: string) => passes.get(stage) ?? [];
   }
 
@@ -139,7 +178,9 @@ describe('plan', () => {
 
   test.each([
     ['a name of 16 bytes', { comm: 'x'.repeat(16) }, {}, 'CRTS_IMAGE_FIELD'],
-    ['SCHED_DEADLINE', {}, { sched_policy: 6 }, 'CRTS_SCHED_POLICY'],
+    ['SCHED_EXT', {}, { sched_policy: 7 }, 'CRTS_SCHED_POLICY'],
+    ['SCHED_DEADLINE without its times', {}, { sched_policy: 6 }, 'CRTS_IMAGE_FIELD'],
+    ['a nice session of 20', {}, { crts: { autogroup_nice: 20 } }, 'CRTS_IMAGE_FIELD'],
   ])('an image with %s', (_, tc, thread, code) => {
     expect(() => compile(tc, thread)).toThrow(expect.objectContaining({ code }));
   });

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import type { CoreEntry, CrtsThreadEntry, MmEntry } from '@crts/image-io';
-import { getAffinity, ptraceGetSyscallDispatchMode } from '@crts/native-syscalls';
+import type { CoreEntry, MmEntry } from '@crts/image-io';
+import { rawSyscall } from '@crts/native-syscalls';
 import {
   type CrtsError,
   encodeName,
@@ -8,32 +8,37 @@ import {
   type FrozenThread,
   type ImageRecord,
   type Program,
+  type RestoreContext,
   type TaskImages,
   type TaskPlan,
   type TaskStateHandler,
   type ThreadPlan,
 } from '@crts/plugin-api';
-import { badAttribute, schedulingPolicy, seccomp, syscallDispatch } from './errors';
+import { dumpCpuControls, planCpuControls } from './cpu-controls';
+import { noteDispatch, planDispatch, refuseDispatch } from './dispatch';
+import { badAttribute, coreCookie, schedulingPolicy, seccomp } from './errors';
+import { dumpMemoryPolicy, planMemoryPolicy } from './memory-policy';
+import { ownEntry } from './own-entry';
+import { dumpScheduling, isCarried, planScheduling } from './scheduling';
 
 /** include/uapi/linux/prctl.h */
 const PR = {
   getDumpable: 3,
   setDumpable: 4,
   setName: 15,
-  setTimerSlack: 29,
-  getTimerSlack: 30,
   setChildSubreaper: 36,
   getChildSubreaper: 37,
   setThpDisable: 41,
   getThpDisable: 42,
   setMdwe: 65,
   getMdwe: 66,
+  setMemoryMerge: 67,
+  getMemoryMerge: 68,
 } as const;
 const MEMBARRIER_GET_REGISTRATIONS = 1 << 9;
-const IOPRIO_WHO_PROCESS = 1;
-const SCHED_RESET_ON_FORK = 0x4000_0000;
-/** SCHED_OTHER, FIFO, RR, BATCH, IDLE: include/uapi/linux/sched.h. */
-const POLICIES = new Set([0, 1, 2, 3, 5]);
+/** PR_THP_DISABLE_EXCEPT_ADVISED */
+const THP_EXCEPT_ADVISED = 2;
+const PR_SCHED_CORE = 62;
 /** TASK_ALIVE of the format. */
 const TASK_ALIVE = 1;
 const COMM_MAX = 15;
@@ -46,8 +51,8 @@ export const attributesHandler = {
     const { status, stat } = thread.facts;
     const mode = status.get('Seccomp') ?? '0';
     if (mode !== '0') return seccomp(thread.tid, mode);
-    if (ptraceGetSyscallDispatchMode(thread.hostTid) !== 0) return syscallDispatch(thread.tid);
-    return POLICIES.has(Number(stat.policy)) ? undefined : schedulingPolicy(thread.tid, stat.policy ?? '');
+    if (!isCarried(Number(stat.policy))) return schedulingPolicy(thread.tid, stat.policy ?? '');
+    return hasCoreCookie(thread.hostTid) ? coreCookie(thread.tid) : refuseDispatch(thread);
   },
 
   dump(task: FrozenTask, program: Program) {
@@ -58,6 +63,8 @@ export const attributesHandler = {
     const thp = program.call('prctl', [PR.getThpDisable, 0, 0, 0, 0]);
     // Linux 6.3 and 6.6: older kernels have neither, and answer EINVAL.
     const mdwe = program.call('prctl', [PR.getMdwe, 0, 0, 0, 0], { expect: 'any' });
+    // A kernel without KSM: EINVAL.
+    const merge = program.call('prctl', [PR.getMemoryMerge, 0, 0, 0, 0], { expect: 'any' });
     const barriers = program.call('membarrier', [MEMBARRIER_GET_REGISTRATIONS, 0, 0], { expect: 'any' });
     return () => {
       const { stat, comm } = task.facts;
@@ -77,13 +84,12 @@ export const attributesHandler = {
       if (barriers.value > 0n) core.tc!.membarrier_registration_mask = Number(barriers.value);
       mm.dumpable = Number(dumpable.value);
       if (thp.value > 0n) mm.thp_disabled = true;
-      // PR_THP_DISABLE_EXCEPT_ADVISED, since Linux 6.18: the format knows on and off.
-      if (thp.value > 1n)
-        task.log.warn(
-          { pid: task.pid },
-          'huge pages are off except where advised: after a restore they are off everywhere',
-        );
       const own = ownEntry(core);
+      // Since Linux 6.18: the format knows on and off.
+      if ((thp.value & BigInt(THP_EXCEPT_ADVISED)) !== 0n) own.thp_except_advised = true;
+      if (merge.value > 0n) own.memory_merge = true;
+      const autogroup = autogroupNice(task);
+      if (autogroup !== 0) own.autogroup_nice = autogroup;
       if (mdwe.value > 0n) own.mdwe = Number(mdwe.value);
       const filter = readOptional(task, 'coredump_filter');
       if (filter !== undefined) own.coredump_filter = Number.parseInt(filter, 16);
@@ -91,28 +97,14 @@ export const attributesHandler = {
   },
 
   dumpThread(thread: FrozenThread, program: Program) {
-    const slack = program.call('prctl', [PR.getTimerSlack]);
-    const ioPriority = program.call('ioprio_get', [IOPRIO_WHO_PROCESS, 0]);
-    const scheduler = program.call('sched_getscheduler', [0]);
+    const readers = [dumpScheduling, dumpMemoryPolicy, dumpCpuControls].map((dump) => dump(thread, program));
     return () => {
-      const { stat, comm } = thread.facts;
-      const core = thread.core as CoreEntry;
-      const policy = Number(stat.policy);
-      Object.assign(core.thread_core!, {
-        comm,
-        sched_policy: policy,
-        // A real-time policy has a priority, the others a nice value: man 7 sched.
-        // The nice value of a real-time task waits for the day it is none; CRIU does not read it there.
-        ...(policy === 1 || policy === 2 ? { sched_prio: Number(stat.rt_priority) } : {}),
-        ...(policy === 1 || policy === 2 ? niceUnlessDefault(Number(stat.nice)) : { sched_nice: Number(stat.nice) }),
-        // One cgroup set, the inventory's: cgroups come later.
-        cg_set: 1,
-      });
-      const own = ownEntry(core);
-      own.timer_slack_ns = slack.value;
-      own.cpu_affinity = getAffinity(thread.hostTid);
-      own.io_priority = Number(ioPriority.value);
-      if ((Number(scheduler.value) & SCHED_RESET_ON_FORK) !== 0) own.sched_reset_on_fork = true;
+      const core = (thread.core as CoreEntry).thread_core!;
+      core.comm = thread.facts.comm;
+      // One cgroup set, the inventory's: cgroups come later.
+      core.cg_set = 1;
+      for (const read of readers) read();
+      noteDispatch(thread);
     };
   },
 
@@ -125,6 +117,10 @@ export const attributesHandler = {
     planEarly(core, plan);
     plan.pass({ plugin: 'task-attrs', stage: 'resume', what: 'dumpable, huge pages, barriers' }, (program) => {
       if (mm.thp_disabled === true) program.call('prctl', [PR.setThpDisable, 1, 0, 0, 0]);
+      // A kernel that does not know it leaves them off everywhere, which is slower only.
+      if (mm.thp_disabled === true && thread.crts?.thp_except_advised === true)
+        program.call('prctl', [PR.setThpDisable, 1, THP_EXCEPT_ADVISED, 0, 0], { expect: 'any' });
+      if (thread.crts?.memory_merge === true) program.call('prctl', [PR.setMemoryMerge, 1, 0, 0, 0], { expect: 'any' });
       for (let bit = 0; bit < 31; bit++) {
         if (((tc.membarrier_registration_mask ?? 0) & (1 << bit)) !== 0) program.call('membarrier', [1 << bit, 0, 0]);
       }
@@ -134,7 +130,7 @@ export const attributesHandler = {
     });
   },
 
-  planThread(record: ImageRecord, plan: ThreadPlan): void {
+  planThread(record: ImageRecord, plan: ThreadPlan, context: RestoreContext): void {
     const core = record as CoreEntry;
     const thread = core.thread_core;
     if (thread === undefined) throw badAttribute('thread_core', 'missing');
@@ -142,24 +138,32 @@ export const attributesHandler = {
     const comm = thread.comm ?? core.tc?.comm;
     if (comm === undefined) throw badAttribute('thread_core.comm', 'missing');
     if (encodeName(comm).length > COMM_MAX) throw badAttribute('thread_core.comm', `longer than ${COMM_MAX} bytes`);
-    if (!POLICIES.has(thread.sched_policy ?? 0)) throw schedulingPolicy(plan.tid, String(thread.sched_policy));
-    planScheduling(core, plan);
+    planScheduling(core, plan, context);
+    planMemoryPolicy(core, plan, context);
+    planCpuControls(core, plan);
+    planDispatch(core, plan);
     plan.pass({ plugin: 'task-attrs', stage: 'resume', what: `name "${comm}"` }, (program) => {
       program.call('prctl', [PR.setName, program.cstring(comm)]);
     });
   },
 } satisfies TaskStateHandler;
 
-/** What CRIU has no field for. */
-function ownEntry(core: CoreEntry): CrtsThreadEntry {
-  core.thread_core!.crts ??= {};
-  return core.thread_core!.crts;
+/** Whether the thread has a cookie of core scheduling. EINVAL or ENODEV: the kernel or the CPU has none. */
+function hasCoreCookie(tid: number): boolean {
+  const cookie = new BigUint64Array(1);
+  return rawSyscall('prctl', PR_SCHED_CORE, 0, tid, 0, cookie) === 0 && cookie[0] !== 0n;
+}
+
+/** Of the session, whose leader is asked: man 7 sched, "The autogroup feature". */
+function autogroupNice(task: FrozenTask): number {
+  if (task.facts.stat.session !== String(task.hostPid)) return 0;
+  return Number(/ nice (-?\d+)$/.exec(readOptional(task, 'autogroup') ?? '')?.[1] ?? 0);
 }
 
 /** Attributes that are files under /proc/PID. */
 function planFiles(core: CoreEntry, plan: TaskPlan): void {
   const { oom_score_adj: oom, loginuid } = core.tc!;
-  const filter = core.thread_core!.crts?.coredump_filter;
+  const { coredump_filter: filter, autogroup_nice: autogroup } = core.thread_core!.crts ?? {};
   const why = 'the files are under /proc, which the task may not see in its own mount tree';
   plan.hostStep(
     { plugin: 'task-attrs', stage: 'forking', what: 'oom_score_adj and coredump_filter', why },
@@ -173,6 +177,14 @@ function planFiles(core: CoreEntry, plan: TaskPlan): void {
         );
     },
   );
+  if (autogroup !== undefined) {
+    if (autogroup < -20 || autogroup > 19) throw badAttribute('thread_core.crts.autogroup_nice', String(autogroup));
+    // The session is there when the forking is over.
+    plan.hostStep(
+      { plugin: 'task-attrs', stage: 'resources', what: `nice ${autogroup} of the session`, why },
+      ({ hostPid }) => writeFileSync(`/proc/${hostPid}/autogroup`, String(autogroup)),
+    );
+  }
   // Only a task itself may set its loginuid: proc_loginuid_write(), fs/proc/base.c.
   const own = ownLoginuid();
   // A kernel without audit has no loginuid, which is as good as unset.
@@ -194,35 +206,6 @@ function planEarly(core: CoreEntry, plan: TaskPlan): void {
       if (subreaper === true) program.call('prctl', [PR.setChildSubreaper, 1]);
     },
   );
-}
-
-function planScheduling(core: CoreEntry, plan: ThreadPlan): void {
-  const thread = core.thread_core!;
-  const own = thread.crts;
-  plan.pass(
-    { plugin: 'task-attrs', stage: 'credentials', what: 'scheduling', provides: ['rlimits', 'scheduling'] },
-    (program) => {
-      const policy = thread.sched_policy ?? 0;
-      const parameter = Buffer.alloc(4);
-      parameter.writeInt32LE(policy === 1 || policy === 2 ? (thread.sched_prio ?? 1) : 0);
-      const flags = own?.sched_reset_on_fork === true ? SCHED_RESET_ON_FORK : 0;
-      program.call('sched_setscheduler', [0, policy | flags, program.bytes(parameter)], {
-        what: `scheduling policy ${policy}`,
-      });
-      program.call('setpriority', [0, 0, thread.sched_nice ?? 0], { what: `nice ${thread.sched_nice ?? 0}` });
-      if (own?.io_priority !== undefined) program.call('ioprio_set', [IOPRIO_WHO_PROCESS, 0, own.io_priority]);
-      if (own?.timer_slack_ns !== undefined) program.call('prctl', [PR.setTimerSlack, own.timer_slack_ns]);
-      // CPUs of the mask that this machine lacks are left out by the kernel; a mask with none of them is EINVAL.
-      if (own?.cpu_affinity !== undefined)
-        program.call('sched_setaffinity', [0, own.cpu_affinity.length, program.bytes(own.cpu_affinity)], {
-          expect: 'any',
-        });
-    },
-  );
-}
-
-function niceUnlessDefault(nice: number) {
-  return nice === 0 ? {} : { sched_nice: nice };
 }
 
 function writeDiffering(

@@ -17,6 +17,7 @@ import {
   ptraceSeize,
   ptraceSetRegset,
   ptraceSetSigmask,
+  ptraceSetSyscallDispatch,
   ptraceToSyscall,
 } from '../ptrace';
 import { receiveMessage, sendMessage, seqpacketPair } from '../socket';
@@ -294,6 +295,7 @@ export function releaseTask(
     ptraceSetRegset(hostTid, NT_X86_XSTATE, state.xstate);
     ptraceSetRegset(hostTid, NT_PRSTATUS, state.prstatus);
     ptraceSetSigmask(hostTid, state.sigmask);
+    if (state.syscallDispatch !== undefined) ptraceSetSyscallDispatch(hostTid, state.syscallDispatch);
   }
   beforeDetach();
   for (const tid of all) ptraceDetach(tid);

@@ -216,3 +216,26 @@ export const rseqCs = struct('struct rseq_cs', '<linux/rseq.h>', {
   post_commit_offset: 'u64',
   abort_ip: 'u64',
 });
+export const schedAttr = struct('struct sched_attr', '<linux/sched/types.h>', {
+  size: 'u32',
+  sched_policy: 'u32',
+  sched_flags: 'u64',
+  sched_nice: 'i32',
+  sched_priority: 'u32',
+  sched_runtime: 'u64',
+  sched_deadline: 'u64',
+  sched_period: 'u64',
+  sched_util_min: 'u32',
+  sched_util_max: 'u32',
+});
+/** struct ptrace_sud_config of Linux 6.4; older headers do not have it. */
+export const ptraceSudConfig = struct(
+  'struct { long long mode; long long selector; long long offset; long long len; }',
+  '<stddef.h>',
+  {
+    mode: 'u64',
+    selector: 'u64',
+    offset: 'u64',
+    len: 'u64',
+  },
+);
