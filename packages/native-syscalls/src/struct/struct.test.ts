@@ -16,7 +16,7 @@ function ask(table: Struct<Readonly<Record<string, Field>>>): Record<string, num
     '#include <stddef.h>',
     'int printf(const char *, ...);',
     'int main(void) {',
-    `printf("size %zu\\n", sizeof(${table.name}));`,
+    `printf("sizeof %zu\\n", sizeof(${table.name}));`,
     ...lines,
     'return 0; }',
   ];
@@ -38,15 +38,15 @@ function ask(table: Struct<Readonly<Record<string, Field>>>): Record<string, num
 
 test.each(Object.entries(tables))('%s has the layout of the C compiler', (_name, table) => {
   const asked = ask(table as Struct<Readonly<Record<string, Field>>>);
-  const own: Record<string, number> = { size: table.size };
+  const own: Record<string, number> = { sizeof: table.size };
   for (const field of Object.keys(asked))
-    if (field !== 'size') own[field] = (table.offsets as Record<string, number>)[field]!;
+    if (field !== 'sizeof') own[field] = (table.offsets as Record<string, number>)[field]!;
   expect(own).toEqual(asked);
 });
 
 test('a moved field is noticed', () => {
   const wrong = struct('struct timespec', '<time.h>', { tv_nsec: 'i64', tv_sec: 'i64' });
-  expect(ask(wrong)).toEqual({ size: 16, tv_sec: 0, tv_nsec: 8 });
+  expect(ask(wrong)).toEqual({ sizeof: 16, tv_sec: 0, tv_nsec: 8 });
   expect(wrong.offsets).toEqual({ tv_sec: 8, tv_nsec: 0 });
 });
 
