@@ -7,6 +7,7 @@ import {
   mkdirSync,
   mkdtempSync,
   openSync,
+  readdirSync,
   readFileSync,
   rmSync,
   writeFileSync,
@@ -44,6 +45,8 @@ export class Target {
   readonly output = join(this.directory, 'output');
   readonly go = join(this.directory, 'go');
   pid = 0;
+  /** Processes below it at the last dump: their orphans come to this process, which has to wait for them. */
+  #family: readonly number[] = [];
   /** Refers to the process and never to another one with its number. */
   #pidfd = -1;
 
@@ -114,11 +117,12 @@ export class Target {
   async gone(): Promise<void> {
     await until(`pid ${this.pid} to be gone`, () => {
       this.#reap();
-      return !existsSync(`/proc/${this.pid}`);
+      return ![this.pid, ...this.#family].some((pid) => existsSync(`/proc/${pid}`));
     });
   }
 
   dump(...options: string[]): Outcome {
+    this.#family = descendants(this.pid);
     return crts('dump', ...this.dumpArguments(...options));
   }
 
@@ -131,6 +135,7 @@ export class Target {
   }
 
   dumpWithCriu(...options: string[]): Outcome {
+    this.#family = descendants(this.pid);
     return criu('dump', '-t', String(this.pid), '-D', this.images, '-o', 'criu-dump.log', '-v4', ...options);
   }
 
@@ -163,6 +168,8 @@ export class Target {
   /** Ends the program if it still runs, and lets go of it. */
   async end(): Promise<void> {
     if (this.#pidfd < 0) return;
+    // Children first: orphans of a dead root are harder to find.
+    for (const pid of descendants(this.pid)) rawSyscall('kill', pid, SIGKILL);
     rawSyscall('pidfd_send_signal', this.#pidfd, SIGKILL, null, 0);
     await until(`pid ${this.pid} to end`, () => !this.alive());
     rawSyscall('close', this.#pidfd);
@@ -182,7 +189,19 @@ export class Target {
 
   /** Waits for the dead: node does it for its own children, this for restored ones. */
   #reap(): void {
-    rawSyscall('wait4', this.pid, null, WNOHANG, null);
+    for (const pid of [this.pid, ...this.#family]) rawSyscall('wait4', pid, null, WNOHANG, null);
+  }
+}
+
+/** Processes below one that runs. */
+function descendants(pid: number): number[] {
+  try {
+    const children = readdirSync(`/proc/${pid}/task`).flatMap((tid) =>
+      readFileSync(`/proc/${pid}/task/${tid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number),
+    );
+    return children.flatMap((child) => [child, ...descendants(child)]);
+  } catch {
+    return [];
   }
 }
 

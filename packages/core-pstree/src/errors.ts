@@ -73,20 +73,38 @@ export function kernelThread(pid: number): CrtsError {
   return refused('CRTS_KERNEL_THREAD', pid, 'this is a thread of the kernel', 'Only user programs can be dumped.');
 }
 
-export function threads(pid: number, count: number): CrtsError {
+export function deadMainThread(pid: number): CrtsError {
   return refused(
-    'CRTS_THREADS',
+    'CRTS_MAIN_THREAD_DEAD',
     pid,
-    `the process has ${count} threads; crts carries single-threaded processes so far`,
-    'Dump it with criu for now.',
+    'the main thread of the process has ended while others go on, which nobody can make again',
+    'Dump it when the other threads have ended too.',
   );
 }
 
-export function children(pid: number, list: string): CrtsError {
+export function ownTree(pid: number): CrtsError {
   return refused(
-    'CRTS_CHILDREN',
+    'CRTS_OWN_TREE',
     pid,
-    `the process has children (${list}); crts carries single processes so far`,
+    'crts itself is part of the tree',
+    'Start crts from outside: from another shell, or as a process of its own (setsid, systemd-run).',
+  );
+}
+
+export function escaping(pid: number, passes: number): CrtsError {
+  return refused(
+    'CRTS_ESCAPING',
+    pid,
+    `new processes appeared in each of ${passes} passes over the tree`,
+    'Freeze the tree from outside with --freeze-cgroup.',
+  );
+}
+
+export function sharedWith(pid: number, what: string, other: number): CrtsError {
+  return refused(
+    'CRTS_SHARED',
+    pid,
+    `the process shares its ${what} with process ${other} (clone(2)), which crts does not carry yet`,
     'Dump it with criu for now.',
   );
 }

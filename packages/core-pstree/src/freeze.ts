@@ -1,194 +1,232 @@
-/** A task under ptrace: stopped, infected, let go. */
-import { closeSync, openSync, readFileSync } from 'node:fs';
-import {
-  closeFd,
-  findGadgets,
-  type Gadgets,
-  getReg,
-  Infection,
-  NT_PRSTATUS,
-  NT_X86_XSTATE,
-  PTRACE_O_TRACESYSGOOD,
-  pidfdOpen,
-  pidfdSendSignal,
-  preadFull,
-  ptraceContinue,
-  ptraceDetach,
-  ptraceGetRegset,
-  ptraceGetRseq,
-  ptraceGetSigmask,
-  ptraceInterrupt,
-  ptracePeekSignals,
-  ptraceSeize,
-  rseqCs,
-  type SyscallError,
-  setReg,
-  undoStopInterruption,
-  verifyGadgets,
-  waitForEventStop,
-  waitPid,
-} from '@crts/native-syscalls';
-import type { Logger, TaskFacts, ThreadState, VmaFacts } from '@crts/plugin-api';
-import { noSuchTask, notOurs, zombie } from './errors';
-import { parseStatus, readTaskFacts } from './proc';
+/** Stops a whole tree: every process, every thread, also those born meanwhile. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { CrtsError, decodeName, type Logger } from '@crts/plugin-api';
+import { escaping, ownTree, zombie } from './errors';
+import { parseStat } from './proc';
+import { isGone, Target } from './target';
 
-const SIGKILL = 9;
-const SIGSTOP = 19;
-
-/** What can be found out, and opened, while the task still runs. */
-export class Target {
+/** A dead process that its parent has not waited for. */
+export interface Zombie {
   readonly pid: number;
-  readonly pidfd: number;
-  readonly mem: number;
-  readonly pagemap: number;
+  readonly ppid: number;
+  readonly comm: string;
+  /** Fields of /proc/PID/stat. */
+  readonly stat: Readonly<Record<string, string>>;
+}
+
+/** Passes over the tree before a dump gives up on one that grows faster than it can be stopped. */
+const PASSES_MAX = 1000;
+
+export class FrozenTree {
   readonly #log: Logger;
-  #gadgets: Gadgets;
-  #thread: ThreadState | undefined;
-  #infection: Infection | undefined;
-  #seized = false;
-  #endedAt = 0n;
+  readonly #root: number;
+  /** Everything that was opened, by pid; those that have ended since are taken out by freeze(). */
+  readonly #targets = new Map<number, Target>();
+  /** Stopped processes, parents before children. */
+  #order: Target[] = [];
+  #zombies: Zombie[] = [];
+  readonly #parents = new Map<number, number>();
 
-  constructor(pid: number, log: Logger) {
-    this.pid = pid;
+  /** Opens what is there now, so that less is left to do while the tree stands still. @throws when the root cannot be dumped */
+  constructor(root: number, log: Logger) {
     this.#log = log;
-    const facts = factsOf(pid);
-    if (facts.stat.state === 'Z' || facts.stat.state === 'X') throw zombie(pid);
-    this.pidfd = pidfdOpen(pid);
-    this.mem = openSync(`/proc/${pid}/mem`, 'r+');
-    this.pagemap = openSync(`/proc/${pid}/pagemap`, 'r');
-    // Half a millisecond over a libc: done before the freeze, and checked in it.
-    this.#gadgets = findGadgets(this.mem, facts.vmas);
-  }
-
-  get thread(): ThreadState {
-    return this.#thread!;
-  }
-
-  /** When the task ran on, or was gone: process.hrtime. */
-  get endedAt(): bigint {
-    return this.#endedAt;
-  }
-
-  get infection(): Infection {
-    return this.#infection!;
-  }
-
-  /** Stops the task. @throws CrtsError CRTS_SEIZE when it may not be traced */
-  freeze(): TaskFacts {
-    try {
-      ptraceSeize(this.pid, PTRACE_O_TRACESYSGOOD);
-    } catch (error) {
-      const status = parseStatus(readFileSync(`/proc/${this.pid}/status`, 'utf8'));
-      throw notOurs(this.pid, (error as SyscallError).errno, status.get('TracerPid') ?? '0');
+    this.#root = root;
+    this.#open(root).prepare();
+    for (const pid of descendants(root)) {
+      try {
+        this.#open(pid).prepare();
+      } catch (error) {
+        // Dead, or dying: the freeze will tell.
+        if (!(error instanceof CrtsError) || error.code === 'CRTS_OWN_TREE') throw error;
+      }
     }
-    this.#seized = true;
-    ptraceInterrupt(this.pid);
-    waitForEventStop(this.pid, waitPid(this.pid)!.status);
-    const rseq = ptraceGetRseq(this.pid);
-    const prstatus = ptraceGetRegset(this.pid, NT_PRSTATUS);
-    this.#thread = {
-      prstatus,
-      xstate: ptraceGetRegset(this.pid, NT_X86_XSTATE),
-      sigmask: ptraceGetSigmask(this.pid),
-      rseq,
-    };
-    const facts = factsOf(this.pid);
-    undoStopInterruption(prstatus, signalWaits(facts));
-    if (rseq !== undefined) this.#abortCriticalSection(rseq.pointer, prstatus);
-    return facts;
   }
 
-  infect(vmas: readonly VmaFacts[]): void {
-    if (!verifyGadgets(this.mem, this.#gadgets)) this.#gadgets = findGadgets(this.mem, vmas);
-    if (this.#gadgets.restorer === undefined || this.#gadgets.syscallRet === undefined) {
-      this.#log.warn(
-        { pid: this.pid },
-        'no way back in the text of the program: if crts is killed now, an idle mapping stays in it',
-      );
+  /** Stopped processes, parents before their children. */
+  get targets(): readonly Target[] {
+    return this.#order;
+  }
+
+  /** Numbers known so far, for what is made before the freeze. */
+  get known(): readonly number[] {
+    return [...this.#targets.keys()];
+  }
+
+  get zombies(): readonly Zombie[] {
+    return this.#zombies;
+  }
+
+  /** Pid of a stopped process's parent, 0 for the root. */
+  parentOf(pid: number): number {
+    return this.#parents.get(pid) ?? 0;
+  }
+
+  get root(): Target {
+    return this.#targets.get(this.#root)!;
+  }
+
+  /** Stops the tree. @throws CrtsError with some of it stopped: letGo() */
+  freeze(): void {
+    const stopped = new Set<Target>();
+    this.#stop([this.root], stopped);
+    // Every stopped process is looked at again until nothing is new: what forks does so until it is stopped, and an
+    // orphan may come to a process that has been looked at (subreapers).
+    for (let pass = 0; ; pass++) {
+      if (pass === PASSES_MAX) throw escaping(this.#root, PASSES_MAX);
+      const fresh = this.#freshChildren(stopped);
+      if (fresh.length === 0) break;
+      this.#stop(fresh, stopped);
     }
-    this.#infection = Infection.start({
-      pid: this.pid,
-      pidfd: this.pidfd,
-      mem: this.mem,
-      pagemap: this.pagemap,
-      thread: this.thread,
-      vmas,
-      gadgets: this.#gadgets,
-    });
+    this.#collect(stopped);
   }
 
-  /** Signals that wait for the process, or for the thread. The agent, if any, is stopped for a moment. */
-  pendingSignals(shared: boolean): Buffer[] {
-    ptraceInterrupt(this.pid);
-    waitForEventStop(this.pid, waitPid(this.pid)!.status);
-    const pending = ptracePeekSignals(this.pid, shared);
-    ptraceContinue(this.pid);
-    return pending;
-  }
-
-  /** Lets the task run on as it was; `stop`: SIGSTOP is the first thing it gets. */
-  thaw(stop: boolean): void {
-    if (!this.#seized) return;
-    this.#seized = false;
-    const infection = this.#infection;
-    this.#infection = undefined;
-    infection?.cure();
-    if (stop) pidfdSendSignal(this.pidfd, SIGSTOP);
-    // The task may run on this very CPU at once: the time is taken before.
-    this.#endedAt = process.hrtime.bigint();
-    ptraceDetach(this.pid);
-  }
-
-  /** Ends the task and waits until its memory and descriptors are gone. */
-  kill(): void {
-    this.#seized = false;
-    pidfdSendSignal(this.pidfd, SIGKILL);
-    // The tracer learns of the death first; the parent's wait comes after (man 2 ptrace).
-    waitPid(this.pid);
-    this.#endedAt = process.hrtime.bigint();
-    this.#infection?.close();
-    this.#infection = undefined;
+  /** All go on as if nothing had happened. Errors are given to `report`, and do not stop it. */
+  letGo(report: (error: unknown) => void): void {
+    for (const target of this.#targets.values()) {
+      try {
+        target.letGo();
+      } catch (error) {
+        report(error);
+      }
+    }
   }
 
   close(): void {
-    closeFd(this.pidfd);
-    closeSync(this.mem);
-    closeSync(this.pagemap);
+    for (const target of this.#targets.values()) target.close();
+    this.#targets.clear();
   }
 
-  /**
-   * A thread stopped inside an rseq critical section continues at the section's abort handler, as after any
-   * preemption: rseq_ip_fixup(), kernel/rseq.c. Calls made by the agent would else clear the section behind its back.
-   */
-  #abortCriticalSection(pointer: bigint, prstatus: Buffer): void {
-    const section = this.#read(pointer + 8n, 8).readBigUInt64LE(0);
-    if (section === 0n) return;
-    const cs = this.#read(section, rseqCs.size);
-    const start = rseqCs.get(cs, 'start_ip');
-    const ip = getReg(prstatus, 'rip');
-    if (ip - start >= 0n && ip - start < rseqCs.get(cs, 'post_commit_offset'))
-      setReg(prstatus, 'rip', rseqCs.get(cs, 'abort_ip'));
+  #open(pid: number): Target {
+    const known = this.#targets.get(pid);
+    if (known !== undefined) return known;
+    if (pid === process.pid) throw ownTree(this.#root);
+    const target = new Target(pid, this.#log);
+    this.#targets.set(pid, target);
+    return target;
   }
 
-  #read(address: bigint, length: number): Buffer {
-    const bytes = Buffer.alloc(length);
-    preadFull(this.mem, bytes, address);
-    return bytes;
+  /** Processes side by side: all are asked to stop before one is waited for. */
+  #stop(targets: readonly Target[], stopped: Set<Target>): void {
+    let moving = targets;
+    while (moving.length > 0) {
+      const asked: Target[] = [];
+      for (const target of moving)
+        this.#unlessGone(target, () => {
+          if (target.seize()) asked.push(target);
+          else stopped.add(target);
+        });
+      const settled: Target[] = [];
+      for (const target of asked)
+        this.#unlessGone(target, () => {
+          target.settle();
+          settled.push(target);
+        });
+      moving = settled;
+    }
+  }
+
+  /** A process of the tree that ends by itself is no failure; the root is. */
+  #unlessGone(target: Target, action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      const gone = isGone(error) || (error instanceof CrtsError && error.code === 'CRTS_NO_TASK');
+      if (target.pid === this.#root || !gone) throw error;
+      this.#forget(target);
+    }
+  }
+
+  #forget(target: Target): void {
+    target.close();
+    this.#targets.delete(target.pid);
+  }
+
+  #freshChildren(stopped: ReadonlySet<Target>): Target[] {
+    const fresh: Target[] = [];
+    for (const parent of stopped) {
+      for (const pid of childrenOf(parent.pid)) {
+        this.#parents.set(pid, parent.pid);
+        const known = this.#targets.get(pid);
+        if (known !== undefined && stopped.has(known)) continue;
+        if (isDead(pid)) continue;
+        try {
+          fresh.push(this.#open(pid));
+        } catch (error) {
+          if (!(error instanceof CrtsError) || error.code !== 'CRTS_NO_TASK') throw error;
+        }
+      }
+    }
+    return fresh;
+  }
+
+  /** Depth first, as the processes hang together now; what was opened and is not part of it any more is let go. */
+  #collect(stopped: ReadonlySet<Target>): void {
+    const order: Target[] = [];
+    const zombies: Zombie[] = [];
+    const visit = (first: Target): void => {
+      // A stack of its own: a chain of processes may be longer than that of V8.
+      const stack = [first];
+      for (let target = stack.pop(); target !== undefined; target = stack.pop()) {
+        target.settled();
+        order.push(target);
+        const children = childrenOf(target.pid);
+        for (const pid of children) this.#parents.set(pid, target.pid);
+        const living: Target[] = [];
+        for (const pid of children) {
+          const child = this.#targets.get(pid);
+          if (child !== undefined && stopped.has(child)) living.push(child);
+          else zombies.push(readZombie(pid, target.pid));
+        }
+        stack.push(...living.reverse());
+      }
+    };
+    visit(this.root);
+    this.#order = order;
+    this.#zombies = zombies;
+    const members = new Set(order);
+    for (const target of [...this.#targets.values()]) {
+      if (members.has(target)) continue;
+      target.letGo();
+      this.#forget(target);
+    }
   }
 }
 
-/** Whether a signal is queued that the thread does not block. */
-function signalWaits({ status }: TaskFacts): boolean {
-  const mask = (field: string) => BigInt(`0x${status.get(field) ?? '0'}`);
-  return ((mask('SigPnd') | mask('ShdPnd')) & ~mask('SigBlk')) !== 0n;
+/** Processes below `root` as they are at this moment of a running tree. */
+function descendants(root: number): number[] {
+  const found: number[] = [];
+  for (const list = [root]; list.length > 0; ) {
+    const children = childrenOf(list.pop()!).filter((pid) => pid !== root);
+    found.push(...children);
+    list.push(...children);
+  }
+  return found;
 }
 
-function factsOf(pid: number): TaskFacts {
+/** Children of all threads of a process: man 5 proc, /proc/PID/task/TID/children. Exact when all threads are stopped. */
+function childrenOf(pid: number): number[] {
   try {
-    return readTaskFacts(pid);
+    return readdirSync(`/proc/${pid}/task`).flatMap((tid) =>
+      readFileSync(`/proc/${pid}/task/${tid}/children`, 'latin1').trim().split(' ').filter(Boolean).map(Number),
+    );
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ESRCH') throw noSuchTask(pid);
+    if (isGone(error)) return [];
     throw error;
   }
+}
+
+function isDead(pid: number): boolean {
+  try {
+    const { state } = parseStat(readFileSync(`/proc/${pid}/stat`, 'latin1')).fields;
+    return (state === 'Z' || state === 'X') && readdirSync(`/proc/${pid}/task`).length <= 1;
+  } catch (error) {
+    if (isGone(error)) return true;
+    throw error;
+  }
+}
+
+function readZombie(pid: number, ppid: number): Zombie {
+  const { comm, fields } = parseStat(decodeName(readFileSync(`/proc/${pid}/stat`)));
+  if (fields.state !== 'Z') throw zombie(pid);
+  return { pid, ppid, comm, stat: fields };
 }

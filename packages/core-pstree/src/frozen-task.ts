@@ -1,5 +1,5 @@
 import { readFileSync, readlinkSync } from 'node:fs';
-import type { CoreEntry, FdinfoEntry } from '@crts/image-io';
+import type { CoreEntry, FdinfoEntry, TaskKobjIdsEntry } from '@crts/image-io';
 import { preadFull } from '@crts/native-syscalls';
 import {
   decodeName,
@@ -13,8 +13,8 @@ import {
   type ThreadState,
 } from '@crts/plugin-api';
 import type { FileTable } from './file-table';
-import type { Target } from './freeze';
 import type { DumpRequest } from './requests';
+import type { Target } from './target';
 
 const MARCH_X86_64 = 1;
 
@@ -25,7 +25,6 @@ export class StoppedThread implements FrozenThread {
   constructor(
     readonly task: Frozen,
     readonly tid: number,
-    readonly facts: ThreadFacts,
     readonly core: ImageRecord,
   ) {
     this.hostTid = tid;
@@ -35,8 +34,12 @@ export class StoppedThread implements FrozenThread {
     return this.tid === this.task.pid;
   }
 
+  get facts(): ThreadFacts {
+    return this.task.target.thread(this.hostTid).facts;
+  }
+
   get state(): ThreadState {
-    return this.task.threadState(this.tid);
+    return this.task.target.thread(this.hostTid).state;
   }
 
   readProc(name: string): string {
@@ -44,33 +47,48 @@ export class StoppedThread implements FrozenThread {
   }
 
   pendingSignals(): readonly Buffer[] {
-    return this.task.pending(this.tid, false);
+    return this.task.target.pendingSignals(this.hostTid, false);
   }
 }
+
+/** Where a process has its place in the tree and in the images. */
+export interface Place {
+  readonly ppid: number;
+  readonly pagesId: number;
+  readonly ids: TaskKobjIdsEntry;
+}
+
+/** What of a Target the contract's view needs. */
+export type Stopped = Pick<
+  Target,
+  'pid' | 'facts' | 'tids' | 'thread' | 'mem' | 'pidfd' | 'pendingSignals' | 'infection'
+>;
 
 /** The contract's view of the frozen task. */
 export class Frozen implements FrozenTask {
   readonly pid: number;
   readonly hostPid: number;
-  readonly pagesId = 1;
+  readonly ppid: number;
+  readonly pagesId: number;
+  readonly ids: TaskKobjIdsEntry;
   readonly images: TaskImages;
   readonly threads: readonly StoppedThread[];
+  readonly facts: TaskFacts;
   descriptors: readonly FdinfoEntry[] = [];
 
   constructor(
     readonly request: DumpRequest,
-    readonly target: Target,
-    readonly facts: TaskFacts,
+    readonly target: Stopped,
     readonly files: FileTable,
+    { ppid, pagesId, ids }: Place,
   ) {
-    this.pid = request.pid;
-    this.hostPid = request.pid;
-    const core = {
-      mtype: MARCH_X86_64,
-      thread_info: { tls: [] },
-      tc: { sigactions: [] },
-      thread_core: {},
-    } as unknown as CoreEntry;
+    this.pid = target.pid;
+    this.hostPid = target.pid;
+    this.ppid = ppid;
+    this.pagesId = pagesId;
+    this.ids = ids;
+    this.facts = target.facts;
+    const core = { ...emptyCore(), tc: { sigactions: [] } } as unknown as CoreEntry;
     this.images = {
       core,
       mm: { vmas: [], aios: [], mm_saved_auxv: [], crts_saved_auxv: [] },
@@ -78,20 +96,11 @@ export class Frozen implements FrozenTask {
       locks: [],
       ttys: [],
     };
-    this.threads = [new StoppedThread(this, this.pid, facts, core)];
+    this.threads = target.tids.map((tid) => new StoppedThread(this, tid, tid === this.pid ? core : emptyCore()));
   }
 
   get tree() {
     return this.files;
-  }
-
-  threadState(_tid: number): ThreadState {
-    return this.target.thread;
-  }
-
-  /** Queued signals of the process, or of one thread. */
-  pending(_tid: number, shared: boolean): readonly Buffer[] {
-    return this.target.pendingSignals(shared);
   }
 
   get options() {
@@ -121,10 +130,14 @@ export class Frozen implements FrozenTask {
   }
 
   pendingSignals(): readonly Buffer[] {
-    return this.pending(this.pid, true);
+    return this.target.pendingSignals(this.hostPid, true);
   }
 
   run(build: (program: Program) => void): void {
     this.target.infection.task.run(build);
   }
+}
+
+function emptyCore(): ImageRecord {
+  return { mtype: MARCH_X86_64, thread_info: { tls: [] }, thread_core: {} };
 }

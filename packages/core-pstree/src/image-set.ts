@@ -1,5 +1,6 @@
 /** An image set as read: validated as far as the engine itself uses it. */
 import type {
+  CoreEntry,
   FdinfoEntry,
   FileEntry,
   ImageReader,
@@ -14,40 +15,126 @@ import { badImage, noPluginForImage, otherFormat, treeTooLarge } from './errors'
 const IMAGE_VERSION = 2;
 /** Highest pid of any kernel: PID_MAX_LIMIT, include/linux/threads.h. */
 const PID_MAX = 4 * 1024 * 1024;
+/** TASK_DEAD of the format. */
+const TASK_DEAD = 2;
+/** Eight bits of exit code, and eight of a signal with the mark of a core dump: man 2 wait. */
+const EXIT_CODE_MAX = 0xffff;
 /** fs.nr_open can be raised to this: sysctl_nr_open_max, fs/file.c. */
 const FD_MAX = 0x7fff_ffc0;
 
-export interface ImageSet {
+/** A thread besides the main one. */
+export interface ThreadSet {
+  readonly tid: number;
+  readonly core: ImageRecord;
+}
+
+/** A process of the images. */
+export interface TaskSet {
   readonly pid: number;
+  /** 0 for the root. */
+  readonly ppid: number;
   readonly pgid: number;
   readonly sid: number;
   readonly images: TaskImages;
+  readonly threads: readonly ThreadSet[];
   readonly fdinfo: readonly FdinfoEntry[];
+}
+
+/** A process that is restored dead. */
+export interface DeadSet {
+  readonly pid: number;
+  readonly ppid: number;
+  readonly pgid: number;
+  readonly sid: number;
+  readonly comm: string;
+  /** As wait(2) gives it. */
+  readonly exitCode: number;
+}
+
+export interface ImageSet {
+  readonly root: TaskSet;
+  /** Parents before children. */
+  readonly tasks: readonly TaskSet[];
+  readonly dead: readonly DeadSet[];
   /** File descriptions by id. */
   readonly files: ReadonlyMap<number, FileRecord>;
+  /** `tty_info_entry` of the image set. */
+  readonly ttys: readonly ImageRecord[];
 }
 
 export function readImageSet(reader: ImageReader): ImageSet {
   const inventory = reader.readOne<InventoryEntry>('inventory');
   if (inventory.img_version !== IMAGE_VERSION && inventory.img_version !== 1) throw otherFormat(inventory.img_version);
-  const tree = reader.read('pstree') as PstreeEntry[];
-  if (tree.length !== 1) throw treeTooLarge(`${tree.length} processes`);
-  const { pid, pgid, sid, threads } = tree[0]!;
-  if (threads.length > 1) throw treeTooLarge(`${threads.length} threads`);
-  if (pid < 1 || pid > PID_MAX) throw badImage('CRTS_IMAGE_FIELD', 'pstree.img', `pid ${pid} is out of range`);
-  const ids = reader.readOne<TaskKobjIdsEntry>('ids', pid);
-  const images = {
-    core: reader.readOne('core', pid),
-    mm: reader.readOne('mm', pid),
-    fs: reader.readOne('fs', pid),
-    locks: optional(reader, 'filelocks'),
-    ttys: optional(reader, 'tty-info'),
-  };
+  const tree = readTree(reader);
   if (reader.has('remap-fpath')) throw noPluginForImage('unlinked files (remap-fpath.img)');
   const files = readFiles(reader);
-  const fdinfo = readFdinfo(reader, ids.files_id, files);
+  const shared: SharedImages = { locks: optional(reader, 'filelocks'), ttys: optional(reader, 'tty-info') };
+  const tables = new Map<number, number>();
+  const tasks: TaskSet[] = [];
+  const dead: DeadSet[] = [];
+  for (const entry of tree) {
+    const core = reader.readOne<CoreEntry>('core', entry.pid);
+    if (core.tc?.task_state === TASK_DEAD) dead.push(deadSet(entry, core));
+    else tasks.push(readTask(reader, entry, core, files, shared, tables));
+  }
+  const root = tasks.find(({ ppid }) => ppid === 0);
+  if (root === undefined) throw badImage('CRTS_IMAGE_REFERENCE', 'pstree.img', 'the root of the tree is dead');
+  return { root, tasks, dead, files, ttys: shared.ttys };
+}
+
+interface SharedImages {
+  readonly locks: ImageRecord[];
+  readonly ttys: ImageRecord[];
+}
+
+/** Entries of pstree.img, parents first as the format wants it. */
+function readTree(reader: ImageReader): PstreeEntry[] {
+  const tree = reader.read('pstree') as PstreeEntry[];
+  const bad = (what: string) => badImage('CRTS_IMAGE_REFERENCE', 'pstree.img', what);
+  if (tree.length === 0) throw bad('the tree is empty');
+  const numbers = new Set<number>();
+  const pids = new Set<number>();
+  tree.forEach(({ pid, ppid, threads }, index) => {
+    if (index === 0 ? ppid !== 0 : !pids.has(ppid)) throw bad(`process ${pid} has no parent ${ppid} before it`);
+    pids.add(pid);
+    if (threads[0] !== pid) throw bad(`the first thread of process ${pid} is ${threads[0]}`);
+    for (const tid of threads) {
+      if (tid < 1 || tid > PID_MAX) throw badImage('CRTS_IMAGE_FIELD', 'pstree.img', `pid ${tid} is out of range`);
+      if (numbers.has(tid)) throw bad(`the number ${tid} is there twice`);
+      numbers.add(tid);
+    }
+  });
+  return tree;
+}
+
+function readTask(
+  reader: ImageReader,
+  { pid, ppid, pgid, sid, threads }: PstreeEntry,
+  core: CoreEntry,
+  files: ReadonlyMap<number, FileRecord>,
+  shared: SharedImages,
+  tables: Map<number, number>,
+): TaskSet {
+  const ids = reader.readOne<TaskKobjIdsEntry>('ids', pid);
+  const other = tables.get(ids.files_id);
+  if (other !== undefined) throw treeTooLarge(`processes ${other} and ${pid}, which share a table of descriptors`);
+  tables.set(ids.files_id, pid);
+  const images = {
+    core: core as ImageRecord,
+    mm: reader.readOne('mm', pid),
+    fs: reader.readOne('fs', pid),
+    ...shared,
+  };
   checkMappings(images.mm as MmEntry, pid);
-  return { pid, pgid, sid, images, fdinfo, files };
+  const others = threads.slice(1).map((tid) => ({ tid, core: reader.readOne('core', tid) }));
+  return { pid, ppid, pgid, sid, images, threads: others, fdinfo: readFdinfo(reader, ids.files_id, files) };
+}
+
+function deadSet({ pid, ppid, pgid, sid }: PstreeEntry, { tc }: CoreEntry): DeadSet {
+  const { comm, exit_code: exitCode } = tc!;
+  if (exitCode > EXIT_CODE_MAX)
+    throw badImage('CRTS_IMAGE_FIELD', `core-${pid}.img`, `0x${exitCode.toString(16)} is no exit status`);
+  return { pid, ppid, pgid, sid, comm, exitCode };
 }
 
 /** An image without entries is not written. */

@@ -70,7 +70,7 @@ test('a plan is readable text, and needs the whole final thread', () => {
   plan.finalThread({ prstatus: Buffer.alloc(1), xstate: Buffer.alloc(1) });
   plan.finalThread({ sigmask: 0n });
   expect(() => plan.finalThread({ sigmask: 0n })).toThrow(/CRTS_PLAN_THREAD/);
-  expect(planText(plan.compile(), 12, true).lines).toEqual([
+  expect(planText(plan.compile(), 12, true)).toEqual([
     'task 12',
     '  [forking] task-y: write a file (host step: only an outsider can)',
     '  [resources] fd-x: open /x',

@@ -6,23 +6,27 @@ import {
   type Pid,
   type Program,
   STAGES,
+  type Stage,
   type TaskPlan,
   type ThreadPlan,
   type ThreadState,
 } from '@crts/plugin-api';
 import { planCycle, planUnmet, threadIncomplete } from './errors';
-import type { PlanText } from './requests';
 
 type Pass = { readonly head: PassHead } & (
   | { readonly emit: (program: Program) => void }
   | { readonly why: string; readonly host: (step: HostStepContext) => void }
+  | { readonly threads: true }
 );
 
 /** A piece of the compiled plan: a program for the agent, or an action of the engine. */
 export type Step =
-  | { readonly kind: 'program'; readonly program: ProgramBuilder }
+  | { readonly kind: 'program'; readonly stage: Stage; readonly program: ProgramBuilder }
+  /** The further threads of the task are made. */
+  | { readonly kind: 'threads'; readonly stage: Stage; readonly head: PassHead }
   | {
       readonly kind: 'host';
+      readonly stage: Stage;
       readonly head: PassHead;
       readonly why: string;
       readonly run: (step: HostStepContext) => void;
@@ -37,13 +41,14 @@ export class PlanBuilder implements TaskPlan, ThreadPlan {
   readonly pid: Pid;
   readonly tid: Pid;
   readonly isMain = true;
-  readonly isRoot = true;
+  readonly isRoot: boolean;
   readonly #passes: Pass[] = [];
-  readonly #thread: { -readonly [K in keyof ThreadState]?: ThreadState[K] } = {};
+  readonly #thread = new FinalThread();
 
-  constructor(pid: Pid) {
+  constructor(pid: Pid, isRoot = true) {
     this.pid = pid;
     this.tid = pid;
+    this.isRoot = isRoot;
   }
 
   pass(head: PassHead, emit: (program: Program) => void): void {
@@ -54,42 +59,113 @@ export class PlanBuilder implements TaskPlan, ThreadPlan {
     this.#passes.push({ head, why: head.why, host: run });
   }
 
-  finalThread(state: Partial<ThreadState>): void {
-    for (const key of Object.keys(state) as (keyof ThreadState)[]) {
-      if (this.#thread[key] !== undefined) throw threadIncomplete(key);
-      Object.assign(this.#thread, { [key]: state[key] });
-    }
+  /** The place among the passes where the further threads are made. */
+  threads(head: PassHead): void {
+    this.#passes.push({ head, threads: true });
   }
 
-  /** Orders the passes and makes programs of them. Nothing is executed. */
-  compile(): CompiledPlan {
+  finalThread(state: Partial<ThreadState>): void {
+    this.#thread.set(state);
+  }
+
+  /**
+   * Orders the passes and makes programs of them: as few as may be, or with `barriers` none that goes over the end of a
+   * stage, because other tasks wait there. Nothing is executed.
+   */
+  compile(barriers = false): CompiledPlan {
     const steps: Step[] = [];
     let program: ProgramBuilder | undefined;
+    let programStage: Stage | undefined;
     for (const pass of orderPasses(this.#passes)) {
+      const { stage } = pass.head;
       if ('host' in pass) {
         program = undefined;
-        steps.push({ kind: 'host', head: pass.head, why: pass.why, run: pass.host });
+        steps.push({ kind: 'host', stage, head: pass.head, why: pass.why, run: pass.host });
         continue;
       }
-      if (program === undefined) {
+      if ('threads' in pass) {
+        program = undefined;
+        steps.push({ kind: 'threads', stage, head: pass.head });
+        continue;
+      }
+      if (program === undefined || (barriers && programStage !== stage)) {
         program = new ProgramBuilder();
-        steps.push({ kind: 'program', program });
+        programStage = stage;
+        steps.push({ kind: 'program', stage, program });
       }
       program.origin = { plugin: pass.head.plugin, stage: pass.head.stage, what: pass.head.what };
       pass.emit(program);
     }
-    const { prstatus, xstate, sigmask, syscallDispatch } = this.#thread;
+    return { steps, thread: this.#thread.complete() };
+  }
+}
+
+/** A thread besides the main one: all its passes are one program. */
+export interface CompiledThread {
+  readonly tid: Pid;
+  readonly program: ProgramBuilder;
+  readonly state: ThreadState;
+}
+
+/** What a task's own passes have provided when its threads are made. */
+const OF_THE_PROCESS = ['vmas', 'mm', 'fs', 'fds', 'sigactions'];
+
+export class ThreadPlanBuilder implements ThreadPlan {
+  readonly isMain = false;
+  readonly #passes: { readonly head: PassHead; readonly emit: (program: Program) => void }[] = [];
+  readonly #thread = new FinalThread();
+
+  constructor(
+    readonly pid: Pid,
+    readonly tid: Pid,
+    readonly isRoot: boolean,
+  ) {}
+
+  pass(head: PassHead, emit: (program: Program) => void): void {
+    this.#passes.push({ head, emit });
+  }
+
+  finalThread(state: Partial<ThreadState>): void {
+    this.#thread.set(state);
+  }
+
+  compile(): CompiledThread {
+    const program = new ProgramBuilder();
+    for (const { head, emit } of orderPasses(this.#passes, OF_THE_PROCESS)) {
+      program.origin = { plugin: head.plugin, stage: head.stage, what: head.what };
+      emit(program);
+    }
+    return { tid: this.tid, program, state: this.#thread.complete() };
+  }
+}
+
+/** The last state of a thread, from several handlers, each part from one. */
+class FinalThread {
+  readonly #state: { -readonly [K in keyof ThreadState]?: ThreadState[K] } = {};
+
+  set(state: Partial<ThreadState>): void {
+    for (const key of Object.keys(state) as (keyof ThreadState)[]) {
+      if (this.#state[key] !== undefined) throw threadIncomplete(key);
+      Object.assign(this.#state, { [key]: state[key] });
+    }
+  }
+
+  complete(): ThreadState {
+    const { prstatus, xstate, sigmask, syscallDispatch } = this.#state;
     if (prstatus === undefined) throw threadIncomplete('prstatus');
     if (xstate === undefined) throw threadIncomplete('xstate');
     if (sigmask === undefined) throw threadIncomplete('sigmask');
-    return { steps, thread: { prstatus, xstate, sigmask, syscallDispatch } };
+    return { prstatus, xstate, sigmask, syscallDispatch };
   }
 }
 
 /** By stage, then so that what a pass needs comes before it; passes that do not care keep their order. */
-export function orderPasses<P extends { readonly head: PassHead }>(passes: readonly P[]): P[] {
+export function orderPasses<P extends { readonly head: PassHead }>(
+  passes: readonly P[],
+  given: readonly string[] = [],
+): P[] {
   const ordered: P[] = [];
-  const provided = new Set<string>();
+  const provided = new Set(given);
   for (const stage of STAGES) {
     const members = passes.filter((pass) => pass.head.stage === stage);
     const providers = new Map<string, P[]>();
@@ -119,23 +195,39 @@ function addProvider<P>(providers: Map<string, P[]>, name: string, pass: P): voi
   else known.push(pass);
 }
 
-/** The plan as text; `explain` says for each pass which plugin wants it. */
-export function planText(plan: CompiledPlan, pid: Pid, explain: boolean): PlanText {
+/** The plan of a task as text; `explain` says for each pass which plugin wants it. */
+export function planText(
+  plan: CompiledPlan,
+  pid: Pid,
+  explain: boolean,
+  threads: readonly CompiledThread[] = [],
+): string[] {
   const lines = [`task ${pid}`];
   for (const step of plan.steps) {
+    if (step.kind === 'threads') {
+      lines.push(`  [${step.stage}] ${step.head.plugin}: ${step.head.what}`);
+      for (const { tid, program } of threads) lines.push(`  thread ${tid}`, ...programText(program, explain));
+      continue;
+    }
     if (step.kind === 'host') {
       lines.push(
         `  [${step.head.stage}] ${step.head.plugin}: ${step.head.what} (host step${explain ? `: ${step.why}` : ''})`,
       );
       continue;
     }
-    let last: unknown;
-    step.program.text().forEach((line, index) => {
-      const { origin } = step.program.instructions[index]!;
-      if (origin !== last) lines.push(`  [${origin.stage}] ${explain ? `${origin.plugin}: ` : ''}${origin.what}`);
-      last = origin;
-      lines.push(`    $${index} ${line}`);
-    });
+    lines.push(...programText(step.program, explain));
   }
-  return { lines };
+  return lines;
+}
+
+function programText(program: ProgramBuilder, explain: boolean): string[] {
+  const lines: string[] = [];
+  let last: unknown;
+  program.text().forEach((line, index) => {
+    const { origin } = program.instructions[index]!;
+    if (origin !== last) lines.push(`  [${origin.stage}] ${explain ? `${origin.plugin}: ` : ''}${origin.what}`);
+    last = origin;
+    lines.push(`    $${index} ${line}`);
+  });
+  return lines;
 }

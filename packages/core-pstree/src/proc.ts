@@ -1,6 +1,6 @@
 /** Parsers of what /proc prints of a task (man 5 proc). Pure, but for readTaskFacts(). */
 import { readFileSync } from 'node:fs';
-import { decodeName, type TaskFacts, type VmaFacts } from '@crts/plugin-api';
+import { decodeName, type TaskFacts, type ThreadFacts, type VmaFacts } from '@crts/plugin-api';
 
 /** Fields of /proc/PID/stat from the third on; the second, comm, may hold anything. */
 const STAT_FIELDS = [
@@ -145,4 +145,9 @@ export function readTaskFacts(pid: number): TaskFacts {
     status: parseStatus(readFileSync(`/proc/${pid}/status`, 'utf8')),
     vmas: parseSmaps(decodeName(readFileSync(`/proc/${pid}/smaps`))),
   };
+}
+
+export function readThreadFacts(pid: number, tid: number): ThreadFacts {
+  const { comm, fields } = parseStat(decodeName(readFileSync(`/proc/${pid}/task/${tid}/stat`)));
+  return { comm, stat: fields, status: parseStatus(readFileSync(`/proc/${pid}/task/${tid}/status`, 'utf8')) };
 }

@@ -1,33 +1,36 @@
 import { encodeImage, imageKind } from '@crts/image-io';
 import { encodeBatch, settleBatch, USER_REGS_SIZE, xstateSize } from '@crts/native-syscalls';
-import type { ImageItem, ImageRecord, ThreadState } from '@crts/plugin-api';
-import { collectMappings, emitCollection, firstRefusal, writeImages } from './dump';
+import type { ImageItem, ImageRecord, ThreadFacts, ThreadState } from '@crts/plugin-api';
+import { askProcess, collectMappings, firstRefusal } from './collect';
 import { descriptorNumbers, FileTable } from './file-table';
-import type { Target } from './freeze';
-import { Frozen } from './frozen-task';
+import { Frozen, type Stopped } from './frozen-task';
+import { ENGINE_IDS } from './object-ids';
 import { readTaskFacts } from './proc';
 import type { Registry } from './registry';
 import type { DumpRequest } from './requests';
+import type { Target } from './target';
+import { writeImages } from './tree-images';
 
 const ARENA_BYTES = 64 * 1024;
 
 /**
- * Goes through a dump once while the program still runs, with everything but the program's own answers, and throws the
- * result away. V8 compiles a function when it first runs and interprets it slowly then: done here, that time is not
- * part of the freeze (measured: docs/performance.md). Nothing of the task is changed, and what fails here is left to
- * the real dump to tell.
+ * Goes through the dump of the root once while the program still runs, with everything but the program's own answers,
+ * and throws the result away. V8 compiles a function when it first runs and interprets it slowly then: done here, that
+ * time is not part of the freeze (measured: docs/performance.md). Nothing of the task is changed, and what fails here is
+ * left to the real dump to tell.
  */
 export function rehearse(registry: Registry, request: DumpRequest, target: Target): void {
   try {
-    const task = new Rehearsed(request, target, readTaskFacts(request.pid), new FileTable(registry.fd));
+    const files = new FileTable(registry.fd);
+    const task = new Rehearsed(request, running(target), files, { ppid: 0, pagesId: 1, ids: ENGINE_IDS });
     firstRefusal(registry, task);
     task.descriptors = task.files.addDescriptors(task, target.pidfd, descriptorNumbers(request.pid));
-    task.files.finish();
-    const { program, readers } = emitCollection(registry, task);
+    files.finish();
+    const { program, read } = askProcess(registry, task);
     const arena = Buffer.alloc(ARENA_BYTES);
     const batch = encodeBatch(program.instructions, 0, arena, arena.length);
     settleBatch(program.instructions, 0, batch, arena, batch.count);
-    for (const read of readers) read();
+    read();
     collectMappings(registry, task);
     const discard = (kind: string, _id: number | undefined, entries: readonly ImageRecord[]) => {
       encodeImage(
@@ -38,22 +41,37 @@ export function rehearse(registry: Registry, request: DumpRequest, target: Targe
     const discardItems = (kind: string, _id: number | undefined, items: readonly ImageItem[]) => {
       encodeImage(imageKind(kind), items);
     };
-    writeImages({ write: discard, writeItems: discardItems }, task);
+    writeImages({ write: discard, writeItems: discardItems }, { tasks: [task], zombies: [], files });
   } catch {
     // See above.
   }
 }
 
-/** The running task, with the answers of nobody. */
+/** The running process as if it stood still, with the answers of nobody. */
+function running(target: Target): Stopped {
+  const { pid, mem, pidfd } = target;
+  const facts = readTaskFacts(pid);
+  const state: ThreadState = {
+    prstatus: Buffer.alloc(USER_REGS_SIZE),
+    xstate: Buffer.alloc(xstateSize()),
+    sigmask: 0n,
+  };
+  const thread = (): { facts: ThreadFacts; state: ThreadState } => ({ facts, state });
+  return {
+    pid,
+    mem,
+    pidfd,
+    facts,
+    tids: [pid],
+    thread,
+    pendingSignals: () => [],
+    get infection(): never {
+      throw new Error('a rehearsal has no agent');
+    },
+  };
+}
+
 class Rehearsed extends Frozen {
-  override threadState(): ThreadState {
-    return { prstatus: Buffer.alloc(USER_REGS_SIZE), xstate: Buffer.alloc(xstateSize()), sigmask: 0n };
-  }
-
-  override pending(): readonly Buffer[] {
-    return [];
-  }
-
   override run(): void {
     // There is no agent to run anything.
   }

@@ -23,6 +23,14 @@ export function kcmpFile(pid1: number, pid2: number, fd1: number, fd2: number): 
   return syscall('kcmp', pid1, pid2, 0, fd1, fd2);
 }
 
+/** Kinds of objects that tasks share: include/uapi/linux/kcmp.h. */
+export const KCMP = { vm: 1, files: 2, fs: 3, sighand: 4 } as const;
+
+/** kcmp(2): 0 when both tasks have the same object, 1 when the first's is less, 2 when it is greater. */
+export function kcmp(pid1: number, pid2: number, type: number): number {
+  return syscall('kcmp', pid1, pid2, type, 0, 0);
+}
+
 /** CPUs of a thread as the kernel's bit mask; pid 0 is the caller. */
 export function getAffinity(pid: number): Buffer {
   const mask = Buffer.alloc(1024);

@@ -10,6 +10,7 @@ import { rawSyscall, syscall } from './syscall';
 const PTRACE_CONT = 7;
 const PTRACE_DETACH = 17;
 const PTRACE_SYSCALL = 24;
+const PTRACE_SETOPTIONS = 0x4200;
 const PTRACE_GETREGSET = 0x4204;
 const PTRACE_SETREGSET = 0x4205;
 const PTRACE_SEIZE = 0x4206;
@@ -37,6 +38,10 @@ const XSTATE_MAX = 64 * 1024;
 
 export function ptraceSeize(pid: number, options: number): void {
   syscall('ptrace', PTRACE_SEIZE, pid, 0, options);
+}
+
+export function ptraceSetOptions(pid: number, options: number): void {
+  syscall('ptrace', PTRACE_SETOPTIONS, pid, 0, options);
 }
 
 export function ptraceInterrupt(pid: number): void {

@@ -21,9 +21,10 @@ export {
 export { RemoteTask, type Run, runTogether } from './remote-task';
 export { expectSyscallStop, stepToCall, waitForEventStop } from './stops';
 export {
+  completeTask,
   type FinalThread,
   launchStub,
-  releaseTask,
+  letTaskRun,
   type StubRequest,
   type StubTask,
   StubYard,

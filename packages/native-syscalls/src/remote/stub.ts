@@ -55,7 +55,7 @@ export interface StubTask {
   readonly hostPid: number;
   readonly task: RemoteTask;
   /**
-   * Makes threads with these numbers; each runs its program once and waits for releaseTask(). Programs of a round run side by
+   * Makes threads with these numbers; each runs its program once and waits for completeTask(). Programs of a round run side by
    * side while the task's own thread waits. `failed` makes the error of a thread that could not be made.
    * @throws CrtsError of the first instruction whose expectation was unmet
    */
@@ -270,17 +270,17 @@ export interface FinalThread {
 }
 
 /**
- * The last step: the agent leaves its doorbell, unmaps itself and its arena with a `syscall` instruction of the task
- * (its vdso's), and at that call's exit each thread gets its own registers, extended state and mask, and all run.
+ * The last step but one: the agent leaves its doorbell, unmaps itself and its arena with a `syscall` instruction of the task
+ * (its vdso's), and at that call's exit each thread gets its own registers, extended state and mask. All are stopped then;
+ * letTaskRun() lets them go.
  *
  * An engine that dies meanwhile takes the unfinished task with it (PTRACE_O_EXITKILL).
  */
-export function releaseTask(
+export function completeTask(
   stub: StubTask,
   syscallAt: bigint,
   main: ThreadState,
   threads: readonly FinalThread[],
-  beforeDetach: () => void,
 ): void {
   const pid = stub.hostPid;
   const all = [...threads.map(({ hostTid }) => hostTid), pid];
@@ -297,6 +297,10 @@ export function releaseTask(
     ptraceSetSigmask(hostTid, state.sigmask);
     if (state.syscallDispatch !== undefined) ptraceSetSyscallDispatch(hostTid, state.syscallDispatch);
   }
-  beforeDetach();
-  for (const tid of all) ptraceDetach(tid);
+}
+
+/** Lets a completed task run. */
+export function letTaskRun(hostPid: number, threads: readonly FinalThread[]): void {
+  for (const { hostTid } of threads) ptraceDetach(hostTid);
+  ptraceDetach(hostPid);
 }

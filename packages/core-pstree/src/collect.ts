@@ -1,0 +1,128 @@
+/** What handlers say of a stopped task. */
+import type { MmEntry } from '@crts/image-io';
+import { ProgramBuilder, xstateComponents } from '@crts/native-syscalls';
+import {
+  type CrtsError,
+  type FrozenTask,
+  type PageArea,
+  type PageStats,
+  refusedFlag,
+  type VmaFacts,
+} from '@crts/plugin-api';
+import { noVmaHandler } from './errors';
+import type { Frozen, StoppedThread } from './frozen-task';
+import { bestHandler, type Registry } from './registry';
+
+/** Why the task cannot be dumped, from facts alone. */
+export function firstRefusal(registry: Registry, task: FrozenTask): CrtsError | undefined {
+  for (const vma of task.facts.vmas) {
+    if (vmaHandler(registry, vma) === undefined) return noVmaHandler(task.pid, range(vma), vma.name, refusedFlag(vma));
+  }
+  for (const handler of registry.taskState) {
+    const refusal = handler.refuse?.(task) ?? firstOf(task.threads, (thread) => handler.refuseThread?.(thread));
+    if (refusal !== undefined) return refusal;
+  }
+  return undefined;
+}
+
+function firstOf<T, R>(list: readonly T[], ask: (one: T) => R | undefined): R | undefined {
+  for (const one of list) {
+    const answer = ask(one);
+    if (answer !== undefined) return answer;
+  }
+  return undefined;
+}
+
+function vmaHandler(registry: Registry, vma: VmaFacts) {
+  return bestHandler(registry.vma, (handler) => handler.match(vma), `mapping ${range(vma)}`);
+}
+
+function range(vma: VmaFacts): string {
+  return `0x${vma.start.toString(16)}-0x${vma.end.toString(16)}`;
+}
+
+/** What handlers ask of a task or of one of its threads, as one program, and what they make of the answers. */
+export interface Questions {
+  readonly program: ProgramBuilder;
+  read(): void;
+}
+
+/** Questions to the process and to its main thread. */
+export function askProcess(registry: Registry, task: Frozen): Questions {
+  return ask(registry, (handler, program) => [
+    handler.dump?.(task, program),
+    handler.dumpThread?.(task.threads[0]!, program),
+  ]);
+}
+
+export function askThread(registry: Registry, thread: StoppedThread): Questions {
+  return ask(registry, (handler, program) => [handler.dumpThread?.(thread, program)]);
+}
+
+function ask(
+  registry: Registry,
+  emit: (handler: Registry['taskState'][number], program: ProgramBuilder) => readonly ((() => void) | undefined)[],
+): Questions {
+  const program = new ProgramBuilder();
+  const readers: (() => void)[] = [];
+  for (const handler of registry.taskState) {
+    program.origin = { plugin: handler.name, stage: 'dump' };
+    for (const reader of emit(handler, program)) if (reader !== undefined) readers.push(reader);
+  }
+  return {
+    program,
+    read: () => {
+      for (const reader of readers) reader();
+    },
+  };
+}
+
+export function collectMappings(registry: Registry, task: FrozenTask): PageArea[] {
+  const mm = task.images.mm as MmEntry;
+  const areas: PageArea[] = [];
+  const pkru = pkruOf(task.threads[0]!.state.xstate);
+  for (const vma of task.facts.vmas) {
+    const { entry, pages } = vmaHandler(registry, vma)!.dump(vma, task);
+    mm.vmas.push(entry as MmEntry['vmas'][number]);
+    areas.push({
+      start: vma.start,
+      end: vma.end,
+      pages,
+      readable: vma.read && mayAccess(pkru, vma.protectionKey ?? 0),
+      // CRIU never marks locked memory: it must be there when the program runs.
+      lazy: !vma.shared && vma.inode === 0n && pages === 'private' && !vma.vmFlags.has('lo'),
+    });
+  }
+  return areas;
+}
+
+/** XFEATURE_PKRU, its place in the xsave area, and the bit that forbids all access to a key: Intel SDM 3, 4.6.2. */
+const PKRU = 9;
+
+function pkruOf(xstate: Buffer): number {
+  const place = xstateComponents().get(PKRU);
+  return place === undefined || place.offset + 4 > xstate.length ? 0 : xstate.readUInt32LE(place.offset);
+}
+
+/** The agent runs with the rights of the main thread. */
+function mayAccess(pkru: number, key: number): boolean {
+  return ((pkru >>> (2 * key)) & 1) === 0;
+}
+
+/** VMA_AREA_GUARD of the format. */
+const GUARD_STATUS = 0x10000;
+
+export function addGuards(task: FrozenTask, stats: PageStats): void {
+  for (const { start, end } of stats.guards) {
+    (task.images.mm as MmEntry).vmas.push({
+      start,
+      end,
+      pgoff: 0n,
+      shmid: 0n,
+      prot: 0,
+      flags: 0,
+      status: GUARD_STATUS,
+      fd: -1n,
+    });
+  }
+}

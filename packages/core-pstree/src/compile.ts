@@ -1,0 +1,227 @@
+/** Images to plan: every handler adds its passes for every task. No process is made. */
+import type { ImageReader, MmEntry } from '@crts/image-io';
+import { findFreeArea, stubAreaSize } from '@crts/native-syscalls';
+import { CrtsError, type PageSource, type RestoreContext, vmaResource } from '@crts/plugin-api';
+import { type DescriptorTable, planDescriptors } from './descriptors';
+import { noPluginForImage } from './errors';
+import { FileOpener } from './file-planner';
+import { type ForkPlan, planForks } from './forks/plan';
+import { HeldObjects } from './held-objects';
+import { type ImageSet, readImageSet, type TaskSet } from './image-set';
+import { Lender } from './lending';
+import { type CompiledPlan, type CompiledThread, PlanBuilder, ThreadPlanBuilder } from './plan';
+import { buildRegistry, checkExternal, type Registry } from './registry';
+import type { RestoreRequest } from './requests';
+
+/** Programs of a restore run in batches of this size; of a tree, where each task has an arena, of the smaller. */
+const ARENA_BYTES = 1024 * 1024;
+const TREE_ARENA_BYTES = 320 * 1024;
+/** Page runs of one instruction: 240 kB of the arena. */
+const RUNS_MAX = 10_000;
+const USER_END = 0x7fff_ffff_f000n;
+/** SIGCHLD as a bit of a signal set. */
+const SIGCHLD_SET = 1n << 16n;
+const SIGSET_BYTES = 8;
+
+/** A stretch of the address space that no task of the tree uses. */
+export interface Area {
+  readonly start: bigint;
+  readonly end: bigint;
+}
+
+export interface TaskRestore {
+  readonly set: TaskSet;
+  readonly plan: CompiledPlan;
+  /** Threads besides the main one. */
+  readonly threads: readonly CompiledThread[];
+}
+
+export interface TreeRestore {
+  readonly set: ImageSet;
+  readonly forks: ForkPlan;
+  /** Parents before children. */
+  readonly tasks: readonly TaskRestore[];
+  readonly area: Area;
+  /** Number of the agents' doorbell: above every number that a task has itself. */
+  readonly doorbellNumber: number;
+  readonly lender: Lender;
+  readonly shared: HeldObjects;
+  /** Helper tasks of the plan. */
+  readonly helpers: number;
+}
+
+export function compileRestore(request: RestoreRequest, reader: ImageReader): TreeRestore {
+  const registry = buildRegistry(request.plugins);
+  checkExternal(registry, request.external);
+  const set = readImageSet(reader);
+  const forks = planTree(set, request);
+  const helpers = helpersOf(forks);
+  const barriers = set.tasks.length + set.dead.length + helpers > 1;
+  const area = agentArea(set, barriers ? TREE_ARENA_BYTES : ARENA_BYTES);
+  const items = (kind: string) => (reader.has(kind) ? [...reader.items(kind)] : []);
+  const shared = new HeldObjects((shmid) => registry.pages.openShared(shmid, reader));
+  const files = new FileOpener(set.files, registry.fd, request, request.log, set.ttys, items, shared);
+  const lender = new Lender();
+  const doorbellNumber = Math.max(...set.tasks.map(({ fdinfo }) => files.highestNumber(fdinfo))) + 1;
+  const builders = set.tasks.map((task) => new TaskCompiler(task, task === set.root));
+  // The pages image stays open in a task from the first to the last mapping, under a number above its own. The agent leaves
+  // the numbers next to its doorbell free: AGENT_RESERVED_FDS.
+  const pagesNumber = doorbellNumber + 1;
+  planDescriptors(
+    builders.map(
+      ({ plan, task }): DescriptorTable => ({
+        plan,
+        fdinfo: task.fdinfo,
+        scratch: pagesNumber + 1,
+        spare: pagesNumber + 3,
+      }),
+    ),
+    set.files,
+    files,
+    lender,
+  );
+  for (const builder of builders) {
+    const pages = registry.pages.open(builder.task.pid, reader);
+    builder.addHandlers(registry, pages, pagesNumber, {
+      files,
+      options: request,
+      log: request.log,
+      items,
+      agentArea: area,
+      shared,
+      pages,
+    });
+  }
+  const tasks = builders.map((builder) => builder.compile(barriers));
+  return { set, forks, tasks, area, doorbellNumber, lender, shared, helpers };
+}
+
+/** Pid for a helper that needs no particular one: the kernel's choice. */
+const ANY_PID = 0;
+
+function planTree({ tasks, dead }: ImageSet, { shellJob }: RestoreRequest): ForkPlan {
+  const living = tasks.map(({ pid, ppid, pgid, sid, images }) => {
+    const { tc } = images.core as { tc?: { child_subreaper?: boolean } };
+    return { pid, ppid, pgid, sid, dead: false, subreaper: tc?.child_subreaper === true };
+  });
+  const ended = dead.map(({ pid, ppid, pgid, sid }) => ({ pid, ppid, pgid, sid, dead: true, subreaper: false }));
+  let anonymous = ANY_PID;
+  // Negative numbers stand for helpers that get whatever pid the kernel has.
+  return planForks([...living, ...ended], { shellJob, freePid: () => --anonymous });
+}
+
+function helpersOf({ rounds }: ForkPlan): number {
+  return rounds.flat().filter((op) => op.op === 'fork' && op.helper).length;
+}
+
+function agentArea({ tasks, root }: ImageSet, arenaBytes: number): Area {
+  const taken = tasks.flatMap(({ images }) => (images.mm as MmEntry).vmas).sort((a, b) => (a.start < b.start ? -1 : 1));
+  const size = stubAreaSize(arenaBytes);
+  const start = findFreeArea(taken, size);
+  if (start === undefined)
+    throw new CrtsError({
+      code: 'CRTS_NO_ADDRESS_SPACE',
+      pid: root.pid,
+      stage: 'restore',
+      what: 'the images leave no room for the agent in the address space',
+    });
+  return { start, end: start + size };
+}
+
+class TaskCompiler {
+  readonly plan: PlanBuilder;
+  readonly threads: readonly ThreadPlanBuilder[];
+
+  constructor(
+    readonly task: TaskSet,
+    isRoot: boolean,
+  ) {
+    this.plan = new PlanBuilder(task.pid, isRoot);
+    this.threads = task.threads.map(({ tid }) => new ThreadPlanBuilder(task.pid, tid, isRoot));
+  }
+
+  compile(barriers: boolean): TaskRestore {
+    return {
+      set: this.task,
+      plan: this.plan.compile(barriers),
+      threads: this.threads.map((thread) => thread.compile()),
+    };
+  }
+
+  addHandlers(
+    registry: Registry,
+    pages: PageSource,
+    pagesNumber: number,
+    shared: Omit<RestoreContext, 'fillPages'>,
+  ): void {
+    const { plan, task } = this;
+    const { agentArea } = shared;
+    const context: RestoreContext = {
+      ...shared,
+      fillPages: (program, start, end) => {
+        const runs = pages.runs(start, end);
+        // One instruction's table of runs has to fit the arena: 24 bytes a run.
+        for (let at = 0; at < runs.length; at += RUNS_MAX)
+          program.pagesFromFile(pagesNumber, runs.slice(at, at + RUNS_MAX), {
+            what: `read the pages of 0x${start.toString(16)}-0x${end.toString(16)}`,
+          });
+      },
+    };
+    plan.pass(
+      { plugin: 'engine', stage: 'memory', what: 'clear the address space', provides: ['mm:cleared'] },
+      (program) => {
+        program.call('munmap', [0, agentArea.start]);
+        program.call('munmap', [agentArea.end, USER_END - agentArea.end]);
+        program.moveFd(program.receiveFd(pages.fd, { what: 'take the pages image' }), pagesNumber, true);
+      },
+    );
+    planMappings(plan, task, registry, context);
+    // Children and helpers that have ended meanwhile are no news to the program. All signals are blocked, so theirs wait; a
+    // standard signal waits once, however many they are (man 7 signal).
+    plan.pass({ plugin: 'engine', stage: 'sigchld', what: 'forget the deaths of the restore' }, (program) => {
+      const set = Buffer.alloc(SIGSET_BYTES);
+      set.writeBigUInt64LE(SIGCHLD_SET);
+      const now = program.bytes(Buffer.alloc(16));
+      program.call('rt_sigtimedwait', [program.bytes(set), null, now, SIGSET_BYTES], { expect: 'any' });
+    });
+    for (const handler of registry.taskState)
+      guard(handler.name, () => {
+        handler.plan?.(task.images, plan, context);
+        handler.planThread?.(task.images.core, plan, context);
+        for (const [index, { core }] of task.threads.entries())
+          handler.planThread?.(core, this.threads[index]!, context);
+      });
+    this.#planThreads();
+    plan.pass({ plugin: 'engine', stage: 'memory', what: 'close the pages image', needs: ['vmas'] }, (program) => {
+      program.call('close', [pagesNumber]);
+    });
+  }
+
+  #planThreads(): void {
+    if (this.threads.length === 0) return;
+    this.plan.threads({
+      plugin: 'engine',
+      stage: 'sigchld',
+      what: `make ${this.threads.length} threads`,
+      needs: ['sigactions', 'fs'],
+      provides: ['threads'],
+    });
+  }
+}
+
+function planMappings(plan: PlanBuilder, { images }: TaskSet, registry: Registry, context: RestoreContext): void {
+  for (const entry of (images.mm as MmEntry).vmas) {
+    const handler = registry.vma.find((candidate) => candidate.owns(entry));
+    if (handler === undefined)
+      throw noPluginForImage(`the mapping ${vmaResource(entry.start)} (status 0x${entry.status.toString(16)})`);
+    guard(handler.name, () => handler.plan(entry, images, plan, context));
+  }
+}
+
+function guard(plugin: string, action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    throw error instanceof CrtsError ? error.with({ plugin, stage: 'restore' }) : error;
+  }
+}

@@ -1,0 +1,25 @@
+import { readFileSync } from 'node:fs';
+
+/** An init process may collect its orphans at intervals (seen: every two seconds). */
+const WAIT_MAX_MS = 5000;
+const PAUSE_MS = 5;
+
+/**
+ * Waits for the dead of the dump that nobody has reaped yet: those whose parents ended with them come to init, and until
+ * it takes notice their numbers, groups and sessions are in use. What is in use by the living is left to clone3 to tell.
+ */
+export function waitForLingering(pids: readonly number[]): void {
+  const sleeper = new Int32Array(new SharedArrayBuffer(4));
+  const end = Date.now() + WAIT_MAX_MS;
+  for (const pid of pids) {
+    while (isZombie(pid) && Date.now() < end) Atomics.wait(sleeper, 0, 0, PAUSE_MS);
+  }
+}
+
+function isZombie(pid: number): boolean {
+  try {
+    return /\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+  } catch {
+    return false;
+  }
+}

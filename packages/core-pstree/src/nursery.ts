@@ -1,0 +1,223 @@
+/** The tasks of a restore while they are built: forked by the plan, reached by their pid in the images. */
+import { readFileSync } from 'node:fs';
+import {
+  CLONE_PARENT,
+  ProgramBuilder,
+  rawSyscall,
+  runTogether,
+  type StubTask,
+  StubYard,
+  SyscallError,
+  type UnbornStub,
+  waitPid,
+} from '@crts/native-syscalls';
+import type { CrtsError } from '@crts/plugin-api';
+import type { Area } from './compile';
+import { cannotFork, pidTaken } from './errors';
+import type { ForkOp, ForkPlan } from './forks/plan';
+import type { DeadSet } from './image-set';
+
+const SIGKILL = 9;
+const PR_SET_NAME = 15;
+const PR_SET_CHILD_SUBREAPER = 36;
+const RLIMIT_CORE = 4;
+const SIG_UNBLOCK = 1;
+const SIGSET_BYTES = 8;
+const P_PID = 1;
+const WEXITED = 4;
+const WNOWAIT = 0x0100_0000;
+const SIGINFO_BYTES = 128;
+
+export class Nursery {
+  readonly #yard: StubYard;
+  readonly #plan: ForkPlan;
+  readonly #stubs = new Map<number, StubTask>();
+  /** Also of helpers that have ended. */
+  readonly #hostPids = new Map<number, number>();
+
+  constructor(area: Area, doorbellNumber: number, tasks: number, plan: ForkPlan) {
+    this.#yard = new StubYard(area, doorbellNumber, tasks);
+    this.#plan = plan;
+  }
+
+  /** A living task. */
+  stub(pid: number): StubTask {
+    return this.#stubs.get(pid)!;
+  }
+
+  /** The root of the tree, child or sibling of the engine. */
+  launchRoot(pid: number, sibling: boolean): StubTask {
+    try {
+      const stub = this.#yard.launch(pid, sibling ? CLONE_PARENT : 0n);
+      this.#add(pid, stub);
+      return stub;
+    } catch (error) {
+      if (!(error instanceof SyscallError) || !error.call?.startsWith('clone3')) throw error;
+      throw forkFailed(pid, error.errno, error.call);
+    }
+  }
+
+  /** Makes the tree below the root. */
+  forkAll(): void {
+    for (const round of this.#plan.rounds) this.#round(round);
+  }
+
+  /** Lets the helpers go that had to live until everything was opened. */
+  endHelpers(): void {
+    for (const round of this.#plan.ending) this.#round(round);
+  }
+
+  /** Makes zombies of the tasks that are restored dead. */
+  endDead(dead: readonly DeadSet[]): void {
+    for (const { pid, comm, exitCode } of dead) {
+      const run = this.stub(pid).task.begin(exitProgram(comm, exitCode));
+      run.send();
+    }
+    // Their parents see them dead before anything goes on: exit closes the doorbell before the state is there.
+    const jobs = new Map<number, ProgramBuilder>();
+    for (const { pid, ppid } of dead) {
+      const program = jobs.get(ppid) ?? new ProgramBuilder();
+      jobs.set(ppid, program);
+      program.call('waitid', [P_PID, pid, program.out(SIGINFO_BYTES), WEXITED | WNOWAIT, null], {
+        what: `see process ${pid} dead`,
+      });
+    }
+    runTogether([...jobs].map(([ppid, program]) => ({ task: this.stub(ppid).task, program })));
+    for (const { pid } of dead) this.#drop(pid);
+  }
+
+  /** Ends what there is, after a failure. */
+  kill(rootPid: number): void {
+    const root = this.#stubs.get(rootPid);
+    // Orphans come to the engine, to be waited for; from the root on, since their parents die before.
+    rawSyscall('prctl', PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    for (const { hostPid } of this.#stubs.values()) rawSyscall('kill', hostPid, SIGKILL);
+    for (const { hostPid } of root === undefined ? [] : [root, ...this.#stubs.values()]) reap(hostPid);
+    rawSyscall('prctl', PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
+  }
+
+  close(): void {
+    for (const stub of this.#stubs.values()) stub.close();
+    this.#stubs.clear();
+    this.#yard.close();
+  }
+
+  #add(pid: number, stub: StubTask): void {
+    this.#stubs.set(pid, stub);
+    this.#hostPids.set(pid, stub.hostPid);
+  }
+
+  #drop(pid: number): void {
+    this.#stubs.get(pid)!.close();
+    this.#stubs.delete(pid);
+  }
+
+  /** Operations of one actor are in order; those of different actors run side by side. */
+  #round(ops: readonly ForkOp[]): void {
+    const programs = new Map<number, ProgramBuilder>();
+    const births: { readonly pid: number; readonly unborn: UnbornStub; readonly result: { readonly value: bigint } }[] =
+      [];
+    const exits: number[] = [];
+    for (const op of ops) {
+      if (op.op === 'exit') {
+        exits.push(op.actor);
+        continue;
+      }
+      const program = programs.get(op.actor) ?? new ProgramBuilder();
+      programs.set(op.actor, program);
+      program.origin = { plugin: 'engine', stage: 'forking' };
+      if (op.op === 'fork') {
+        const unborn = this.#yard.unborn();
+        const result = program.fork(Math.max(0, op.child), op.cloneParent ? CLONE_PARENT : 0n, unborn.channel, {
+          fail: (errno) => forkFailed(op.child, errno, `clone3(set_tid=${op.child})`),
+        });
+        births.push({ pid: op.child, unborn, result });
+      } else this.#emit(op, program);
+    }
+    try {
+      runTogether([...programs].map(([actor, program]) => ({ task: this.stub(actor).task, program })));
+    } catch (error) {
+      for (const { unborn, result, pid } of births) this.#afterFailure(unborn, result, pid);
+      throw error;
+    }
+    for (const { pid, unborn, result } of births) this.#add(pid, unborn.born(Number(result.value)));
+    // A helper's agent exits when its doorbell is let go.
+    for (const actor of exits) this.#drop(actor);
+  }
+
+  /** Children that a failed round has made are known, so that they are ended with the others. */
+  #afterFailure(unborn: UnbornStub, result: { readonly value: bigint }, pid: number): void {
+    try {
+      if (result.value > 0n) this.#add(pid, unborn.born(Number(result.value)));
+      else unborn.close();
+    } catch {
+      unborn.close();
+    }
+  }
+
+  #emit(op: Exclude<ForkOp, { op: 'fork' | 'exit' }>, program: ProgramBuilder): void {
+    switch (op.op) {
+      case 'setsid':
+        program.call('setsid', [], { what: `become the leader of session ${op.actor}` });
+        break;
+      case 'subreaper':
+        program.call('prctl', [PR_SET_CHILD_SUBREAPER, op.on ? 1 : 0]);
+        break;
+      case 'setpgid':
+        program.call('setpgid', [0, this.#groupOf(op)], { what: `join the process group ${op.pgid}` });
+        break;
+      case 'reap':
+        program.call('wait4', [this.#hostPids.get(op.child)!, null, 0, null], { what: `reap the helper ${op.child}` });
+        break;
+    }
+  }
+
+  /** A job of a shell lives in the group of crts. */
+  #groupOf({ pgid, actor }: { readonly pgid: number; readonly actor: number }): number {
+    if (pgid === this.#plan.outerPgid) return rawSyscall('getpgid', 0);
+    return pgid === actor ? 0 : pgid;
+  }
+}
+
+export function forkFailed(pid: number, errno: string | undefined, call: string | undefined): CrtsError {
+  return errno === 'EEXIST' ? pidTaken(pid, holderOf(pid)) : cannotFork(pid, errno, call);
+}
+
+function holderOf(pid: number): string {
+  try {
+    const tgid = /^Tgid:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+    const comm = readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+    if (/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8')))
+      return `${comm}, which is dead and waits for its parent`;
+    return tgid === String(pid) ? comm : `a thread (${comm}) of process ${tgid}`;
+  } catch {
+    return 'a process group or session whose leader is gone';
+  }
+}
+
+/** The last program of a task that is restored dead. */
+function exitProgram(comm: string, exitCode: number): ProgramBuilder {
+  const program = new ProgramBuilder();
+  const signal = exitCode & 0x7f;
+  program.call('prctl', [PR_SET_NAME, program.cstring(comm.slice(0, 15))]);
+  if (signal !== 0) {
+    // No core file of a program that died long ago.
+    program.call('prlimit64', [0, RLIMIT_CORE, program.bytes(Buffer.alloc(16)), null]);
+    const set = Buffer.alloc(SIGSET_BYTES);
+    set.writeBigUInt64LE(1n << BigInt(signal - 1));
+    const pid = program.call('getpid', []);
+    program.call('kill', [pid, signal]);
+    program.call('rt_sigprocmask', [SIG_UNBLOCK, program.bytes(set), null, SIGSET_BYTES]);
+  }
+  program.call('exit_group', [exitCode >> 8]);
+  return program;
+}
+
+/** A sibling is not ours to wait for: its parent gets it. */
+function reap(pid: number): void {
+  try {
+    waitPid(pid);
+  } catch (error) {
+    if (!(error instanceof SyscallError)) throw error;
+  }
+}

@@ -1,0 +1,62 @@
+/** Which kernel objects tasks share: numbers of ids-PID.img. */
+import type { TaskKobjIdsEntry } from '@crts/image-io';
+import { KCMP, kcmp } from '@crts/native-syscalls';
+
+/** Numbers that CRIU gives to what the whole tree shares so far: namespaces. */
+const NAMESPACES = {
+  pid_ns_id: 1,
+  net_ns_id: 2,
+  ipc_ns_id: 3,
+  uts_ns_id: 4,
+  mnt_ns_id: 6,
+  user_ns_id: 7,
+  cgroup_ns_id: 8,
+  time_ns_id: 5,
+};
+/** 1 is the dumper's own. */
+export const ENGINE_IDS: TaskKobjIdsEntry = { vm_id: 1, files_id: 1, fs_id: 1, sighand_id: 1, ...NAMESPACES };
+/** Result of kcmp(2): the first is less. */
+const LESS = 1;
+
+const KINDS = ['vm', 'files', 'fs', 'sighand'] as const;
+export type SharedKind = (typeof KINDS)[number];
+
+/** An object met at a task, and its number. */
+interface Known {
+  readonly pid: number;
+  readonly id: number;
+}
+
+export class ObjectIds {
+  readonly #known: Record<SharedKind, Known[]> = { vm: [], files: [], fs: [], sighand: [] };
+
+  /**
+   * Numbers for a task that stands still. kcmp(2) orders objects, so that a new one is found by halves.
+   * `first` has the task that was first met with each.
+   */
+  add(pid: number): { readonly ids: TaskKobjIdsEntry; readonly first: Readonly<Record<SharedKind, number>> } {
+    const ids = { ...ENGINE_IDS };
+    const first = { vm: pid, files: pid, fs: pid, sighand: pid };
+    for (const kind of KINDS) {
+      const object = this.#find(kind, pid);
+      ids[`${kind}_id`] = object.id;
+      first[kind] = object.pid;
+    }
+    return { ids, first };
+  }
+
+  #find(kind: SharedKind, pid: number): Known {
+    const known = this.#known[kind];
+    let low = 0;
+    for (let high = known.length; low < high; ) {
+      const middle = (low + high) >> 1;
+      const order = kcmp(known[middle]!.pid, pid, KCMP[kind]);
+      if (order === 0) return known[middle]!;
+      if (order === LESS) low = middle + 1;
+      else high = middle;
+    }
+    const fresh = { pid, id: ENGINE_IDS[`${kind}_id`] + known.length + 1 };
+    known.splice(low, 0, fresh);
+    return fresh;
+  }
+}

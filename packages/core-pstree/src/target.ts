@@ -1,0 +1,341 @@
+/** A process under ptrace: its threads stopped, infected, let go. */
+import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import {
+  closeFd,
+  findGadgets,
+  type Gadgets,
+  getReg,
+  Infection,
+  NT_PRSTATUS,
+  NT_X86_XSTATE,
+  PTRACE_O_EXITKILL,
+  PTRACE_O_TRACESYSGOOD,
+  pidfdOpen,
+  pidfdSendSignal,
+  preadFull,
+  ptraceContinue,
+  ptraceDetach,
+  ptraceGetRegset,
+  ptraceGetRseq,
+  ptraceGetSigmask,
+  ptraceInterrupt,
+  ptracePeekSignals,
+  ptraceSeize,
+  ptraceSetOptions,
+  rseqCs,
+  SyscallError,
+  setReg,
+  undoStopInterruption,
+  verifyGadgets,
+  waitForEventStop,
+  waitPid,
+  waitStatus,
+} from '@crts/native-syscalls';
+import type { Logger, TaskFacts, ThreadFacts, ThreadState } from '@crts/plugin-api';
+import { deadMainThread, noSuchTask, notOurs, stoppedTask, zombie } from './errors';
+import { parseStatus, readTaskFacts, readThreadFacts } from './proc';
+
+const SIGKILL = 9;
+const SIGSTOP = 19;
+
+/** What can be found out, and opened, while the process still runs; then the process stopped. */
+export class Target {
+  readonly pid: number;
+  readonly pidfd: number;
+  readonly mem: number;
+  readonly pagemap: number;
+  readonly #log: Logger;
+  #gadgets: Gadgets | undefined;
+  /** Stopped threads by tid; the main thread is the first. */
+  readonly #threads = new Map<number, { facts: ThreadFacts; state: ThreadState }>();
+  readonly #seized = new Set<number>();
+  #facts: TaskFacts | undefined;
+  #infection: Infection | undefined;
+  #infected = false;
+  #gone = false;
+
+  constructor(pid: number, log: Logger) {
+    this.pid = pid;
+    this.#log = log;
+    try {
+      this.pidfd = pidfdOpen(pid);
+    } catch (error) {
+      throw isGone(error) ? noSuchTask(pid) : error;
+    }
+    try {
+      this.mem = openSync(`/proc/${pid}/mem`, 'r+');
+      this.pagemap = openSync(`/proc/${pid}/pagemap`, 'r');
+    } catch (error) {
+      closeFd(this.pidfd);
+      throw isGone(error) ? noSuchTask(pid) : error;
+    }
+  }
+
+  /** Half a millisecond over a libc: done before the freeze where the task is known, and checked in it. */
+  prepare(): void {
+    const { vmas, stat } = factsOf(this.pid);
+    if (stat.state === 'Z' || stat.state === 'X') throw zombie(this.pid);
+    this.#gadgets = findGadgets(this.mem, vmas);
+  }
+
+  /** Facts as they are while the process stands still. */
+  get facts(): TaskFacts {
+    return this.#facts!;
+  }
+
+  /** CPU that the main thread ran on last. */
+  get cpu(): number {
+    return Number((this.#facts ?? factsOf(this.pid)).stat.processor);
+  }
+
+  get tids(): readonly number[] {
+    return [...this.#threads.keys()];
+  }
+
+  thread(tid: number): { readonly facts: ThreadFacts; readonly state: ThreadState } {
+    return this.#threads.get(tid)!;
+  }
+
+  get infection(): Infection {
+    return this.#infection!;
+  }
+
+  /**
+   * Asks all threads that it does not know yet to stop; false when there is none. Threads may be born until all are
+   * stopped: call it, and settle(), until it says false.
+   * @throws CrtsError CRTS_SEIZE when it may not be traced
+   */
+  seize(): boolean {
+    const found = readdirSync(`/proc/${this.pid}/task`)
+      .map(Number)
+      .filter((tid) => !this.#seized.has(tid));
+    let fresh = false;
+    for (const tid of found) fresh = this.#seizeThread(tid) || fresh;
+    return fresh;
+  }
+
+  #seizeThread(tid: number): boolean {
+    try {
+      ptraceSeize(tid, PTRACE_O_TRACESYSGOOD);
+    } catch (error) {
+      if (!(error instanceof SyscallError)) throw error;
+      if (error.errno === 'ESRCH' && tid !== this.pid) return false;
+      const { state, tracer } = tracerOf(this.pid, tid);
+      // The main thread has ended, the others have not: nobody can trace it any more.
+      if (tid === this.pid && state === 'Z') throw deadMainThread(this.pid);
+      throw notOurs(tid, error.errno, tracer);
+    }
+    ptraceInterrupt(tid);
+    this.#seized.add(tid);
+    return true;
+  }
+
+  /** Waits until all that were asked to stop did, or ended. */
+  settle(): void {
+    for (const tid of this.#seized) {
+      if (this.#threads.has(tid)) continue;
+      const status = stopOf(tid);
+      if (status === undefined) {
+        this.#seized.delete(tid);
+        if (tid === this.pid) {
+          this.#gone = true;
+          throw noSuchTask(tid);
+        }
+        continue;
+      }
+      waitForEventStop(tid, status);
+      // A stop signal rather than SIGTRAP tells a group stop (man 2 ptrace): it was stopped before.
+      if (waitStatus.stopSignal(status) !== SIGTRAP) throw stoppedTask(this.pid);
+      this.#threads.set(tid, this.#look(tid));
+    }
+  }
+
+  #look(tid: number): { facts: ThreadFacts; state: ThreadState } {
+    const rseq = ptraceGetRseq(tid);
+    const prstatus = ptraceGetRegset(tid, NT_PRSTATUS);
+    const xstate = ptraceGetRegset(tid, NT_X86_XSTATE);
+    const sigmask = ptraceGetSigmask(tid);
+    const facts = tid === this.pid ? this.#lookAtProcess() : readThreadFacts(this.pid, tid);
+    undoStopInterruption(prstatus, signalWaits(facts));
+    if (rseq !== undefined) this.#abortCriticalSection(rseq.pointer, prstatus);
+    return { facts, state: { prstatus, xstate, sigmask, rseq } };
+  }
+
+  /** The mappings are those of the moment: read again when the other threads stand still too. */
+  #lookAtProcess(): TaskFacts {
+    this.#facts = factsOf(this.pid);
+    return this.#facts;
+  }
+
+  /** All threads stand still: what they could still change is read again. */
+  settled(): void {
+    if (this.#threads.size > 1) this.#lookAtProcess();
+    const { pid } = this;
+    const main = this.#threads.get(pid)!;
+    // The main thread first, the others in the order of their numbers.
+    const others = [...this.#threads].filter(([tid]) => tid !== pid).sort(([a], [b]) => a - b);
+    this.#threads.clear();
+    for (const [tid, thread] of [[pid, main] as const, ...others]) this.#threads.set(tid, thread);
+  }
+
+  infect(): void {
+    const { vmas } = this.facts;
+    if (this.#gadgets === undefined || !verifyGadgets(this.mem, this.#gadgets))
+      this.#gadgets = findGadgets(this.mem, vmas);
+    if (this.#gadgets.restorer === undefined || this.#gadgets.syscallRet === undefined) {
+      this.#log.warn(
+        { pid: this.pid },
+        'no way back in the text of the program: if crts is killed now, an idle mapping stays in it',
+      );
+    }
+    this.#infection = Infection.start({
+      pid: this.pid,
+      pidfd: this.pidfd,
+      mem: this.mem,
+      pagemap: this.pagemap,
+      thread: this.thread(this.pid).state,
+      vmas,
+      gadgets: this.#gadgets,
+    });
+    this.#infected = true;
+  }
+
+  /** Signals that wait for a thread, or for the process. A main thread whose agent runs is stopped for a moment. */
+  pendingSignals(tid: number, shared: boolean): Buffer[] {
+    const running = tid === this.pid && this.#infected;
+    if (running) {
+      ptraceInterrupt(tid);
+      waitForEventStop(tid, waitPid(tid)!.status);
+    }
+    const pending = ptracePeekSignals(tid, shared);
+    if (running) ptraceContinue(tid);
+    return pending;
+  }
+
+  /** Takes the agent out: all threads are in their first stop again. */
+  cure(): void {
+    if (!this.#infected) return;
+    this.#infected = false;
+    this.infection.cure();
+  }
+
+  /** Lets a cured process run on as it was; `stop`: SIGSTOP is the first thing it gets. */
+  detach(stop: boolean): void {
+    if (stop && this.#seized.size > 0) pidfdSendSignal(this.pidfd, SIGSTOP);
+    for (const tid of this.#seized) ptraceDetach(tid);
+    this.#seized.clear();
+  }
+
+  /** For a dump that failed: whatever state it is in, the process is to go on. */
+  letGo(): void {
+    if (this.#gone) return;
+    try {
+      this.cure();
+    } finally {
+      for (const tid of [...this.#seized]) {
+        // Asked to stop, and not waited for yet.
+        const status = this.#threads.has(tid) ? undefined : stopOf(tid);
+        if (status !== undefined) waitForEventStop(tid, status);
+        else if (!this.#threads.has(tid)) this.#seized.delete(tid);
+      }
+      this.detach(false);
+    }
+  }
+
+  /** From here on the process ends when the engine does. */
+  bindToEngine(): void {
+    // Options are set in a stop; a main thread whose agent waits is in none.
+    if (this.#infected) {
+      ptraceInterrupt(this.pid);
+      waitForEventStop(this.pid, waitPid(this.pid)!.status);
+    }
+    for (const tid of this.#seized) ptraceSetOptions(tid, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
+  }
+
+  kill(): void {
+    pidfdSendSignal(this.pidfd, SIGKILL);
+  }
+
+  /** Waits until the killed process's memory and descriptors are gone. */
+  reap(): void {
+    // The tracer learns of the deaths first; the parent's wait comes after (man 2 ptrace). The main thread is the last.
+    for (const tid of [...this.#seized].reverse()) waitForEnd(tid);
+    this.#seized.clear();
+    if (this.#infected) this.infection.close();
+    this.#infected = false;
+  }
+
+  close(): void {
+    closeFd(this.pidfd);
+    closeSync(this.mem);
+    closeSync(this.pagemap);
+  }
+
+  /**
+   * A thread stopped inside an rseq critical section continues at the section's abort handler, as after any
+   * preemption: rseq_ip_fixup(), kernel/rseq.c. Calls made by the agent would else clear the section behind its back.
+   */
+  #abortCriticalSection(pointer: bigint, prstatus: Buffer): void {
+    const section = this.#read(pointer + 8n, 8).readBigUInt64LE(0);
+    if (section === 0n) return;
+    const cs = this.#read(section, rseqCs.size);
+    const start = rseqCs.get(cs, 'start_ip');
+    const ip = getReg(prstatus, 'rip');
+    if (ip - start >= 0n && ip - start < rseqCs.get(cs, 'post_commit_offset'))
+      setReg(prstatus, 'rip', rseqCs.get(cs, 'abort_ip'));
+  }
+
+  #read(address: bigint, length: number): Buffer {
+    const bytes = Buffer.alloc(length);
+    preadFull(this.mem, bytes, address);
+    return bytes;
+  }
+}
+
+const SIGTRAP = 5;
+
+/** Status of the next stop of a thread; undefined when it has ended, or given its number away (execve(2)). */
+function stopOf(tid: number): number | undefined {
+  try {
+    const { status } = waitPid(tid)!;
+    return waitStatus.stopped(status) ? status : undefined;
+  } catch (error) {
+    if (error instanceof SyscallError && error.errno === 'ECHILD') return undefined;
+    throw error;
+  }
+}
+
+/** A killed tracee may still report a stop that it was in before it reports its end. */
+function waitForEnd(tid: number): void {
+  while (stopOf(tid) !== undefined);
+}
+
+/** Whether a signal is queued that the thread does not block. */
+function signalWaits({ status }: ThreadFacts): boolean {
+  const mask = (field: string) => BigInt(`0x${status.get(field) ?? '0'}`);
+  return ((mask('SigPnd') | mask('ShdPnd')) & ~mask('SigBlk')) !== 0n;
+}
+
+function factsOf(pid: number): TaskFacts {
+  try {
+    return readTaskFacts(pid);
+  } catch (error) {
+    if (isGone(error)) throw noSuchTask(pid);
+    throw error;
+  }
+}
+
+function tracerOf(pid: number, tid: number): { state: string; tracer: string } {
+  try {
+    const status = parseStatus(readFileSync(`/proc/${pid}/task/${tid}/status`, 'utf8'));
+    return { state: status.get('State')?.[0] ?? '', tracer: status.get('TracerPid') ?? '0' };
+  } catch {
+    return { state: '', tracer: '0' };
+  }
+}
+
+/** Whether an error says that the process has ended. */
+export function isGone(error: unknown): boolean {
+  const { code, errno } = error as { code?: string; errno?: unknown };
+  return [code, errno].some((name) => name === 'ENOENT' || name === 'ESRCH');
+}

@@ -1,0 +1,114 @@
+/** Writes the images of a tree that all have been collected. */
+import { readFileSync } from 'node:fs';
+import type { CoreEntry, ImageWriter, InventoryEntry, PstreeEntry } from '@crts/image-io';
+import type { ImageRecord } from '@crts/plugin-api';
+import type { FileTable } from './file-table';
+import type { Zombie } from './freeze';
+import type { Frozen } from './frozen-task';
+import { ENGINE_IDS } from './object-ids';
+
+/** Images that every living task has, by its pid. */
+export const TASK_IMAGES = ['core', 'ids', 'mm', 'fs', 'pagemap'] as const;
+/** Images that every dump has. */
+export const TREE_IMAGES = [
+  ['pstree', undefined],
+  ['files', undefined],
+  ['seccomp', undefined],
+  ['timens', 0],
+  ['inventory', undefined],
+] as const;
+
+const MARCH_X86_64 = 1;
+/** TASK_DEAD of the format. */
+const TASK_DEAD = 2;
+
+export interface DumpedTree {
+  /** Parents before children. */
+  readonly tasks: readonly Frozen[];
+  readonly zombies: readonly Zombie[];
+  readonly files: FileTable;
+}
+
+export function writeImages(writer: Pick<ImageWriter, 'write' | 'writeItems'>, tree: DumpedTree): void {
+  const { tasks, zombies, files } = tree;
+  writer.write('pstree', undefined, [...tasks.map(pstreeEntry), ...zombies.map(zombieEntry)]);
+  const tables = new Set<number>();
+  for (const task of tasks) {
+    const { pid, images, ids } = task;
+    for (const { tid, core } of task.threads) writer.write('core', tid, [core]);
+    writer.write('ids', pid, [ids]);
+    writer.write('mm', pid, [images.mm]);
+    writer.write('fs', pid, [images.fs]);
+    // Tasks that share a table have one image of it.
+    if (!tables.has(ids.files_id)) writer.write('fdinfo', ids.files_id, task.descriptors);
+    tables.add(ids.files_id);
+  }
+  for (const zombie of zombies) writer.write('core', zombie.pid, [zombieCore(zombie)]);
+  writer.write('files', undefined, files.entries);
+  for (const [kind, items] of files.items) writer.writeItems(kind, undefined, items);
+  writeAll(
+    writer,
+    'filelocks',
+    tasks.flatMap(({ images }) => images.locks),
+  );
+  writeAll(
+    writer,
+    'tty-info',
+    tasks.flatMap(({ images }) => images.ttys),
+  );
+  if (!files.items.has('seccomp')) writer.write('seccomp', undefined, [{ seccomp_filters: [] }]);
+  writer.write('timens', 0, [clocks()]);
+  const inventory: InventoryEntry = {
+    img_version: 2,
+    fdinfo_per_id: true,
+    root_ids: ENGINE_IDS,
+    ns_per_id: true,
+    root_cg_set: 1,
+    lsmtype: 0,
+    network_lock_method: 0,
+  };
+  writer.write('inventory', undefined, [inventory]);
+}
+
+/** An image without entries is not written. */
+function writeAll(writer: Pick<ImageWriter, 'write'>, kind: string, entries: readonly ImageRecord[]): void {
+  if (entries.length > 0) writer.write(kind, undefined, entries);
+}
+
+function pstreeEntry({ pid, ppid, facts, threads }: Frozen): PstreeEntry {
+  return {
+    pid,
+    ppid,
+    pgid: Number(facts.stat.pgrp),
+    sid: Number(facts.stat.session),
+    threads: threads.map(({ tid }) => tid),
+  };
+}
+
+function zombieEntry({ pid, ppid, stat }: Zombie): PstreeEntry {
+  return { pid, ppid, pgid: Number(stat.pgrp), sid: Number(stat.session), threads: [pid] };
+}
+
+function zombieCore({ comm, stat }: Zombie): ImageRecord {
+  const core = {
+    mtype: MARCH_X86_64,
+    tc: {
+      task_state: TASK_DEAD,
+      exit_code: Number(stat.exit_code),
+      personality: 0,
+      flags: 0,
+      blk_sigset: 0n,
+      comm,
+      sigactions: [],
+    },
+  } satisfies CoreEntry;
+  return core as ImageRecord;
+}
+
+/** The clocks that a time namespace shifts, at the dump: what CRIU needs to set one up for the restored tree. */
+function clocks(): ImageRecord {
+  const now = process.hrtime.bigint();
+  const boot = BigInt(Math.round(Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0]) * 1e9));
+  const timespec = (ns: bigint) => ({ tv_sec: ns / 1_000_000_000n, tv_nsec: ns % 1_000_000_000n });
+  return { monotonic: timespec(now), boottime: timespec(boot) };
+}
