@@ -63,10 +63,11 @@ inotify wd:1 ino:2125c6 sdev:fe00000 mask:84000fff ignored_mask:0
   ]);
 });
 
-test('IN_ONESHOT and IN_EXCL_UNLINK are kept, no link is followed, and a mask is never empty', () => {
-  expect(maskToAdd(0x84000fff)).toBe(0x86000fff);
-  expect(maskToAdd(0x08000004)).toBe(0x02000004);
-  expect(maskToAdd(0)).toBe(0x02000000);
+test('IN_ONESHOT and IN_EXCL_UNLINK are kept, no link is followed but those of /proc, and a mask is never empty', () => {
+  expect(maskToAdd(0x84000fff, '/etc')).toBe(0x86000fff);
+  expect(maskToAdd(0x08000004, '/etc')).toBe(0x02000004);
+  expect(maskToAdd(0, '/etc')).toBe(0x02000000);
+  expect(maskToAdd(0x84000fff, '/proc/self/fd/7')).toBe(0xc4000fff);
 });
 
 test('the instance is made without its watches, which come last', () => {

@@ -6,6 +6,10 @@ export const IN_ALL_EVENTS = 0xfff;
 export const IN_DONT_FOLLOW = 0x0200_0000;
 export const IN_EXCL_UNLINK = 0x0400_0000;
 export const IN_ONESHOT = 0x8000_0000;
+/** A bit of events, without meaning for a watch; with it no mask is empty, which inotify_add_watch(2) refuses. */
+const IN_ISDIR = 0x4000_0000;
+/** Links to descriptors of crts itself. */
+export const OWN_LINKS = '/proc/self/fd/';
 /** FS_EVENT_ON_CHILD, the kernel's own bit, which fdinfo showed before Linux 4.3. */
 const ON_CHILD = 0x0800_0000;
 
@@ -16,7 +20,11 @@ export function isMask(mask: number): boolean {
   return (mask & ~(KEPT | ON_CHILD)) === 0;
 }
 
-/** The mask to add a watch with again, by the very object: a symbolic link that is watched is not followed. */
-export function maskToAdd(mask: number): number {
-  return ((mask & KEPT) | IN_DONT_FOLLOW) >>> 0;
+/**
+ * The mask to add a watch with again. The very object is meant: a symbolic link that is watched is not followed; a link of
+ * /proc, which stands for an object that has no name, is.
+ */
+export function maskToAdd(mask: number, path: string): number {
+  const how = path.startsWith(OWN_LINKS) ? IN_ISDIR : IN_DONT_FOLLOW;
+  return ((mask & KEPT) | how) >>> 0;
 }

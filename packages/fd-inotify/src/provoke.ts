@@ -2,12 +2,12 @@
  * Events in the place of those that were queued at the dump, which nobody can put back. Only the kernel makes events, and
  * only of what happens: so the queue is made to overflow, and watched objects are touched.
  */
-import { chmodSync, closeSync, readSync, statSync, writeSync } from 'node:fs';
+import { chmodSync, closeSync, openSync, readSync, statSync, writeSync } from 'node:fs';
 import { pathArgument } from '@crts/file-handles';
 import { memfd, rawSyscall } from '@crts/native-syscalls';
 import type { Logger } from '@crts/plugin-api';
 import type { InotifyKernel } from './kernel';
-import { IN_ACCESS, IN_ATTRIB, IN_MODIFY } from './mask';
+import { IN_ACCESS, IN_ATTRIB, IN_MODIFY, OWN_LINKS } from './mask';
 import type { Watch } from './watches';
 
 /** sizeof(struct inotify_event) without a name. */
@@ -22,7 +22,6 @@ const NS = 1_000_000_000n;
 const PERMISSIONS = 0o7777n;
 const S_IFMT = 0o170000n;
 const S_IFDIR = 0o040000n;
-const OWN_LINKS = '/proc/self/fd/';
 
 /**
  * Leaves IN_Q_OVERFLOW alone in the queue: "events are lost, look at everything again" (man 7 inotify). A scratch file is
@@ -32,9 +31,9 @@ const OWN_LINKS = '/proc/self/fd/';
 export function provokeOverflow(kernel: InotifyKernel, log: Logger): boolean {
   const scratch = memfd('crts-overflow', 1);
   try {
-    const wd = kernel.add(`/proc/self/fd/${scratch}`, IN_ACCESS | IN_MODIFY);
+    const wd = kernel.add(`${OWN_LINKS}${scratch}`, IN_ACCESS | IN_MODIFY);
     if (wd < 0) return false;
-    const filled = fill(kernel, scratch);
+    const filled = fillThrough(kernel, `${OWN_LINKS}${scratch}`);
     kernel.remove(wd);
     if (filled !== undefined && kernel.read(filled) === filled && kernel.queuedBytes() === EVENT_BYTES) return true;
     log.warn({}, 'inotify: the queue could not be made to overflow');
@@ -42,6 +41,16 @@ export function provokeOverflow(kernel: InotifyKernel, log: Logger): boolean {
     return false;
   } finally {
     closeSync(scratch);
+  }
+}
+
+/** Opened by its link: what is done through the descriptor of memfd_create(2) itself is told to nobody (Linux 6.14). */
+function fillThrough(kernel: InotifyKernel, path: string): number | undefined {
+  const fd = openSync(path, 'r+');
+  try {
+    return fill(kernel, fd);
+  } finally {
+    closeSync(fd);
   }
 }
 
@@ -56,7 +65,7 @@ function fill(kernel: InotifyKernel, scratch: number): number | undefined {
       readSync(scratch, byte, 0, 1, 0);
     }
     const now = kernel.queuedBytes();
-    if (now !== before + 2048 * EVENT_BYTES) return now - EVENT_BYTES;
+    if (now !== before + 2048 * EVENT_BYTES) return now > EVENT_BYTES ? now - EVENT_BYTES : undefined;
     before = now;
   }
   return undefined;

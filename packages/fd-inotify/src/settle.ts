@@ -4,7 +4,6 @@ import type { InotifyFileEntry, InotifyWdEntry } from '@crts/image-io';
 import type { FdPlanContext, RestoredTree, Settlement } from '@crts/plugin-api';
 import { watchGone } from './errors';
 import { inotifyKernel } from './kernel';
-import { maskToAdd } from './mask';
 import { provokeOverflow, touch } from './provoke';
 import { addWatches, type Watch } from './watches';
 
@@ -56,7 +55,7 @@ function watchOf({ entry, target }: Planned, finder: Finder, tree: RestoredTree)
   const { wd, f_handle, i_ino } = entry;
   return {
     wd,
-    mask: maskToAdd(entry.mask),
+    mask: entry.mask,
     name: f_handle.path ?? `inode ${i_ino}`,
     reach: (use) => {
       const result = reachTarget(target, finder, tree, use);

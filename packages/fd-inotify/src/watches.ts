@@ -2,6 +2,7 @@
 import { errnoName } from '@crts/native-syscalls';
 import { watchNotAdded, watchOtherNumber } from './errors';
 import type { InotifyKernel } from './kernel';
+import { maskToAdd } from './mask';
 
 export interface Watch {
   readonly wd: number;
@@ -48,7 +49,7 @@ function addByCounting(kernel: InotifyKernel, watch: Watch): void {
 }
 
 function add(kernel: InotifyKernel, { wd, name, mask, reach }: Watch): number {
-  const answer = reach((path) => kernel.add(path, mask));
+  const answer = reach((path) => kernel.add(path, maskToAdd(mask, path)));
   if (answer < 0) throw watchNotAdded(wd, name, errnoName(-answer));
   return answer;
 }
