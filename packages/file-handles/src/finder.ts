@@ -1,7 +1,7 @@
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { rawSyscall } from '@crts/native-syscalls';
 import { decodeName } from '@crts/plugin-api';
-import { type FileHandle, handleOfPath, openHandleHere, pathArgument, sameHandle } from './handle';
+import { type FileHandle, leadsTo, openHandleHere, pathArgument } from './handle';
 import { type Mount, parseMountinfo } from './mounts';
 import { layerHandle } from './overlay';
 import { scan } from './scan';
@@ -40,6 +40,7 @@ export class Finder {
   readonly #options: FinderOptions;
   readonly #mounts: readonly Mount[];
   readonly #home: number;
+  readonly #byDevice = new Map<number, readonly Mount[]>();
   readonly #link = Buffer.alloc(PATH_MAX);
   #here = '';
 
@@ -56,7 +57,11 @@ export class Finder {
 
   /** Mounts of a file system, in their order. */
   mountsOf(device: number): readonly Mount[] {
-    return this.#mounts.filter((mount) => mount.device === device);
+    const known = this.#byDevice.get(device);
+    if (known !== undefined) return known;
+    const mounts = this.#mounts.filter((mount) => mount.device === device);
+    this.#byDevice.set(device, mounts);
+    return mounts;
   }
 
   mountById(id: number): Mount | undefined {
@@ -95,10 +100,10 @@ export class Finder {
       const text = this.#linkOf(object.handle!);
       if (text === undefined) continue;
       isOpened = true;
-      if (sameHandle(handleOfPath(text), object.handle)) return { kind: 'path', path: text };
+      if (leadsTo(text, object.handle!)) return { kind: 'path', path: text };
       const deleted = text.endsWith(DELETED);
       const formerPath = deleted ? text.slice(0, -DELETED.length) : text;
-      if (sameHandle(handleOfPath(formerPath), object.handle)) return { kind: 'path', path: formerPath };
+      if (leadsTo(formerPath, object.handle!)) return { kind: 'path', path: formerPath };
       unnamed = { kind: 'handle', formerPath, deleted };
     }
     return isOpened ? unnamed : undefined;
@@ -115,7 +120,7 @@ export class Finder {
         const root = layer === '/' ? '' : layer;
         if (text === undefined || !`${text}/`.startsWith(`${root}/`)) continue;
         const path = `${point === '/' ? '' : point}${text.slice(root.length)}` || '/';
-        if (sameHandle(handleOfPath(path), object.handle)) return path;
+        if (leadsTo(path, object.handle!)) return path;
       }
     return undefined;
   }

@@ -4,10 +4,8 @@ export {
   HANDLE_BYTES_MAX,
   handleEntry,
   handleOf,
-  handleOfPath,
   parseFileHandle,
   pathArgument,
-  sameHandle,
 } from './handle';
 export { type Mount, parseMountinfo } from './mounts';
 export {

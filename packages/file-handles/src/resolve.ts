@@ -2,7 +2,7 @@
 import { existsSync, openSync } from 'node:fs';
 import { encodeName, type FdPlanContext, type RestoredTree } from '@crts/plugin-api';
 import { Finder, type WatchedObject } from './finder';
-import { handleOf, handleOfPath, sameHandle } from './handle';
+import { handleOf, leadsTo } from './handle';
 
 const O_PATH = 0o10000000;
 
@@ -39,7 +39,8 @@ export function resolveTarget(recorded: RecordedObject, finder: Finder, ghosts: 
   const known = handleOf(entry);
   const handle = known === 'bad' ? undefined : known;
   const { path } = entry;
-  if (path !== undefined && sameHandle(handleOfPath(path), handle)) return { kind: 'path', path, isReplaced: false };
+  if (path !== undefined && handle !== undefined && leadsTo(path, handle))
+    return { kind: 'path', path, isReplaced: false };
   const object = { device, ino, handle };
   const opened = finder.open(object);
   if (opened !== undefined) {

@@ -3,7 +3,7 @@ import { type Dirent, lstatSync, readdirSync, readFileSync, readlinkSync } from 
 import { join, resolve } from 'node:path';
 import { decodeName, encodeName } from '@crts/plugin-api';
 import type { FinderOptions, WatchedObject } from './finder';
-import { handleOfPath, sameHandle } from './handle';
+import { leadsTo } from './handle';
 import type { Mount } from './mounts';
 
 /** Names looked at for one object before crts gives up. */
@@ -42,7 +42,7 @@ function candidates(proc: string): string[] {
 }
 
 function isObject(path: string, object: WatchedObject): boolean {
-  if (object.handle !== undefined) return sameHandle(handleOfPath(path), object.handle);
+  if (object.handle !== undefined) return leadsTo(path, object.handle);
   try {
     const stat = lstatSync(encodeName(path), { bigint: true });
     return stat.ino === object.ino && internalDevice(stat.dev) === object.device;
