@@ -136,6 +136,27 @@ export function foreignSession(pid: number, sid: number): CrtsError {
   );
 }
 
+/** A directory sends signals only for F_NOTIFY, which makes the caller the owner: fcntl_dirnotify(), fs/notify/dnotify/dnotify.c. */
+export function directoryNotify(pid: number, fd: number, path: string): CrtsError {
+  return refused(
+    'CRTS_DNOTIFY',
+    pid,
+    'the directory has an owner for signals: the program asked to be told of changes (F_NOTIFY), and the kernel does not say of which',
+    'Dump when the program has closed it; inotify is carried.',
+    { fd, path },
+  );
+}
+
+export function ownerGone(owner: number, errno: string | undefined): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_FD_OWNER',
+    what: `process ${owner}, which is to get the signals of a descriptor, is not there`,
+    call: 'fcntl(F_SETOWN_EX)',
+    errno,
+    hint: 'It was not dumped with the tree. Dump it too, or dump when the program has set another owner.',
+  });
+}
+
 export function noFdHandler(pid: number, fd: number, link: string): CrtsError {
   return refused('CRTS_FD_KIND', pid, `no plugin carries this kind of descriptor (${fdKind(link)})`, fdHint(link), {
     fd,

@@ -18,6 +18,16 @@ import { badImage, groupIncomplete, noPluginForImage } from './errors';
 
 type FinishParts = Omit<FdFinishContext, keyof FdPlanContext>;
 
+/** FASYNC, the status flag behind SIGIO. */
+export const O_ASYNC = 0o20000;
+
+/** Passed to open(2), the flag would be there without any effect; it is set when the owner is known. */
+function silent(record: FileRecord): FileRecord {
+  const { flags } = record.value;
+  if (typeof flags !== 'number' || (flags & O_ASYNC) === 0) return record;
+  return { ...record, value: { ...record.value, flags: flags & ~O_ASYNC } };
+}
+
 /** Opens the file descriptions of an image set; each is validated once, before anything is made. */
 export class FileOpener implements FilePlanner {
   readonly #files: ReadonlyMap<number, FileRecord>;
@@ -42,7 +52,7 @@ export class FileOpener implements FilePlanner {
 
   open(program: Program, fileId: number, flags?: number): Arg {
     const { record, handler } = this.check(fileId);
-    const opened = flags === undefined ? record : { ...record, value: { ...record.value, flags } };
+    const opened = flags === undefined ? silent(record) : { ...record, value: { ...record.value, flags } };
     return handler.plan(opened, program, this.#context);
   }
 
@@ -52,7 +62,7 @@ export class FileOpener implements FilePlanner {
     const { handler } = checked[0]!;
     if (handler.planGroup === undefined) return fileIds.map((id) => this.open(program, id));
     const opened = handler.planGroup(
-      checked.map(({ record }) => record),
+      checked.map(({ record }) => silent(record)),
       program,
       { ...this.#context, scratch },
     );

@@ -15,7 +15,7 @@ import {
   type TreeDescriptor,
   type TreeImages,
 } from '@crts/plugin-api';
-import { noFdHandler } from './errors';
+import { directoryNotify, noFdHandler } from './errors';
 import { bestHandler } from './registry';
 
 const O_PATH = 0o10000000;
@@ -26,6 +26,8 @@ const F_GETOWNER_UIDS = 17;
 const FD_CLOEXEC = 1;
 /** memfd_inode_entry.shmid has 32 bits. */
 const SHMID_MAX = 0xffff_ffffn;
+const S_IFMT = 0o170000;
+const S_IFDIR = 0o040000;
 /** Result of kcmp(2): the first is less. */
 const KCMP_LESS = 1;
 
@@ -122,7 +124,9 @@ export class FileTable implements FileRegistry, TreeImages {
       if (order === KCMP_LESS) low = middle + 1;
       else high = middle;
     }
-    const id = this.#add(task, facts, readOwner(facts.local));
+    const owner = readOwner(facts.local);
+    if (owner.pid !== 0 && (facts.mode & S_IFMT) === S_IFDIR) throw directoryNotify(task.pid, facts.fd, facts.link);
+    const id = this.#add(task, facts, owner);
     // The entry of the description itself is pushed after those that it refers to.
     const known = { hostPid: task.hostPid, fd: facts.fd, id, type: this.entries.at(-1)!.type };
     alike.splice(low, 0, known);
@@ -233,15 +237,11 @@ function fdFacts(task: FrozenTask, fd: number, local: number): FdFacts {
 function readOwner(local: number): FownEntry {
   const owner = new Int32Array(2);
   // O_PATH descriptors answer EBADF: they have no owner.
-  if (rawSyscall('fcntl', local, F_GETOWN_EX, owner) < 0 || owner[1] === 0) return NO_OWNER;
+  if (rawSyscall('fcntl', local, F_GETOWN_EX, owner) < 0) return NO_OWNER;
+  const signum = Math.max(0, rawSyscall('fcntl', local, F_GETSIG, 0));
+  // An owner that died counts as none.
+  if (owner[1] === 0) return signum === 0 ? NO_OWNER : { ...NO_OWNER, signum };
   const uids = new Int32Array(2);
   rawSyscall('fcntl', local, F_GETOWNER_UIDS, uids);
-  const signum = rawSyscall('fcntl', local, F_GETSIG, 0);
-  return {
-    uid: uids[0]! >>> 0,
-    euid: uids[1]! >>> 0,
-    signum: Math.max(0, signum),
-    pid_type: owner[0]!,
-    pid: owner[1]!,
-  };
+  return { uid: uids[0]! >>> 0, euid: uids[1]! >>> 0, signum, pid_type: owner[0]!, pid: owner[1]! };
 }

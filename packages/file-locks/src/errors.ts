@@ -63,14 +63,27 @@ export function lockTaken(fd: number, errno: string): CrtsError {
   });
 }
 
-export function noSuchKind(lock: string): CrtsError {
+export function leaseBreaking(fd: number): CrtsError {
   return new CrtsError({
     code: 'CRTS_FILE_LOCK_KIND',
     kind: 'refused',
     plugin: PLUGIN,
+    fd,
     path: 'filelocks.img',
-    what: `${lock}, which crts does not carry yet`,
-    hint: 'Restore these images with criu for now.',
+    what: 'a lease that was being broken at the dump',
+    hint: 'Restore these images with criu.',
+  });
+}
+
+export function leaseNotTaken(fd: number, errno: string | undefined): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_LEASE',
+    plugin: PLUGIN,
+    fd,
+    what: 'a lease that the task held cannot be taken again',
+    call: 'fcntl(F_SETLEASE)',
+    errno,
+    hint: 'EAGAIN: somebody has the file open meanwhile (a read lease allows no writer, a write lease nobody else). Close it, then restore.',
   });
 }
 
@@ -80,7 +93,9 @@ export function unsupportedLock(holder: Holder, lock: string): CrtsError {
     kind: 'refused',
     plugin: PLUGIN,
     ...holder,
-    what: `the task holds a lock of a kind that crts does not carry yet (${lock})`,
-    hint: 'Dump when the program has released it.',
+    what: `the task holds a lock of a kind that crts does not carry (${lock})`,
+    hint: lock.startsWith('LEASE BREAKING')
+      ? 'Somebody waits for the end of this lease: dump when the program has given it up.'
+      : 'Dump when the program has released it.',
   });
 }

@@ -13,6 +13,8 @@ import { locksHandler } from './handler';
 
 const FLOCK = 'lock:\t1: FLOCK  ADVISORY  WRITE 12 fe:00:3 0 EOF\n';
 const LEASE = 'lock:\t1: LEASE  ACTIVE    READ 12 fe:00:3 0 EOF\n';
+const BREAKING = 'lock:\t1: LEASE  BREAKING  UNLCK 12 fe:00:3 0 EOF\n';
+const POSIX = 'lock:\t1: POSIX  ADVISORY  WRITE 12 fe:00:3 0 EOF\n';
 
 function failure(action: () => unknown): CrtsError {
   try {
@@ -25,10 +27,18 @@ function failure(action: () => unknown): CrtsError {
 }
 
 describe('dump', () => {
-  const run = (descriptors: FrozenTask['descriptors'], fdinfo: Record<string, string>, fileLocks = true) => {
+  const run = (
+    descriptors: FrozenTask['descriptors'],
+    fdinfo: Record<string, string>,
+    fileLocks = true,
+    pid = 12,
+    tree = {},
+  ) => {
     const read: string[] = [];
     const task = {
-      pid: 12,
+      pid,
+      hostPid: pid,
+      tree,
       descriptors,
       options: { fileLocks },
       images: { locks: [] },
@@ -66,10 +76,33 @@ describe('dump', () => {
     expect(run([{ fd: 3, id: 1 }], {}, false).locks).toEqual([]);
   });
 
-  test.each([true, false])('a lease is refused (--file-locks: %p)', (fileLocks) => {
-    const error = failure(() => run([{ fd: 3, id: 1 }], { 'fdinfo/3': LEASE }, fileLocks));
+  test('a lease', () => {
+    expect(run([{ fd: 3, id: 1 }], { 'fdinfo/3': LEASE }).locks).toEqual([
+      { flag: 8, type: 0, pid: 12, fd: 3, start: 0n, len: 0n },
+    ]);
+  });
+
+  test.each([true, false])('a lease that is being broken is refused (--file-locks: %p)', (fileLocks) => {
+    const error = failure(() => run([{ fd: 3, id: 1 }], { 'fdinfo/3': BREAKING }, fileLocks));
     expect(error).toMatchObject({ code: 'CRTS_FILE_LOCK_KIND', kind: 'refused', fd: 3 });
-    expect(error.what).toContain('LEASE');
+    expect(error.what).toContain('LEASE BREAKING');
+    expect(error.hint).toContain('given it up');
+  });
+
+  test('a lock of a description that tasks share is taken once, by who took it', () => {
+    const tree = {};
+    const parent = run([{ fd: 3, id: 1 }], { 'fdinfo/3': FLOCK }, true, 11, tree);
+    const child = run([{ fd: 5, id: 1 }], { 'fdinfo/5': FLOCK }, true, 12, tree);
+    const another = run([{ fd: 5, id: 1 }], { 'fdinfo/5': FLOCK }, true, 13, tree);
+    expect([...parent.locks, ...child.locks, ...another.locks]).toEqual([
+      { flag: 2, type: 1, pid: 12, fd: 5, start: 0n, len: 0n },
+    ]);
+  });
+
+  test('POSIX locks are those of each process', () => {
+    const tree = {};
+    expect(run([{ fd: 3, id: 1 }], { 'fdinfo/3': POSIX }, true, 12, tree).locks).toHaveLength(1);
+    expect(run([{ fd: 3, id: 1 }], { 'fdinfo/3': POSIX }, true, 13, tree).locks).toHaveLength(1);
   });
 });
 
@@ -105,6 +138,7 @@ describe('plan', () => {
       lock({ flag: 4, type: 0, fd: 4, start: 0n, len: 0n }),
       lock({ flag: 2, fd: 5 }),
       lock({ flag: 2, type: 0, fd: 6 }),
+      lock({ flag: 8, type: 0, fd: 7 }),
     ]);
     expect(program.text()).toEqual([
       // struct flock: type, whence, start, length, pid.
@@ -112,6 +146,7 @@ describe('plan', () => {
       'fcntl(4, 37, &<0000000000000000000000000000000000000000000000000000000000000000>)',
       'flock(5, 6)',
       'flock(6, 5)',
+      'fcntl(7, 1024, 0)',
     ]);
   });
 
@@ -135,7 +170,8 @@ describe('plan', () => {
   test.each([
     [{ flag: 3 }, 'CRTS_IMAGE_FIELD'],
     [{ flag: 0 }, 'CRTS_IMAGE_FIELD'],
-    [{ flag: 8 }, 'CRTS_FILE_LOCK_KIND'],
+    [{ flag: 8, type: 4 }, 'CRTS_FILE_LOCK_KIND'],
+    [{ flag: 8, type: 2 }, 'CRTS_IMAGE_FIELD'],
     [{ type: 2 }, 'CRTS_IMAGE_FIELD'],
     [{ start: -1n }, 'CRTS_IMAGE_FIELD'],
     [{ len: -5n }, 'CRTS_IMAGE_FIELD'],

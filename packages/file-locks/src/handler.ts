@@ -2,11 +2,14 @@ import type { FileLockEntry } from '@crts/image-io';
 import { flock } from '@crts/native-syscalls';
 import type { FrozenTask, Program, RestoreContext, TaskImages, TaskPlan, TaskStateHandler } from '@crts/plugin-api';
 import { heldLocks } from './collect';
-import { badLock, lockedImages, lockNotTaken, lockTaken, noSuchKind } from './errors';
+import { badLock, leaseBreaking, leaseNotTaken, lockedImages, lockNotTaken, lockTaken } from './errors';
 import { LOCK_FLAG, LOCK_TYPE } from './parse';
 
 const F_SETLK = 6;
 const F_OFD_SETLK = 37;
+const F_SETLEASE = 1024;
+/** With the type of a lease, in images of CRIU: somebody waits for its end. */
+const LEASE_BREAKING = 4;
 const LOCK_SH = 1;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
@@ -45,7 +48,7 @@ export const locksHandler = {
 } satisfies TaskStateHandler;
 
 function check({ fd, flag, type, start, len }: FileLockEntry): void {
-  if (flag === LOCK_FLAG.lease) throw noSuchKind(`a lease of fd ${fd}`);
+  if (flag === LOCK_FLAG.lease && (type & LEASE_BREAKING) !== 0) throw leaseBreaking(fd);
   const kinds: readonly number[] = Object.values(LOCK_FLAG);
   if (!kinds.includes(flag)) throw badLock(fd, `kind ${flag}`);
   if (type !== LOCK_TYPE.READ && type !== LOCK_TYPE.WRITE) throw badLock(fd, `type ${type}`);
@@ -56,6 +59,13 @@ function check({ fd, flag, type, start, len }: FileLockEntry): void {
 /** Locks are taken without waiting: who waits for a lock that somebody else has got meanwhile would never come back. */
 function take(program: Program, lock: FileLockEntry): void {
   const { fd, flag, type, start, len } = lock;
+  if (flag === LOCK_FLAG.lease) {
+    program.call('fcntl', [fd, F_SETLEASE, type], {
+      what: `lease of fd ${fd}`,
+      fail: (errno) => leaseNotTaken(fd, errno),
+    });
+    return;
+  }
   const options = {
     what: `lock of fd ${fd}`,
     fail: (errno: string | undefined) =>

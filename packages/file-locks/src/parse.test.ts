@@ -18,10 +18,17 @@ test('locks as fdinfo prints them (Linux 6.18)', () => {
   );
   expect(parseLocks(text)).toEqual({
     locks: [
-      { flag: 1, type: 1, start: 10n, len: 10n },
-      { flag: 2, type: 0, start: 0n, len: 0n },
-      { flag: 4, type: 0, start: 60n, len: 0n },
+      { flag: 1, type: 1, taker: 27590, start: 10n, len: 10n },
+      { flag: 2, type: 0, taker: 27590, start: 0n, len: 0n },
+      { flag: 4, type: 0, taker: -1, start: 60n, len: 0n },
     ],
+    unknown: undefined,
+  });
+});
+
+test('a lease (Linux 6.18)', () => {
+  expect(parseLocks(fdinfo('LEASE  ACTIVE    WRITE 27590 fe:00:612 0 EOF'))).toEqual({
+    locks: [{ flag: 8, type: 1, taker: 27590, start: 0n, len: 0n }],
     unknown: undefined,
   });
 });
@@ -29,12 +36,14 @@ test('locks as fdinfo prints them (Linux 6.18)', () => {
 test('a lock of the last byte that there can be', () => {
   const last = (1n << 63n) - 1n;
   expect(parseLocks(fdinfo(`POSIX  ADVISORY  WRITE 1 fe:00:12 ${last - 1n} ${last - 1n}`)).locks).toEqual([
-    { flag: 1, type: 1, start: last - 1n, len: 1n },
+    { flag: 1, type: 1, taker: 1, start: last - 1n, len: 1n },
   ]);
 });
 
 test.each([
-  ['LEASE  ACTIVE    READ 27590 fe:00:612 0 EOF', 'LEASE ACTIVE READ 27590 fe:00:612 0 EOF'],
+  ['LEASE  BREAKING  UNLCK 27590 fe:00:612 0 EOF', 'LEASE BREAKING UNLCK 27590 fe:00:612 0 EOF'],
+  ['LEASE  BREAKING  READ 27590 fe:00:612 0 EOF', 'LEASE BREAKING READ 27590 fe:00:612 0 EOF'],
+  ['LEASE  BREAKER   READ 27590 fe:00:612 0 EOF', 'LEASE BREAKER READ 27590 fe:00:612 0 EOF'],
   ['DELEG  ACTIVE    READ 27590 fe:00:612 0 EOF', 'DELEG ACTIVE READ 27590 fe:00:612 0 EOF'],
   ['FLOCK  MSNFS     RW    27590 fe:00:612 0 EOF', 'FLOCK MSNFS RW 27590 fe:00:612 0 EOF'],
 ])('%s is told apart, whatever else is held', (line, unknown) => {
@@ -47,7 +56,7 @@ test('a line that the kernel left empty is not taken for no lock', () => {
 });
 
 test('the first kind that is not known is the one told', () => {
-  const text = fdinfo('LEASE  ACTIVE    READ 1 fe:00:12 0 EOF', 'DELEG  ACTIVE    READ 1 fe:00:12 0 EOF');
+  const text = fdinfo('LEASE  BREAKING  READ 1 fe:00:12 0 EOF', 'DELEG  ACTIVE    READ 1 fe:00:12 0 EOF');
   expect(parseLocks(text).unknown).toMatch(/^LEASE/);
 });
 

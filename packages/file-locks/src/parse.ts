@@ -8,6 +8,8 @@ export const LOCK_TYPE = { READ: 0, WRITE: 1 } as const;
 export interface HeldLock {
   readonly flag: number;
   readonly type: number;
+  /** Process that took it, as the reader of fdinfo sees it; -1 where that does not count (open file description locks). */
+  readonly taker: number;
   readonly start: bigint;
   /** Bytes; 0 is up to the end of the file, wherever that will be. */
   readonly len: bigint;
@@ -15,7 +17,7 @@ export interface HeldLock {
 
 export interface FdinfoLocks {
   readonly locks: readonly HeldLock[];
-  /** The first line that is none of the known kinds, leases among them. */
+  /** The first line that is none of the known kinds, a lease that is being broken among them. */
   readonly unknown: string | undefined;
 }
 
@@ -23,14 +25,16 @@ const KINDS: Readonly<Record<string, number>> = {
   POSIX: LOCK_FLAG.posix,
   FLOCK: LOCK_FLAG.flock,
   OFDLCK: LOCK_FLAG.ofd,
+  LEASE: LOCK_FLAG.lease,
 };
-const LINE = /^(POSIX|FLOCK|OFDLCK)\s+\S+\s+(READ|WRITE) -?\d+ \S+ (\d+) (\d+|EOF)$/;
+const LINE = /^(?:(POSIX|FLOCK|OFDLCK)\s+\S+|(LEASE)\s+ACTIVE)\s+(READ|WRITE) (-?\d+) \S+ (\d+) (\d+|EOF)$/;
 
 export function parseLocks(fdinfo: string): FdinfoLocks {
   const locks: HeldLock[] = [];
   let unknown: string | undefined;
   for (const [, text] of fdinfo.matchAll(/^lock:[ \t]*(?:\d+: )?(.*)$/gm)) {
-    const [, kind, type, start, end] = LINE.exec(text!) ?? [];
+    const [, lock, lease, type, taker, start, end] = LINE.exec(text!) ?? [];
+    const kind = lock ?? lease;
     if (kind === undefined) {
       unknown ??= text!.replace(/\s+/g, ' ');
       continue;
@@ -39,6 +43,7 @@ export function parseLocks(fdinfo: string): FdinfoLocks {
     locks.push({
       flag: KINDS[kind]!,
       type: LOCK_TYPE[type as 'READ' | 'WRITE'],
+      taker: Number(taker),
       start: from,
       len: end === 'EOF' ? 0n : BigInt(end!) - from + 1n,
     });
