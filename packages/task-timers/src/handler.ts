@@ -3,6 +3,7 @@ import { itimerval } from '@crts/native-syscalls';
 import type {
   CrtsError,
   FrozenTask,
+  FrozenThread,
   Program,
   RestoreContext,
   TaskImages,
@@ -10,7 +11,7 @@ import type {
   TaskStateHandler,
 } from '@crts/plugin-api';
 import { badTimers } from './errors';
-import { dumpPosix, refusePosix } from './posix-dump';
+import { dumpPosix, noteThread, refusePosix } from './posix-dump';
 import { planPosix } from './posix-plan';
 
 const TIMERS = [
@@ -43,6 +44,10 @@ export const timersHandler = {
         posix: posix(),
       };
     };
+  },
+
+  dumpThread(thread: FrozenThread) {
+    return () => noteThread(thread);
   },
 
   plan(images: TaskImages, plan: TaskPlan, context: RestoreContext): void {

@@ -17,25 +17,55 @@ interface Look {
 /**
  * A timer that counts "the CPU time of the thread that made it" does not tell which thread that is. But between two looks, while
  * all threads but the main one stand still, each thread runs a little for other handlers, to the nanosecond another time: the
- * timer moved by as much as its thread ran. Takes the first look now and the second when the function returned is called.
+ * timer moved by as much as its thread ran. The first look is taken at once, the second when every thread has run, whatever
+ * the order in which handlers are asked.
  */
-export function ownersOf(task: FrozenTask, timers: readonly ProcTimer[]): () => ReadonlyMap<number, FrozenThread> {
-  const first = look(task, timers);
-  return () => {
-    const second = look(task, timers);
+export class OwnerSearch {
+  readonly #task: FrozenTask;
+  readonly #timers: readonly ProcTimer[];
+  readonly #first: Look | undefined;
+  readonly #waiting: Set<FrozenThread | FrozenTask>;
+  #found: ((owners: ReadonlyMap<number, FrozenThread>) => void) | undefined;
+
+  constructor(task: FrozenTask, timers: readonly ProcTimer[]) {
+    this.#task = task;
+    this.#timers = timers;
+    this.#waiting = new Set([task, ...task.threads.filter(({ isMain }) => !isMain)]);
+    this.#first = look(task, timers);
+  }
+
+  /** The process has been asked; `found` is called with the owners by the number of their timers. */
+  process(found: (owners: ReadonlyMap<number, FrozenThread>) => void): void {
+    this.#found = found;
+    this.#done(this.#task);
+  }
+
+  /** A thread has run. */
+  thread(thread: FrozenThread): void {
+    this.#done(thread);
+  }
+
+  #done(one: FrozenThread | FrozenTask): void {
+    if (!this.#waiting.delete(one) || this.#waiting.size > 0) return;
+    const second = look(this.#task, this.#timers);
     // The main thread runs while it looks.
-    const third = look(task, timers);
-    const owners = new Map<number, FrozenThread>();
-    if (first === undefined || second === undefined || third === undefined) return owners;
-    timers.forEach(({ id }, index) => {
-      const left = [first, second, third].map((one) => one.left[index]!);
-      if (left[0] === 0n || left[1] === 0n) return;
-      const owner =
-        left[1] === left[2] ? ownerAmong(task, first, second, index) : task.threads.find((thread) => thread.isMain);
-      if (owner !== undefined) owners.set(id, owner);
-    });
-    return owners;
-  };
+    const third = look(this.#task, this.#timers);
+    // In a rehearsal nothing is seen.
+    if (this.#first === undefined || second === undefined || third === undefined) return;
+    this.#found!(ownersOf(this.#task, this.#timers, this.#first, second, third));
+  }
+}
+
+function ownersOf(task: FrozenTask, timers: readonly ProcTimer[], first: Look, second: Look, third: Look) {
+  const owners = new Map<number, FrozenThread>();
+  timers.forEach(({ id }, index) => {
+    const left = [first, second, third].map((one) => one.left[index]!);
+    if (left[0] === 0n || left[1] === 0n) return;
+    const owner =
+      left[1] === left[2] ? ownerAmong(task, first, second, index) : task.threads.find((thread) => thread.isMain);
+    if (owner !== undefined) owners.set(id, owner);
+  });
+  return owners;
 }
 
 /** The one thread beside the main one that ran exactly as long as the timer moved. */

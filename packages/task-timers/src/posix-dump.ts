@@ -3,11 +3,12 @@ import { itimerspec } from '@crts/native-syscalls';
 import type { CrtsError, FrozenTask, FrozenThread, Program } from '@crts/plugin-api';
 import { clockOf, threadCpuClock } from './clocks';
 import { foreignClock, timerTarget, unknownTimers } from './errors';
-import { ownersOf } from './owners';
+import { OwnerSearch } from './owners';
 import { type ProcTimer, parseProcTimers, SIGEV } from './proc-timers';
 
 /** The file is read once for a task: the answer of `refuse` is good until it runs again. */
 const known = new WeakMap<FrozenTask, readonly ProcTimer[]>();
+const searches = new WeakMap<FrozenTask, OwnerSearch>();
 
 export function refusePosix(task: FrozenTask): CrtsError | undefined {
   const timers = parseProcTimers(task.readProc('timers'));
@@ -43,16 +44,23 @@ export function dumpPosix(task: FrozenTask, program: Program): () => PosixTimerE
     return { left, overrun: program.call('timer_getoverrun', [id]) };
   });
   const counting = timers.filter(countsCaller);
-  const findOwners = task.threads.length > 1 && counting.length > 0 ? ownersOf(task, counting) : undefined;
+  const search = task.threads.length > 1 && counting.length > 0 ? new OwnerSearch(task, counting) : undefined;
+  if (search !== undefined) searches.set(task, search);
   return () => {
-    const owners = findOwners?.();
-    return timers.map((timer, index) => {
+    const entries = timers.map((timer, index) => {
       const { left, overrun } = answers[index]!;
-      const entry = entryOf(task, timer, left.read(), Number(overrun.value));
-      if (owners !== undefined && countsCaller(timer)) nameOwner(entry, owners.get(timer.id), task);
-      return entry;
+      return entryOf(task, timer, left.read(), Number(overrun.value));
     });
+    search?.process((owners) => {
+      for (const { id } of counting) nameOwner(entries.find(({ it_id }) => it_id === id)!, owners.get(id), task);
+    });
+    return entries;
   };
+}
+
+/** For the search of whose CPU time a timer counts: the thread has run. */
+export function noteThread(thread: FrozenThread): void {
+  searches.get(thread.task)?.thread(thread);
 }
 
 function entryOf(task: FrozenTask, timer: ProcTimer, left: Buffer, overrun: number): PosixTimerEntry {

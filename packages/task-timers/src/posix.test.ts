@@ -1,7 +1,7 @@
 import { itimerspec, ProgramBuilder, sigevent, timespec } from '@crts/native-syscalls';
 import type { FrozenTask, HostStepContext, Logger, PassHead, Program, TaskPlan } from '@crts/plugin-api';
 import { clockOf, threadCpuClock } from './clocks';
-import { dumpPosix, refusePosix } from './posix-dump';
+import { dumpPosix, noteThread, refusePosix } from './posix-dump';
 import { kernelRestoresIds, planPosix } from './posix-plan';
 import { parseProcTimers } from './proc-timers';
 
@@ -134,7 +134,10 @@ describe('dump', () => {
       run: (build: (program: Program) => void) => build(answering(answers.splice(0, tids.length + 1))),
     });
     refusePosix(task);
-    return dumpPosix(task, answering([times([0n, 0n], [9n, 9n])]))()[0]!.clock_id;
+    const read = dumpPosix(task, answering([times([0n, 0n], [9n, 9n])]));
+    const entries = read();
+    for (const thread of task.threads) noteThread(thread);
+    return entries[0]!.clock_id;
   }
   const other = (tid: number) => threadCpuClock(tid) >>> 0;
 
@@ -186,6 +189,24 @@ describe('dump', () => {
       [[120n, ...used], left],
     ] as const;
     expect(() => owner(looks)).toThrow(expect.objectContaining({ code: 'CRTS_TIMER_CLOCK', kind: 'refused' }));
+  });
+
+  test('the threads may be asked first; before all have run nothing is said', () => {
+    const task = frozen(timerOf(THREAD_CLOCK), [12, 13]);
+    const looks: Buffer[] = [];
+    Object.assign(task, {
+      run: (build: (program: Program) => void) => {
+        const left = times([0n, 0n], [9n, 9n]);
+        looks.push(left);
+        build(answering([timespec.encode({}), timespec.encode({}), left]));
+      },
+    });
+    refusePosix(task);
+    const read = dumpPosix(task, answering([times([0n, 0n], [9n, 9n])]));
+    for (const thread of task.threads) noteThread(thread);
+    expect(looks).toHaveLength(1);
+    expect(read()[0]!.clock_id).toBe(other(13));
+    expect(looks).toHaveLength(3);
   });
 
   test('with one thread nothing is looked at', () => {
