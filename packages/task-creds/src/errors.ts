@@ -1,5 +1,16 @@
 import { CrtsError } from '@crts/plugin-api';
 
+export function keyring(tid: number, kind: string): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_KEYRING',
+    kind: 'refused',
+    plugin: 'task-creds',
+    pid: tid,
+    what: `the thread has a ${kind} keyring, whose keys cannot be taken along`,
+    hint: 'Keep keys in the keyring of the session or of the user, which are outside of a dump.',
+  });
+}
+
 export function labelled(pid: number, label: string): CrtsError {
   return new CrtsError({
     code: 'CRTS_LSM_LABEL',

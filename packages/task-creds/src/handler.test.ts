@@ -46,7 +46,12 @@ const place = (text: readonly string[], start: string) => {
 describe('dump', () => {
   function dumped(status: Record<string, string>) {
     const thread = { core: { thread_core: {} }, facts: { status: new Map(Object.entries(status)) } };
-    const program = { call: () => ({ value: 0x10n }) } as unknown as Program;
+    const ENOKEY = -126n;
+    const program = {
+      call: (name: string) => ({
+        value: name === 'prctl' ? 0x10n : ENOKEY,
+      }),
+    } as unknown as Program;
     credentialsHandler.dumpThread(thread as unknown as FrozenThread, program)();
     return (thread.core.thread_core as { creds?: object }).creds;
   }
@@ -66,6 +71,20 @@ describe('dump', () => {
       }),
     ).toEqual({ ...CREDS, cap_inh: [2, 1], secbits: 0x10, no_new_privs: 1 });
   });
+});
+
+test.each([
+  [-1, /thread keyring/],
+  [-2, /process keyring/],
+])('a keyring of its own (%d) is refused', (id, what) => {
+  const thread = { tid: 12, core: { thread_core: {} }, facts: { status: new Map() } };
+  const program = {
+    call: (_: string, args: readonly unknown[]) => ({ value: args[1] === id ? 4711n : -126n }),
+  } as unknown as Program;
+  const read = credentialsHandler.dumpThread(thread as unknown as FrozenThread, program);
+  expect(read).toThrow(
+    expect.objectContaining({ code: 'CRTS_KEYRING', kind: 'refused', pid: 12, what: expect.stringMatching(what) }),
+  );
 });
 
 describe('refuse', () => {

@@ -1,6 +1,6 @@
 import type { CoreEntry, CredsEntry } from '@crts/image-io';
 import type { CrtsError, FrozenThread, ImageRecord, Program, TaskStateHandler, ThreadPlan } from '@crts/plugin-api';
-import { badCredentials, labelled, missingCapability } from './errors';
+import { badCredentials, keyring, labelled, missingCapability } from './errors';
 
 const PR_GET_SECUREBITS = 27;
 const PR_SET_SECUREBITS = 28;
@@ -11,6 +11,12 @@ const PR_CAP_AMBIENT_RAISE = 2;
 const PR_CAP_AMBIENT_CLEAR_ALL = 4;
 /** CAP_SETPCAP, include/uapi/linux/capability.h. */
 const SETPCAP = 1n << 8n;
+const KEYCTL_GET_KEYRING_ID = 0;
+/** KEY_SPEC_THREAD_KEYRING and KEY_SPEC_PROCESS_KEYRING, include/uapi/linux/keyctl.h. */
+const KEYRINGS = [
+  { id: -1, name: 'thread' },
+  { id: -2, name: 'process' },
+] as const;
 /** Changing uids leaves the capability sets alone: include/uapi/linux/securebits.h. */
 const SECBIT_NO_SETUID_FIXUP = 4;
 /** _LINUX_CAPABILITY_VERSION_3. */
@@ -31,7 +37,15 @@ export const credentialsHandler = {
 
   dumpThread(thread: FrozenThread, program: Program) {
     const securebits = program.call('prctl', [PR_GET_SECUREBITS]);
+    // Asking for the session's keyring would give the thread one: lookup_user_key(), security/keys/process_keys.c.
+    const keyrings = KEYRINGS.map(({ id, name }) => ({
+      name,
+      result: program.call('keyctl', [KEYCTL_GET_KEYRING_ID, id, 0], { expect: 'any' }),
+    }));
     return () => {
+      // ENOKEY where there is none, ENOSYS on a kernel without keys.
+      const used = keyrings.find(({ result }) => result.value > 0n);
+      if (used !== undefined) throw keyring(thread.tid, used.name);
       const { status } = thread.facts;
       const [uid, euid, suid, fsuid] = numbers(status.get('Uid'));
       const [gid, egid, sgid, fsgid] = numbers(status.get('Gid'));
