@@ -37,7 +37,7 @@ const FILES = [
 ];
 
 export interface SnapshotOptions {
-  /** The program reads and writes all the time: the offsets of its descriptors are not compared. */
+  /** The program reads and writes, or its timers run, all the time: offsets and times left are not compared. */
   readonly isMoving?: boolean;
   /** Signals are handled all the time: the mask of this moment is not compared. */
   readonly handlesSignals?: boolean;
@@ -89,7 +89,7 @@ function descriptors(pid: number, link: Read, read: Read, options: SnapshotOptio
   const numbers = readdirSync(`/proc/${pid}/fd`);
   const anonymous = new Map<string, string>();
   for (const fd of numbers) {
-    const ino = MADE_ANEW.exec(link(`fd/${fd}`))?.groups?.ino;
+    const ino = MADE_ANEW.test(link(`fd/${fd}`)) ? /^ino:\s*(\d+)/m.exec(read(`fdinfo/${fd}`))?.[1] : undefined;
     if (ino !== undefined && !anonymous.has(ino)) anonymous.set(ino, `#${anonymous.size}`);
   }
   // The same number stands for the same object wherever it is met, and says nothing else.
@@ -101,7 +101,7 @@ function descriptors(pid: number, link: Read, read: Read, options: SnapshotOptio
 }
 
 /** Objects without a name, whose inode number is the kernel's to choose. */
-const MADE_ANEW = /^(pipe|socket):\[(?<ino>\d+)\]$/;
+const MADE_ANEW = /^(pipe:|socket:|anon_inode:\[pidfd\])/;
 
 /** fdinfo of epoll writes inode numbers in hex: ep_show_fdinfo(), fs/eventpoll.c. */
 function decimal(hex: string): string {
@@ -112,5 +112,7 @@ function descriptor(fdinfo: string, { isMoving }: SnapshotOptions): string {
   const lines = fdinfo.split('\n').filter((line) => line !== '' && !/^(scm_fds|eventfd-id):/.test(line));
   // What an epoll watches is listed in the order of kernel addresses.
   const [targets, others] = [/^tfd:/, /^(?!tfd:)/].map((kind) => lines.filter((line) => kind.test(line)));
-  return [...others!, ...targets!.sort()].filter((line) => !(isMoving && line.startsWith('pos:'))).join(' ');
+  return [...others!, ...targets!.sort()]
+    .filter((line) => !(isMoving && /^(pos|ticks|it_value):/.test(line)))
+    .join(' ');
 }

@@ -3,8 +3,11 @@ import { plugin as fdEpoll } from '@crts/fd-epoll';
 import { plugin as fdEventfd } from '@crts/fd-eventfd';
 import { plugin as fdFanotify } from '@crts/fd-fanotify';
 import { plugin as fdInotify } from '@crts/fd-inotify';
+import { plugin as fdPidfd } from '@crts/fd-pidfd';
 import { plugin as fdPipe } from '@crts/fd-pipe';
 import { plugin as fdRegular } from '@crts/fd-regular';
+import { plugin as fdSignalfd } from '@crts/fd-signalfd';
+import { plugin as fdTimerfd } from '@crts/fd-timerfd';
 import { plugin as fdTty } from '@crts/fd-tty';
 import { plugin as fdUnix } from '@crts/fd-unix';
 import { plugin as fileLocks } from '@crts/file-locks';
@@ -28,10 +31,13 @@ export const builtInPlugins: readonly Plugin[] = [
   fdChardev,
   fdEpoll,
   fdEventfd,
+  fdPidfd,
   fdPipe,
   fdFanotify,
   fdInotify,
   fdRegular,
+  fdSignalfd,
+  fdTimerfd,
   fdTty,
   fdUnix,
   fileLocks,
