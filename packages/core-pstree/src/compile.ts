@@ -12,6 +12,7 @@ import { Lender } from './lending';
 import { type CompiledPlan, type CompiledThread, PlanBuilder, ThreadPlanBuilder } from './plan';
 import { buildRegistry, checkExternal, type Registry } from './registry';
 import type { RestoreRequest } from './requests';
+import { serviceNumbers } from './service-numbers';
 
 /** Programs of a restore run in batches of this size; of a tree, where each task has an arena, of the smaller. */
 const ARENA_BYTES = 1024 * 1024;
@@ -42,7 +43,7 @@ export interface TreeRestore {
   /** Parents before children. */
   readonly tasks: readonly TaskRestore[];
   readonly area: Area;
-  /** Number of the agents' doorbell: above every number that a task has itself. */
+  /** Number of the agents' doorbell: free in every task. */
   readonly doorbellNumber: number;
   readonly lender: Lender;
   readonly shared: HeldObjects;
@@ -62,9 +63,14 @@ export function compileRestore(request: RestoreRequest, reader: ImageReader): Tr
   const shared = new HeldObjects((shmid) => registry.pages.openShared(shmid, reader));
   const files = new FileOpener(set.files, registry.fd, request, request.log, set.ttys, items, shared);
   const lender = new Lender();
-  const doorbellNumber = Math.max(...set.tasks.map(({ fdinfo }) => files.highestNumber(fdinfo))) + 1;
+  const descriptors = set.tasks.flatMap(({ fdinfo }) => fdinfo);
+  const doorbellNumber = serviceNumbers({
+    numbers: descriptors.map(({ fd }) => fd),
+    scratchTop: files.scratchTop(descriptors),
+    isTree: barriers,
+  });
   const builders = set.tasks.map((task) => new TaskCompiler(task, task === set.root));
-  // The pages image stays open in a task from the first to the last mapping, under a number above its own. The agent leaves
+  // The pages image stays open in a task from the first to the last mapping, under a number that is not its own. The agent leaves
   // the numbers next to its doorbell free: AGENT_RESERVED_FDS.
   const pagesNumber = doorbellNumber + 1;
   planDescriptors(

@@ -199,7 +199,7 @@ function planSettlement(
   loan.use();
   const pathTo = (fileId: number) => {
     const use = uses.get(fileId)?.[0];
-    return use && `/proc/${lender.find(use.table.plan.pid)}/fd/${use.entries[0]!.fd}`;
+    return use && `/proc/${lender.hostPidOf(use.table.plan.pid)}/fd/${use.entries[0]!.fd}`;
   };
   owner.plan.hostStep(
     {
@@ -209,8 +209,7 @@ function planSettlement(
       entry: `files.img id ${id}`,
       why: 'from here on the restore touches no file, so none of its own doings is reported to the program',
     },
-    (step) => {
-      lender.learn(owner.plan.pid, step.hostPid);
+    () => {
       settlement.run(loan.take(), { pathTo });
       loan.sent();
     },

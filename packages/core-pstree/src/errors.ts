@@ -147,6 +147,24 @@ export function directoryNotify(pid: number, fd: number, path: string): CrtsErro
   );
 }
 
+export function noFreeNumbers(needed: number, limit: number): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_FD_NUMBERS',
+    stage: 'restore',
+    what: `the images leave no ${needed} free numbers of descriptors in a row, which a restore needs (limit ${limit})`,
+    hint: 'Run crts with a higher limit: ulimit -n.',
+  });
+}
+
+export function numberBeyondLimit(number: number, limit: number): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_FD_NUMBERS',
+    stage: 'restore',
+    what: `the images have a descriptor with the number ${number}, and crts itself may have none above ${limit - 1}`,
+    hint: 'Run crts with a higher limit: ulimit -n.',
+  });
+}
+
 export function ownerGone(owner: number, errno: string | undefined): CrtsError {
   return new CrtsError({
     code: 'CRTS_FD_OWNER',

@@ -89,12 +89,12 @@ export class FileOpener implements FilePlanner {
     return handler.settle?.(record, this.#context);
   }
 
-  /** The highest number of a descriptor that is in use, or needed, while these descriptions are made. */
-  highestNumber(uses: readonly { readonly id: number; readonly fd: number }[]): number {
-    return uses.reduce((highest, { id, fd }) => {
+  /** The highest number that handlers use for a moment while these descriptions are made. */
+  scratchTop(uses: readonly { readonly id: number }[]): number {
+    return uses.reduce((highest, { id }) => {
       const { record, handler } = this.check(id);
-      return Math.max(highest, fd, handler.highestNumber?.(record) ?? -1);
-    }, 2);
+      return Math.max(highest, handler.highestNumber?.(record) ?? -1);
+    }, -1);
   }
 
   pathOf(fileId: number): string | undefined {

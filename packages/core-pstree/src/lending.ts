@@ -11,22 +11,12 @@ export class Lender {
     throw new Error('descriptors are lent only while the tasks live');
   };
   readonly #open = new Set<number>();
-  readonly #known = new Map<number, number>();
-
-  /** The host pid of a task that lives, told by one of its own steps. */
-  learn(pid: number, hostPid: number): void {
-    this.#known.set(pid, hostPid);
-  }
-
-  find(pid: number): number {
-    return this.#known.get(pid) ?? this.hostPidOf(pid);
-  }
 
   /** `number` is asked when the owner has opened it. */
   loan(owner: number, number: () => number): Loan {
     return new Loan(
       () => {
-        const pidfd = pidfdOpen(this.find(owner));
+        const pidfd = pidfdOpen(this.hostPidOf(owner));
         try {
           const fd = pidfdGetfd(pidfd, number());
           this.#open.add(fd);
