@@ -84,14 +84,15 @@ async function until(what: string, condition: () => boolean): Promise<void> {
   throw new Error(`waited in vain for ${what}`);
 }
 
-/** A python3 that nobody prepared, with an event counter at 5; it tells what it reads once `go` exists. */
+/** A python3 that nobody prepared, which asks for a latency; it tells what is asked for once `go` exists. */
 const PROGRAM = `
-import os, sys, time
+import os, struct, sys, time
 os.closerange(3, 1024)
-counter = os.eventfd(5, os.EFD_NONBLOCK)
-os.write(1, b"ready %d\\n" % counter)
+wish = os.open("/dev/cpu_dma_latency", os.O_RDWR)
+os.write(wish, struct.pack("i", 321))
+os.write(1, b"ready %d\\n" % wish)
 while not os.path.exists(sys.argv[1]): time.sleep(0.02)
-os.write(1, b"%d %d\\n" % (counter, os.eventfd_read(counter)))
+os.write(1, b"%d %d\\n" % (wish, struct.unpack("i", os.pread(wish, 4, 0))[0]))
 `;
 
 function start(output: string, go: string): number {
@@ -114,7 +115,7 @@ test('every tarball has code, README and licence, and no sources', () => {
 test(
   'two tarballs in an empty directory: dump, restore, and a plugin of a third party',
   async () => {
-    const plugin = join(root, 'e2e/packed/plugin-eventfd');
+    const plugin = join(root, 'e2e/packed/crts-fd-example');
     const [packed] = JSON.parse(must('npm', ['pack', '--json', '--pack-destination', home(), plugin])) as [
       { filename: string },
     ];
@@ -135,23 +136,24 @@ test(
 
       const dump = ['crts', 'dump', '-t', String(pid), '-D', images];
       const refused = run('npx', dump);
-      expect([refused.status, refused.stderr]).toEqual([1, expect.stringContaining('[CRTS_FD_KIND]')]);
+      expect([refused.status, refused.stderr]).toEqual([1, expect.stringMatching(/\[CRTS_(FD_KIND|DEVICE)\]/)]);
 
-      must('npx', [...dump, '--plugin', 'crts-plugin-eventfd']);
+      must('npx', [...dump, '--plugin', 'crts-fd-example']);
       alive = false;
       await until('the program to be gone', () => !existsSync(`/proc/${pid}`));
 
       const unknown = run('npx', ['crts', 'restore', '-d', '-D', images]);
       expect([unknown.status, unknown.stderr]).toEqual([1, expect.stringContaining('[CRTS_IMAGE_PLUGIN]')]);
+      expect(unknown.stderr).toContain('--plugin crts-fd-example');
       expect(existsSync(`/proc/${pid}`)).toBe(false);
 
-      writeFileSync(join(home(), 'crts.config.json'), '{ "plugins": ["crts-plugin-eventfd"] }');
+      writeFileSync(join(home(), 'crts.config.json'), '{ "plugins": ["crts-fd-example"] }');
       must('npx', ['crts', 'restore', '-d', '-D', images]);
       alive = true;
       restored = true;
       writeFileSync(go, '');
-      await until('the counter', () => /^\d+ \d+$/m.test(text()));
-      expect(text()).toBe('ready 3\n3 5\n');
+      await until('the wish', () => /^\d+ \d+$/m.test(text()));
+      expect(text()).toBe('ready 3\n3 321\n');
     } finally {
       if (alive) rawSyscall('kill', pid, SIGKILL);
       // It is a child of this process, the subreaper, and not one that Node knows of.

@@ -237,13 +237,13 @@ export function otherFormat(version: number): CrtsError {
   });
 }
 
-export function noPluginForImage(what: string): CrtsError {
+export function noPluginForImage(what: string, plugin = 'NAME'): CrtsError {
   return new CrtsError({
     code: 'CRTS_IMAGE_PLUGIN',
     kind: 'refused',
     stage: 'restore',
     what: `no plugin restores ${what}`,
-    hint: 'Pass the plugin that dumped it with --plugin.',
+    hint: `Pass the plugin that dumped it: --plugin ${plugin}${plugin === 'NAME' ? '' : ` (npm install ${plugin})`}.`,
   });
 }
 

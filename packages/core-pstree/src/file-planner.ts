@@ -107,7 +107,7 @@ export class FileOpener implements FilePlanner {
     const record = this.#files.get(fileId);
     if (record === undefined) throw badImage('CRTS_IMAGE_REFERENCE', 'files.img', `there is no file ${fileId}`);
     const handler = this.#handlers.find((candidate) => candidate.owns(record));
-    if (handler === undefined) throw noPluginForImage(`file ${fileId} of kind "${record.field}"`);
+    if (handler === undefined) throw noPluginForImage(`file ${fileId} of kind "${record.field}"`, pluginOf(record));
     if (!this.#checked.has(fileId)) {
       try {
         handler.collect?.(record, this.#context);
@@ -118,4 +118,12 @@ export class FileOpener implements FilePlanner {
     }
     return { record, handler };
   }
+}
+
+/** Name of an npm package as an image has it; nothing else is shown as a command. */
+const PACKAGE_NAME = /^(@[a-z0-9-][a-z0-9._-]*\/)?[a-z0-9-][a-z0-9._-]*$/;
+
+function pluginOf({ value }: FileRecord): string | undefined {
+  const { crts_plugin: plugin } = value;
+  return typeof plugin === 'string' && PACKAGE_NAME.test(plugin) ? plugin : undefined;
 }

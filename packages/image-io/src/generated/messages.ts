@@ -45,7 +45,7 @@ export const MESSAGE_TEXT: Readonly<Record<string, string>> = {
   eventfd_file_entry: '1 id uint32 r;2 flags uint32 r;3 fown !fown_entry r;4 counter uint64 r;1000 crts_semaphore bool o',
   eventpoll_file_entry: '1 id uint32 r;2 flags uint32 r;3 fown !fown_entry r;4 tfd !eventpoll_tfd_entry *;1000 crts_params bytes o',
   eventpoll_tfd_entry: '1 id uint32 r;2 tfd uint32 r;3 events uint32 r;4 data uint64 r;5 dev uint32 o;6 inode uint64 o;7 pos uint64 o;1000 crts_number uint32 o;1001 crts_file uint32 o;1002 crts_fired uint32 o',
-  ext_file_entry: '1 id uint32 r;5 fown !fown_entry r',
+  ext_file_entry: '1 id uint32 r;5 fown !fown_entry r;1000 crts_plugin string o;1001 crts_data bytes o',
   ext_mount_map: '1 key string r;2 val string r',
   fanotify_file_entry: '1 id uint32 r;2 flags uint32 r hex;3 fown !fown_entry r;4 faflags uint32 r hex;5 evflags uint32 r hex;6 mark !fanotify_mark_entry *',
   fanotify_inode_mark_entry: '1 i_ino uint64 r;2 f_handle !fh_entry r',
@@ -639,6 +639,8 @@ export type EventpollTfdEntry = {
 export type ExtFileEntry = {
   id: number;
   fown: FownEntry;
+  crts_plugin?: string | undefined;
+  crts_data?: Uint8Array | undefined;
 };
 
 export type ExtMountMap = {
