@@ -19,8 +19,14 @@ import { treeShape } from '../errors';
 import { append, getOr } from './multimap';
 import { isLeader, type Shape } from './shape';
 
-/** Orders tried before a tree is given up: an honest one needs none or a few. */
-const TRIES_MAX = 20_000;
+/**
+ * Orders tried in the first attempt; each further attempt, with other choices first, has twice as many. Honest trees need none or
+ * a few; random ones of 200 tasks up to some hundreds.
+ */
+const TRIES_FIRST = 32;
+const ATTEMPTS_MAX = 9;
+/** A try costs some walks over all tasks: so many are walked before a hostile image is given up (seconds). */
+const WALKS_MAX = 4_000_000;
 
 export interface Nesting {
   /** Session that a task or a founder is born in; of the root its own session. */
@@ -50,10 +56,14 @@ class Solver {
   readonly #above = new Map<number, Set<number>>();
   readonly #below = new Map<number, Set<number>>();
   readonly #rules = new Map<number, Rule[]>();
+  /** Of the order as it is. */
+  readonly #chains = new Map<number, readonly number[]>();
   readonly #trail: [above: number, session: number][] = [];
   /** Sessions whose `above` may have ceased to be a chain. */
   readonly #sessions: number[];
-  #tries = 0;
+  #triesLeft = 0;
+  #attempt = 0;
+  #random = 1;
   /** The task that showed the latest contradiction. */
   #culprit: number;
 
@@ -69,7 +79,7 @@ class Solver {
   }
 
   solve(): Nesting {
-    const found = this.#state() ? this.#search() : undefined;
+    const found = this.#state() ? this.#searchAgain() : undefined;
     if (found !== undefined) return found;
     const task = this.#shape.tasks.get(this.#culprit);
     throw treeShape(
@@ -101,31 +111,61 @@ class Solver {
   /** Adds "above lies above session" and all that follows. False: a contradiction (undo it). */
   #put(above: number, session: number): boolean {
     const { base } = this.#shape;
+    this.#chains.clear();
     const queue: [number, number][] = [[above, session]];
     for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
       const [high, low] = next;
       if (high === base && low !== base) continue;
       if (high === low || low === base) return false;
-      const aboveLow = this.#above.get(low)!;
-      if (aboveLow.has(high)) continue;
+      if (this.#above.get(low)!.has(high)) continue;
       if (this.#above.get(high)!.has(low)) return false;
-      aboveLow.add(high);
-      this.#below.get(high)!.add(low);
-      this.#trail.push([high, low]);
-      for (const higher of this.#above.get(high)!) queue.push([higher, low]);
-      for (const lower of this.#below.get(low)!) queue.push([high, lower]);
-      for (const rule of this.#rules.get(low) ?? [])
-        if (!(rule.orEqual && rule.session === high)) queue.push([high, rule.session]);
+      const higher = [high, ...this.#above.get(high)!];
+      for (const lower of [low, ...this.#below.get(low)!]) this.#putAll(higher, lower, queue);
     }
     return true;
   }
 
+  /** The order stays transitive: whoever calls this does so for all that is below `low`. What the rules add goes to the queue. */
+  #putAll(higher: readonly number[], low: number, queue: [number, number][]): void {
+    const above = this.#above.get(low)!;
+    const rules = this.#rules.get(low) ?? [];
+    for (const high of higher) {
+      if (above.has(high)) continue;
+      above.add(high);
+      this.#below.get(high)!.add(low);
+      this.#trail.push([high, low]);
+      for (const rule of rules) if (!(rule.orEqual && rule.session === high)) queue.push([high, rule.session]);
+    }
+  }
+
   #undo(length: number): void {
+    this.#chains.clear();
     while (this.#trail.length > length) {
       const [high, low] = this.#trail.pop()!;
       this.#above.get(low)!.delete(high);
       this.#below.get(high)!.delete(low);
     }
+  }
+
+  /** An early choice that turns out wrong late is found sooner by other choices than by trying all that follow from it. */
+  #searchAgain(): Nesting | undefined {
+    const mark = this.#trail.length;
+    let walks = WALKS_MAX;
+    for (this.#attempt = 0; this.#attempt < ATTEMPTS_MAX && walks >= 0; this.#attempt++) {
+      const tries = TRIES_FIRST << this.#attempt;
+      this.#triesLeft = tries;
+      const found = this.#search();
+      if (found !== undefined || this.#triesLeft >= 0) return found;
+      this.#undo(mark);
+      walks -= tries * this.#shape.tasks.size;
+      this.#sessions.sort((a, b) => this.#hash(a) - this.#hash(b));
+    }
+    return undefined;
+  }
+
+  /** The same numbers in each run: a plan has to be the same for the same tree. */
+  #hash(value: number): number {
+    return Math.imul(value ^ (this.#attempt * 0x9e37_79b9), 0x85eb_ca6b) >>> 1;
   }
 
   #search(): Nesting | undefined {
@@ -138,8 +178,10 @@ class Solver {
   }
 
   #tryEach(ways: readonly (readonly [number, number])[]): Nesting | undefined {
-    for (const [high, low] of ways) {
-      if (++this.#tries > TRIES_MAX) return undefined;
+    this.#random = this.#hash(this.#random + 1);
+    const order = this.#attempt > 0 && (this.#random & 0x1000) !== 0 ? [...ways].reverse() : ways;
+    for (const [high, low] of order) {
+      if (--this.#triesLeft < 0) return undefined;
       const mark = this.#trail.length;
       if (this.#put(high, low)) {
         const found = this.#search();
@@ -161,11 +203,13 @@ class Solver {
   }
 
   /** From the highest down to the session itself; the base is left out. */
-  #chain(session: number): number[] {
-    const above = this.#above.get(session);
-    if (above === undefined) return [];
-    const depth = (of: number) => this.#above.get(of)!.size;
-    return [...[...above].sort((a, b) => depth(a) - depth(b)), session];
+  #chain(session: number): readonly number[] {
+    return getOr(this.#chains, session, () => {
+      const above = this.#above.get(session);
+      if (above === undefined) return [];
+      const depth = (of: number) => this.#above.get(of)!.size;
+      return [...[...above].sort((a, b) => depth(a) - depth(b)), session];
+    });
   }
 
   #bornIn(pid: number): number {
