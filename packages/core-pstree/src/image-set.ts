@@ -11,10 +11,9 @@ import type {
 } from '@crts/image-io';
 import type { FileRecord, ImageRecord, TaskImages } from '@crts/plugin-api';
 import { badImage, noPluginForImage, otherFormat, treeTooLarge } from './errors';
+import { checkTree } from './tree-entries';
 
 const IMAGE_VERSION = 2;
-/** Highest pid of any kernel: PID_MAX_LIMIT, include/linux/threads.h. */
-const PID_MAX = 4 * 1024 * 1024;
 /** TASK_DEAD of the format. */
 const TASK_DEAD = 2;
 /** Eight bits of exit code, and eight of a signal with the mark of a core dump: man 2 wait. */
@@ -65,7 +64,7 @@ export interface ImageSet {
 export function readImageSet(reader: ImageReader): ImageSet {
   const inventory = reader.readOne<InventoryEntry>('inventory');
   if (inventory.img_version !== IMAGE_VERSION && inventory.img_version !== 1) throw otherFormat(inventory.img_version);
-  const tree = readTree(reader);
+  const tree = checkTree(reader.read('pstree') as PstreeEntry[]);
   if (reader.has('remap-fpath')) throw noPluginForImage('unlinked files (remap-fpath.img)');
   const files = readFiles(reader);
   const shared: SharedImages = { locks: optional(reader, 'filelocks'), ttys: optional(reader, 'tty-info') };
@@ -85,26 +84,6 @@ export function readImageSet(reader: ImageReader): ImageSet {
 interface SharedImages {
   readonly locks: ImageRecord[];
   readonly ttys: ImageRecord[];
-}
-
-/** Entries of pstree.img, parents first as the format wants it. */
-function readTree(reader: ImageReader): PstreeEntry[] {
-  const tree = reader.read('pstree') as PstreeEntry[];
-  const bad = (what: string) => badImage('CRTS_IMAGE_REFERENCE', 'pstree.img', what);
-  if (tree.length === 0) throw bad('the tree is empty');
-  const numbers = new Set<number>();
-  const pids = new Set<number>();
-  tree.forEach(({ pid, ppid, threads }, index) => {
-    if (index === 0 ? ppid !== 0 : !pids.has(ppid)) throw bad(`process ${pid} has no parent ${ppid} before it`);
-    pids.add(pid);
-    if (threads[0] !== pid) throw bad(`the first thread of process ${pid} is ${threads[0]}`);
-    for (const tid of threads) {
-      if (tid < 1 || tid > PID_MAX) throw badImage('CRTS_IMAGE_FIELD', 'pstree.img', `pid ${tid} is out of range`);
-      if (numbers.has(tid)) throw bad(`the number ${tid} is there twice`);
-      numbers.add(tid);
-    }
-  });
-  return tree;
 }
 
 function readTask(

@@ -48,8 +48,8 @@ interface Rule {
   readonly orEqual: boolean;
 }
 
-/** Value: the edge cannot be avoided by nesting deeper. */
-type Edges = Map<number, Map<number, boolean>>;
+/** For each task or founder, what has to come before it, and on behalf of which task: if that is itself, nothing avoids it. */
+type Edges = Map<number, Map<number, number>>;
 
 class Solver {
   readonly #shape: Shape;
@@ -236,21 +236,22 @@ class Solver {
         target = chain[parentAt === base ? 0 : chain.indexOf(parentAt) + 1]!;
         if (target === parent.pid) continue;
       }
-      const into = getOr(edges, target, () => new Map<number, boolean>());
-      into.set(parent.pid, target === task.pid || into.get(parent.pid) === true);
+      const into = getOr(edges, target, () => new Map<number, number>());
+      if (into.get(parent.pid) !== target) into.set(parent.pid, task.pid);
     }
     return edges;
   }
 
   /** Of the edges of a cycle, those that disappear when the upper task leads a session and is born below the lower one. */
   #waysOut(cycle: readonly number[], edges: Edges): [number, number][] {
-    this.#culprit = cycle[0]!;
     const ways: [number, number][] = [];
     cycle.forEach((lower, i) => {
       const upper = cycle[(i + 1) % cycle.length]!;
+      const child = edges.get(lower)!.get(upper)!;
+      if (child === lower) return;
+      this.#culprit = child;
       const task = this.#shape.tasks.get(upper);
-      if (task !== undefined && isLeader(task) && this.#above.has(lower) && edges.get(lower)!.get(upper) === false)
-        ways.push([lower, upper]);
+      if (task !== undefined && isLeader(task) && this.#above.has(lower)) ways.push([lower, upper]);
     });
     return ways;
   }

@@ -4,8 +4,8 @@ import { KernelModel } from './kernel-model';
 import type { ForkOp, ForkPlan } from './plan';
 import { isLeader, type Shape } from './shape';
 
-/** Stands for the session and the group of crts, when the root leaves them. */
-const OUTSIDE = -1;
+/** Stands for the session and the group of crts, when the root leaves them; helpers without a pid of their own have small negative ones. */
+const OUTSIDE = Number.MIN_SAFE_INTEGER;
 
 export function provePlan(shape: Shape, plan: ForkPlan): void {
   const { root, tasks, outerPgid } = shape;

@@ -67,6 +67,49 @@ function plan(tasks: readonly TreeTask[], helpers: readonly number[] = []) {
   return planForks(tasks, { shellJob: tasks[0]!.sid !== ROOT, helpers, freePid: () => ++free });
 }
 
+/**
+ * Denser than calls at random: every tree that has a plan can be made by forking all tasks in some order, each with a creator that
+ * is there, and by handing each up to any ancestor at the end. Creators and parents are chosen here, some leaders are gone.
+ */
+const member = fc.record({
+  creator: fc.nat(0xffff),
+  parent: fc.nat(0xffff),
+  leads: fc.boolean(),
+  gone: fc.integer({ min: 0, max: 3 }).map((one) => one === 0),
+  early: fc.boolean(),
+});
+
+interface Node {
+  readonly pid: number;
+  readonly creator: Node | undefined;
+  readonly leads: boolean;
+  readonly gone: boolean;
+  readonly bornIn: number;
+}
+
+function handedUp(
+  members: readonly { creator: number; parent: number; leads: boolean; gone: boolean; early: boolean }[],
+) {
+  const nodes: Node[] = [{ pid: ROOT, creator: undefined, leads: true, gone: false, bornIn: ROOT }];
+  const tasks: TreeTask[] = [{ pid: ROOT, ppid: 0, pgid: ROOT, sid: ROOT, dead: false, subreaper: false }];
+  for (const { creator: choice, parent, leads, gone, early } of members) {
+    // Three of four are created by one of the latest: depth makes trees hard.
+    const creator = nodes.at(
+      choice % 4 === 0 ? choice % nodes.length : -1 - ((choice >> 2) % Math.min(3, nodes.length)),
+    )!;
+    const bornIn = creator.leads && !(early && creator.pid !== ROOT) ? creator.pid : creator.bornIn;
+    const node = { pid: ROOT + nodes.length, creator, leads, gone, bornIn };
+    nodes.push(node);
+    if (gone) continue;
+    const ancestors: number[] = [];
+    for (let up: Node | undefined = creator; up !== undefined; up = up.creator) if (!up.gone) ancestors.push(up.pid);
+    const sid = leads ? node.pid : bornIn;
+    const ppid = ancestors[parent % ancestors.length]!;
+    tasks.push({ pid: node.pid, ppid, pgid: sid, sid, dead: false, subreaper: false });
+  }
+  return tasks;
+}
+
 const runs = (numRuns: number) => ({ numRuns, seed: 20261126 });
 
 test('small trees of many calls', () => {
@@ -89,6 +132,21 @@ test('larger trees', () => {
       plan(grow(steps, job, 60));
     }),
     runs(150),
+  );
+});
+
+test('trees of any order of creation, with parents anywhere above', () => {
+  fc.assert(
+    fc.property(fc.array(member, { minLength: 2, maxLength: 16 }), (members) => {
+      plan(handedUp(members));
+    }),
+    runs(2000),
+  );
+  fc.assert(
+    fc.property(fc.array(member, { minLength: 60, maxLength: 120 }), (members) => {
+      plan(handedUp(members));
+    }),
+    runs(100),
   );
 });
 
