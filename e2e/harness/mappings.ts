@@ -8,9 +8,10 @@ interface Mapping {
 
 /**
  * Flags that say nothing about the mapping (man 5 proc): soft-dirty and accounted come and go with writes (a mapping that
- * was writable once stays accounted), and "guards may be inside" stays on neighbours that were split off.
+ * was writable once stays accounted), and "guards may be inside" stays on neighbours that were split off. "Shared" is in
+ * the rights too; here the kernel clears it where the file was open for reading only (do_mmap(), mm/mmap.c).
  */
-const PASSING_FLAGS = /\b(sd|ac|gu)\b ?/g;
+const PASSING_FLAGS = /\b(sd|ac|gu|sh)\b ?/g;
 
 /**
  * The text of /proc/PID/smaps as one line a mapping. Neighbours that differ in nothing but where they begin are one: how

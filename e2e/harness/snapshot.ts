@@ -101,7 +101,7 @@ function descriptors(pid: number, link: Read, read: Read, options: SnapshotOptio
 }
 
 /** Objects without a name, whose inode number is the kernel's to choose. */
-const MADE_ANEW = /^(pipe:|socket:|anon_inode:\[pidfd\])/;
+const MADE_ANEW = /^(pipe:|socket:|anon_inode:\[pidfd\]|\/memfd:)/;
 
 /** fdinfo of epoll writes inode numbers in hex: ep_show_fdinfo(), fs/eventpoll.c. */
 function decimal(hex: string): string {

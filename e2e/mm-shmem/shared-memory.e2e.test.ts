@@ -3,7 +3,6 @@ import { Target } from '../harness/target';
 
 flavours('shared anonymous memory, whole and in parts, twice and more', {
   start: () => Target.program('shared-memory', ['views']),
-  notWithCriu: 'CRIU makes a memfd of it',
 });
 
 flavours('what was cut off a mapping is still in the object', {

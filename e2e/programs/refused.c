@@ -34,8 +34,6 @@ int main(int argc, char **argv)
 		struct io_uring_params params = { 0 };
 		check((pair[0] = syscall(SYS_io_uring_setup, 1, &params)) >= 0, "io_uring_setup: %m");
 	}
-	if (!strcmp(what, "memfd"))
-		check((pair[0] = memfd_create("x", 0)) >= 0, "memfd: %m");
 	if (!strcmp(what, "thread"))
 		check(pthread_create(&thread, NULL, idle, NULL) == 0, "thread: %m");
 	if (!strcmp(what, "child") && (child = fork()) == 0)

@@ -3,6 +3,7 @@ import { plugin as fdEpoll } from '@crts/fd-epoll';
 import { plugin as fdEventfd } from '@crts/fd-eventfd';
 import { plugin as fdFanotify } from '@crts/fd-fanotify';
 import { plugin as fdInotify } from '@crts/fd-inotify';
+import { plugin as fdMemfd } from '@crts/fd-memfd';
 import { plugin as fdPidfd } from '@crts/fd-pidfd';
 import { plugin as fdPipe } from '@crts/fd-pipe';
 import { plugin as fdRegular } from '@crts/fd-regular';
@@ -31,6 +32,7 @@ export const builtInPlugins: readonly Plugin[] = [
   fdChardev,
   fdEpoll,
   fdEventfd,
+  fdMemfd,
   fdPidfd,
   fdPipe,
   fdFanotify,

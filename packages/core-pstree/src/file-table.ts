@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readlinkSync, statfsSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readlinkSync, statfsSync, statSync } from 'node:fs';
 import type { FdinfoEntry, FileEntry, FownEntry } from '@crts/image-io';
 import { closeFd, kcmpFile, pidfdGetfd, rawSyscall } from '@crts/native-syscalls';
 import {
@@ -60,13 +60,16 @@ export class FileTable implements FileRegistry, TreeImages {
   }
 
   addPath(task: FrozenTask, file: Parameters<FileRegistry['addPath']>[1]): number {
-    const key = `${file.flags} ${file.path}`;
+    // Deleted files and memfds may share a name.
+    const identity = file.deleted ? objectOf(file.via) : '';
+    const key = `${file.flags} ${file.path} ${identity}`;
     const known = this.#paths.get(key);
     if (known !== undefined) return known;
     const local = openSync(file.via, O_PATH);
     try {
       const facts = {
         ...statFacts(local),
+        via: file.via,
         pid: task.pid,
         fd: -1,
         local,
@@ -196,6 +199,11 @@ export function descriptorNumbers(hostPid: number): number[] {
 
 const NO_OWNER: FownEntry = { uid: 0, euid: 0, signum: 0, pid_type: 0, pid: 0 };
 
+function objectOf(path: string): string {
+  const { dev, ino } = statSync(path, { bigint: true });
+  return `${dev}:${ino}`;
+}
+
 function statFacts(local: number) {
   const { mode, uid, gid, dev, ino, rdev, size, nlink } = fstatSync(local, { bigint: true });
   const { type } = statfsSync(`/proc/self/fd/${local}`, { bigint: true });
@@ -220,6 +228,7 @@ function fdFacts(task: FrozenTask, fd: number, local: number): FdFacts {
   const field = (name: string) => new RegExp(`^${name}:\\s*(\\S+)`, 'm').exec(fdinfo)?.[1] ?? '0';
   return {
     ...stat,
+    via: `/proc/${task.hostPid}/fd/${fd}`,
     pid: task.pid,
     fd,
     local,

@@ -1,5 +1,5 @@
 import { closeFd } from '@crts/native-syscalls';
-import type { Arg, HeldObject, PageSource, Program, SharedObjects } from '@crts/plugin-api';
+import type { Arg, HeldObject, LateFd, PageSource, Program, SharedObjects } from '@crts/plugin-api';
 
 /** sendfile(2) moves at most 0x7ffff000 bytes at once. */
 const PIECE_BYTES = 1n << 30n;
@@ -11,7 +11,7 @@ export class HeldObjects implements SharedObjects {
   readonly #contents = new Map<number, PageSource>();
   readonly #firsts = new Set<string>();
   readonly #objects = new Map<string, HeldObject>();
-  readonly #fds: number[] = [];
+  readonly #fds = new Set<number>();
 
   constructor(openContents: (shmid: number) => PageSource) {
     this.#openContents = openContents;
@@ -29,7 +29,7 @@ export class HeldObjects implements SharedObjects {
       take: () => {
         if (fd === undefined) {
           fd = make();
-          this.#fds.push(fd);
+          this.#fds.add(fd);
         }
         return fd;
       },
@@ -38,6 +38,21 @@ export class HeldObjects implements SharedObjects {
     };
     this.#objects.set(key, held);
     return held;
+  }
+
+  lend(make: () => number): LateFd {
+    let fd: number | undefined;
+    return {
+      take: () => {
+        fd = make();
+        this.#fds.add(fd);
+        return fd;
+      },
+      sent: () => {
+        this.#fds.delete(fd!);
+        closeFd(fd!);
+      },
+    };
   }
 
   fill(program: Program, fd: Arg, shmid: number, sizeBytes: bigint): void {
@@ -63,6 +78,7 @@ export class HeldObjects implements SharedObjects {
 
   /** Lets go of everything; tasks have their own descriptors and mappings. */
   close(): void {
-    for (const fd of this.#fds.splice(0)) closeFd(fd);
+    for (const fd of this.#fds) closeFd(fd);
+    this.#fds.clear();
   }
 }

@@ -72,6 +72,7 @@ function facts(fd: number, more: Partial<FdFacts> = {}): FdFacts {
     pid: 4312,
     fd: 5,
     local: fd,
+    via: `/proc/self/fd/${fd}`,
     link: deleted ? text.slice(0, -' (deleted)'.length) : text,
     deleted,
     mode: Number(mode),

@@ -68,6 +68,7 @@ function facts(local: number, link: string): FdFacts {
       pid: 4312,
       fd: 0,
       local,
+      via: `/proc/self/fd/${local}`,
       link,
       deleted: false,
       mode: Number(mode),

@@ -21,11 +21,11 @@ const O_RDWR = 2;
 export const fileHandler: VmaHandler = {
   name: NAME,
 
-  // Names of memfds, SysV segments and shared anonymous memory look like those of deleted files: other kinds.
+  // Names of SysV segments and shared anonymous memory look like those of deleted files: other kinds.
   match: (vma) =>
     vma.inode !== 0n &&
     vma.name.startsWith('/') &&
-    !(vma.deleted && /^\/(memfd:|SYSV|dev\/zero|anon_hugepage|\[aio\])/.test(vma.name)) &&
+    !(vma.deleted && /^\/(SYSV|dev\/zero|anon_hugepage|\[aio\])/.test(vma.name)) &&
     refusedFlag(vma) === undefined
       ? 10
       : 0,
@@ -41,7 +41,8 @@ export const fileHandler: VmaHandler = {
       flags,
       role: `mapping ${range}`,
     });
-    const status = VMA_STATUS.regular | (vma.shared ? VMA_STATUS.fileShared : VMA_STATUS.filePrivate);
+    const kind = vma.deleted && vma.name.startsWith('/memfd:') ? VMA_STATUS.memfd : 0;
+    const status = VMA_STATUS.regular | kind | (vma.shared ? VMA_STATUS.fileShared : VMA_STATUS.filePrivate);
     return {
       entry: vmaEntry(vma, { shmid: BigInt(id), pgoff: vma.offset, status, fdflags: flags }),
       pages: vma.shared ? 'none' : 'private',

@@ -47,6 +47,8 @@ export interface FdFacts {
   readonly fd: Fd;
   /** A duplicate in the engine, borrowed with pidfd_getfd; the engine closes it. */
   readonly local: Fd;
+  /** A /proc path that opens the file anew while the tree is frozen: `/proc/12/fd/3`, `/proc/12/map_files/...`. */
+  readonly via: string;
   /** Text of the /proc/PID/fd link, ` (deleted)` undone. */
   readonly link: string;
   readonly deleted: boolean;

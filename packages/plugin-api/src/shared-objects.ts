@@ -18,6 +18,8 @@ export interface SharedObjects {
    * descriptor that the engine closes in the end; nothing is made while a plan is compiled.
    */
   hold(key: string, make: () => number): HeldObject;
+  /** A descriptor for one taker: `make` is asked when the program is sent, and the engine's own is closed then. */
+  lend(make: () => number): LateFd;
   /**
    * Emits what writes the stored contents of `shmid` into the file `fd`, whose size is set and whose offset is moved.
    * The task does it, so that the memory counts as its own.
