@@ -13,7 +13,6 @@ test.each([
   ['unlinked', 'CRTS_FILE_UNLINKED', /fd 3 \(.*\/unlinked\)/],
   ['userfaultfd', 'CRTS_VMA_KIND', /mapping 0x[0-9a-f]+-0x[0-9a-f]+ \(userfaultfd missing tracking\)/],
   ['timer', 'CRTS_TIMER_CLOCK', /timer 0 runs on the CPU time of process \d+/],
-  ['seccomp', 'CRTS_SECCOMP', /seccomp \(mode 2\)/],
   ['keyring', 'CRTS_KEYRING', /a process keyring/],
   ['lock', 'CRTS_FILE_LOCK', /fd 3 \(.*\/locked\).*--file-locks/s],
 ])('%s is refused with %s', async (what, code, text) => {

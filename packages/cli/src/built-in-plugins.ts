@@ -24,6 +24,7 @@ import { plugin as taskCreds } from '@crts/task-creds';
 import { plugin as taskFs } from '@crts/task-fs';
 import { plugin as taskLimits } from '@crts/task-limits';
 import { plugin as taskRegs } from '@crts/task-regs';
+import { plugin as taskSeccomp } from '@crts/task-seccomp';
 import { plugin as taskSignals } from '@crts/task-signals';
 import { plugin as taskThreadArea } from '@crts/task-thread-area';
 import { plugin as taskTimers } from '@crts/task-timers';
@@ -54,6 +55,7 @@ export const builtInPlugins: readonly Plugin[] = [
   taskFs,
   taskLimits,
   taskRegs,
+  taskSeccomp,
   taskSignals,
   taskThreadArea,
   taskTimers,

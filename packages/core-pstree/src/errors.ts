@@ -342,3 +342,15 @@ export function groupIncomplete(plugin: string, wanted: number, got: number): Cr
     hint: 'Report it to the author of the plugin.',
   });
 }
+
+export function seccompSuspension(tid: number, errno: string | undefined): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_SECCOMP_SUSPEND',
+    kind: 'refused',
+    pid: tid,
+    what: 'the seccomp filters of the thread cannot be suspended, and calls of the agent would meet them',
+    call: 'ptrace(PTRACE_O_SUSPEND_SECCOMP)',
+    errno,
+    hint: 'It needs CAP_SYS_ADMIN, and that crts itself does not run under seccomp.',
+  });
+}

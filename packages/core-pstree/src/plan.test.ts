@@ -1,7 +1,7 @@
 import type { PassHead, Stage } from '@crts/plugin-api';
 import { STAGES } from '@crts/plugin-api';
 import fc from 'fast-check';
-import { orderPasses, PlanBuilder, planText } from './plan';
+import { orderPasses, PlanBuilder, planText, ThreadPlanBuilder } from './plan';
 
 const pass = (what: string, stage: Stage, needs: string[] = [], provides: string[] = []): { head: PassHead } => ({
   head: { plugin: 'p', what, stage, needs, provides },
@@ -77,4 +77,19 @@ test('a plan is readable text, and needs the whole final thread', () => {
     '    $0 openat(AT_FDCWD, "/x", 2, 0)',
     '    $1 move_fd($0, 5, 1)',
   ]);
+});
+
+test('a thread gets its filters, and what comes after, in a program of its own', () => {
+  const compiled = (isFiltered: boolean) => {
+    const thread = new ThreadPlanBuilder(12, 13, true);
+    thread.pass(pass('filters', 'credentials').head, (program) => void program.call('seccomp', [1]));
+    thread.pass(pass('mask', 'sigchld').head, (program) => void program.call('gettid', []));
+    thread.pass(pass('name', 'resume').head, (program) => void program.call('prctl', [15]));
+    thread.finalThread({ prstatus: Buffer.alloc(0), xstate: Buffer.alloc(0), sigmask: 0n });
+    if (isFiltered) thread.suspendSeccomp();
+    const { program, unfiltered } = thread.compile();
+    return [program.text(), unfiltered?.text()];
+  };
+  expect(compiled(false)).toEqual([['gettid()', 'seccomp(1)', 'prctl(15)'], undefined]);
+  expect(compiled(true)).toEqual([['gettid()'], ['seccomp(1)', 'prctl(15)']]);
 });

@@ -35,6 +35,8 @@ export type Step =
 export interface CompiledPlan {
   readonly steps: readonly Step[];
   readonly thread: ThreadState;
+  /** ThreadPlan.suspendSeccomp() was called for the main thread. */
+  readonly suspendSeccomp: boolean;
 }
 
 export class PlanBuilder implements TaskPlan, ThreadPlan {
@@ -44,6 +46,7 @@ export class PlanBuilder implements TaskPlan, ThreadPlan {
   readonly isRoot: boolean;
   readonly #passes: Pass[] = [];
   readonly #thread = new FinalThread();
+  #suspendSeccomp = false;
 
   constructor(pid: Pid, isRoot = true) {
     this.pid = pid;
@@ -66,6 +69,10 @@ export class PlanBuilder implements TaskPlan, ThreadPlan {
 
   finalThread(state: Partial<ThreadState>): void {
     this.#thread.set(state);
+  }
+
+  suspendSeccomp(): void {
+    this.#suspendSeccomp = true;
   }
 
   /**
@@ -96,14 +103,15 @@ export class PlanBuilder implements TaskPlan, ThreadPlan {
       program.origin = { plugin: pass.head.plugin, stage: pass.head.stage, what: pass.head.what };
       pass.emit(program);
     }
-    return { steps, thread: this.#thread.complete() };
+    return { steps, thread: this.#thread.complete(), suspendSeccomp: this.#suspendSeccomp };
   }
 }
 
-/** A thread besides the main one: all its passes are one program. */
+/** A thread besides the main one: all its passes are one program, or two with its filters suspended for the second. */
 export interface CompiledThread {
   readonly tid: Pid;
   readonly program: ProgramBuilder;
+  readonly unfiltered?: ProgramBuilder | undefined;
   readonly state: ThreadState;
 }
 
@@ -114,6 +122,7 @@ export class ThreadPlanBuilder implements ThreadPlan {
   readonly isMain = false;
   readonly #passes: { readonly head: PassHead; readonly emit: (program: Program) => void }[] = [];
   readonly #thread = new FinalThread();
+  #suspendSeccomp = false;
 
   constructor(
     readonly pid: Pid,
@@ -129,13 +138,20 @@ export class ThreadPlanBuilder implements ThreadPlan {
     this.#thread.set(state);
   }
 
+  suspendSeccomp(): void {
+    this.#suspendSeccomp = true;
+  }
+
   compile(): CompiledThread {
     const program = new ProgramBuilder();
+    const unfiltered = this.#suspendSeccomp ? new ProgramBuilder() : undefined;
     for (const { head, emit } of orderPasses(this.#passes, OF_THE_PROCESS)) {
-      program.origin = { plugin: head.plugin, stage: head.stage, what: head.what };
-      emit(program);
+      const isLate = STAGES.indexOf(head.stage) >= STAGES.indexOf('credentials');
+      const into = (isLate ? unfiltered : undefined) ?? program;
+      into.origin = { plugin: head.plugin, stage: head.stage, what: head.what };
+      emit(into);
     }
-    return { tid: this.tid, program, state: this.#thread.complete() };
+    return { tid: this.tid, program, unfiltered, state: this.#thread.complete() };
   }
 }
 
@@ -206,7 +222,10 @@ export function planText(
   for (const step of plan.steps) {
     if (step.kind === 'threads') {
       lines.push(`  [${step.stage}] ${step.head.plugin}: ${step.head.what}`);
-      for (const { tid, program } of threads) lines.push(`  thread ${tid}`, ...programText(program, explain));
+      for (const { tid, program, unfiltered } of threads) {
+        lines.push(`  thread ${tid}`, ...programText(program, explain));
+        if (unfiltered !== undefined) lines.push('  with its filters suspended', ...programText(unfiltered, explain));
+      }
       continue;
     }
     if (step.kind === 'host') {

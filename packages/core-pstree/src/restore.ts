@@ -11,12 +11,14 @@ import {
   type RemoteTask,
   rawSyscall,
   runTogether,
+  type StubTask,
+  SyscallError,
   setAffinity,
 } from '@crts/native-syscalls';
 import { CrtsError, STAGES } from '@crts/plugin-api';
 import { compileRestore, type TaskRestore, type TreeRestore } from './compile';
 import { onCpu } from './cpu';
-import { noSyscallInstruction } from './errors';
+import { noSyscallInstruction, seccompSuspension } from './errors';
 import { forkText } from './forks/text';
 import { waitForLingering } from './lingering';
 import { forkFailed, Nursery } from './nursery';
@@ -94,6 +96,7 @@ function execute(request: RestoreRequest, tree: TreeRestore, affinity: Buffer): 
 /** All tasks of the tree are in one stage at a time. */
 function runStages({ tasks, set }: TreeRestore, nursery: Nursery): void {
   const running = tasks.map((task) => ({ task, remote: nursery.stub(task.set.pid), next: 0 }));
+  for (const { task, remote } of running) if (task.plan.suspendSeccomp) suspendSeccomp(remote, remote.hostPid);
   for (const stage of STAGES) {
     if (stage === 'sigchld') {
       nursery.endDead(set.dead);
@@ -119,6 +122,24 @@ function runStages({ tasks, set }: TreeRestore, nursery: Nursery): void {
       if (jobs.length > 0) runTogether(jobs);
       else if (hosts === 0) break;
     }
+  }
+  for (const { task, remote } of running) runUnfiltered(task, remote);
+}
+
+/** Threads that have filters of their own get them when the engine traces them. */
+function runUnfiltered({ threads }: TaskRestore, stub: StubTask): void {
+  const late = threads.flatMap(({ tid, unfiltered }) =>
+    unfiltered === undefined ? [] : [{ tid, program: unfiltered }],
+  );
+  for (const { tid } of late) suspendSeccomp(stub, tid);
+  stub.runThreads(late);
+}
+
+function suspendSeccomp(stub: StubTask, tid: number): void {
+  try {
+    stub.suspendSeccomp(tid);
+  } catch (error) {
+    throw error instanceof SyscallError ? seccompSuspension(tid, error.errno) : error;
   }
 }
 

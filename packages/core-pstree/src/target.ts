@@ -9,6 +9,7 @@ import {
   NT_PRSTATUS,
   NT_X86_XSTATE,
   PTRACE_O_EXITKILL,
+  PTRACE_O_SUSPEND_SECCOMP,
   PTRACE_O_TRACESYSGOOD,
   pidfdOpen,
   pidfdSendSignal,
@@ -32,7 +33,7 @@ import {
   waitStatus,
 } from '@crts/native-syscalls';
 import type { Logger, TaskFacts, ThreadFacts, ThreadState } from '@crts/plugin-api';
-import { deadMainThread, noSuchTask, notOurs, stoppedTask, zombie } from './errors';
+import { deadMainThread, noSuchTask, notOurs, seccompSuspension, stoppedTask, zombie } from './errors';
 import { parseStatus, readTaskFacts, readThreadFacts } from './proc';
 
 const SIGKILL = 9;
@@ -156,9 +157,19 @@ export class Target {
     const xstate = ptraceGetRegset(tid, NT_X86_XSTATE);
     const sigmask = ptraceGetSigmask(tid);
     const facts = tid === this.pid ? this.#lookAtProcess() : readThreadFacts(this.pid, tid);
+    if ((facts.status.get('Seccomp') ?? '0') !== '0') this.#suspendSeccomp(tid);
     undoStopInterruption(prstatus, signalWaits(facts));
     if (rseq !== undefined) this.#abortCriticalSection(rseq.pointer, prstatus);
     return { facts, state: { prstatus, xstate, sigmask, rseq } };
+  }
+
+  /** The agent's calls in this thread are not filtered. */
+  #suspendSeccomp(tid: number): void {
+    try {
+      ptraceSetOptions(tid, PTRACE_O_TRACESYSGOOD | PTRACE_O_SUSPEND_SECCOMP);
+    } catch (error) {
+      throw error instanceof SyscallError ? seccompSuspension(tid, error.errno) : error;
+    }
   }
 
   /** The mappings are those of the moment: read again when the other threads stand still too. */

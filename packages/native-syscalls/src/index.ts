@@ -33,6 +33,7 @@ export {
   ptraceGetSyscallDispatch,
   ptraceInterrupt,
   ptracePeekSignals,
+  ptraceSeccompFilters,
   ptraceSeize,
   ptraceSetOptions,
   ptraceSetRegset,
@@ -40,6 +41,7 @@ export {
   ptraceSetSyscallDispatch,
   ptraceToSyscall,
   type RseqRegistration,
+  type SeccompFilterCode,
   SIGINFO_SIZE,
 } from './ptrace';
 export * from './remote';

@@ -3,7 +3,8 @@ import type { SyscallDispatch } from '@crts/plugin-api';
 import { addon } from './addon';
 import { SyscallError } from './errors';
 import { keepReachable } from './memory';
-import { peekSiginfoArgs, ptraceRseqConfiguration, ptraceSudConfig } from './struct/tables';
+
+import { peekSiginfoArgs, ptraceRseqConfiguration, ptraceSudConfig, seccompMetadata } from './struct/tables';
 import { rawSyscall, syscall } from './syscall';
 
 // include/uapi/linux/ptrace.h
@@ -18,9 +19,12 @@ const PTRACE_INTERRUPT = 0x4207;
 const PTRACE_PEEKSIGINFO = 0x4209;
 const PTRACE_GETSIGMASK = 0x420a;
 const PTRACE_SETSIGMASK = 0x420b;
+const PTRACE_SECCOMP_GET_FILTER = 0x420c;
+const PTRACE_SECCOMP_GET_METADATA = 0x420d;
 const PTRACE_GET_RSEQ_CONFIGURATION = 0x420f;
 const PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG = 0x4210;
 const PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG = 0x4211;
+const ENOENT = 2;
 const EIO = 5;
 const EINVAL = 22;
 
@@ -33,6 +37,8 @@ export const PTRACE_EVENT_STOP = 128;
 export const NT_PRSTATUS = 1;
 export const NT_X86_XSTATE = 0x202;
 
+/** sizeof(struct sock_filter), include/uapi/linux/filter.h. */
+const SOCK_FILTER = 8;
 /** Largest xsave area accepted: AMX makes 11,008 bytes; room for what comes. */
 const XSTATE_MAX = 64 * 1024;
 
@@ -167,4 +173,35 @@ export function ptracePeekSignals(pid: number, shared: boolean): Buffer[] {
     for (let i = 0; i < count; i++) found.push(batch.subarray(i * SIGINFO_SIZE, (i + 1) * SIGINFO_SIZE));
     if (count < PEEK_BATCH) return found;
   }
+}
+
+/** A seccomp filter of a thread: an array of struct sock_filter, and of its flags those that the kernel tells (LOG). */
+export interface SeccompFilterCode {
+  readonly program: Buffer;
+  readonly flags: number;
+}
+
+/**
+ * The filters of a stopped thread, the oldest first: get_nth_filter(), kernel/seccomp.c.
+ * @throws SyscallError EACCES without CAP_SYS_ADMIN, or where the caller itself runs under seccomp
+ */
+export function ptraceSeccompFilters(pid: number): SeccompFilterCode[] {
+  const filters: SeccompFilterCode[] = [];
+  for (;;) {
+    const count = rawSyscall('ptrace', PTRACE_SECCOMP_GET_FILTER, pid, filters.length, null);
+    if (count === -ENOENT) return filters;
+    if (count < 0) throw new SyscallError(`ptrace(PTRACE_SECCOMP_GET_FILTER, ${pid})`, -count);
+    const program = Buffer.alloc(count * SOCK_FILTER);
+    syscall('ptrace', PTRACE_SECCOMP_GET_FILTER, pid, filters.length, program);
+    filters.push({ program, flags: seccompFlags(pid, filters.length) });
+  }
+}
+
+function seccompFlags(pid: number, index: number): number {
+  const metadata = seccompMetadata.encode({ filter_off: BigInt(index) });
+  const result = rawSyscall('ptrace', PTRACE_SECCOMP_GET_METADATA, pid, metadata.length, metadata);
+  // Before Linux 4.16.
+  if (result === -EIO) return 0;
+  if (result < 0) throw new SyscallError(`ptrace(PTRACE_SECCOMP_GET_METADATA, ${pid})`, -result);
+  return Number(seccompMetadata.get(metadata, 'flags'));
 }

@@ -60,6 +60,11 @@ export interface ThreadPlan {
   readonly isRoot: boolean;
   pass(head: PassHead, emit: (program: Program) => void): void;
   /**
+   * Seccomp filters that a pass of this thread installs do not act before the program runs: the engine traces the thread with
+   * PTRACE_O_SUSPEND_SECCOMP, which needs CAP_SYS_ADMIN.
+   */
+  suspendSeccomp(): void;
+  /**
    * What the thread's registers, extended state and signal mask are when it runs again. The engine sets them with
    * ptrace in the last step, when the agent is gone. Each part is set by exactly one handler.
    */

@@ -3,15 +3,6 @@ import { CrtsError } from '@crts/plugin-api';
 const refused = (code: string, pid: number, what: string, hint: string): CrtsError =>
   new CrtsError({ code, kind: 'refused', plugin: 'task-attrs', pid, what, hint });
 
-export function seccomp(pid: number, mode: string): CrtsError {
-  return refused(
-    'CRTS_SECCOMP',
-    pid,
-    `the task runs under seccomp (mode ${mode}), which crts does not carry yet`,
-    'Start the program without its sandbox.',
-  );
-}
-
 export function syscallDispatch(pid: number): CrtsError {
   return refused(
     'CRTS_SYSCALL_DISPATCH',

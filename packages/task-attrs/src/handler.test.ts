@@ -40,15 +40,11 @@ describe('refuse', () => {
   });
 
   test.each(['0', '1', '2', '3', '5', '6'])('not scheduling policy %s', (policy) => {
-    expect(refusal({ policy }, { Seccomp: '0' })).toBeUndefined();
+    expect(refusal({ policy }, {})).toBeUndefined();
   });
 
   test.each(['4', '7'])('scheduling policy %s', (policy) => {
     expect(refusal({ policy }, {})).toMatchObject({ code: 'CRTS_SCHED_POLICY', kind: 'refused' });
-  });
-
-  test.each(['1', '2'])('seccomp mode %s', (Seccomp) => {
-    expect(refusal({}, { Seccomp })).toMatchObject({ code: 'CRTS_SECCOMP', kind: 'refused', pid: 12 });
   });
 
   test.each([

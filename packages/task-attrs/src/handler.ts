@@ -16,7 +16,7 @@ import {
 } from '@crts/plugin-api';
 import { dumpCpuControls, planCpuControls } from './cpu-controls';
 import { noteDispatch, planDispatch, refuseDispatch } from './dispatch';
-import { badAttribute, coreCookie, schedulingPolicy, seccomp } from './errors';
+import { badAttribute, coreCookie, schedulingPolicy } from './errors';
 import { dumpMemoryPolicy, planMemoryPolicy } from './memory-policy';
 import { ownEntry } from './own-entry';
 import { dumpScheduling, isCarried, planScheduling } from './scheduling';
@@ -48,9 +48,7 @@ export const attributesHandler = {
   name: 'task-attrs',
 
   refuseThread(thread: FrozenThread): CrtsError | undefined {
-    const { status, stat } = thread.facts;
-    const mode = status.get('Seccomp') ?? '0';
-    if (mode !== '0') return seccomp(thread.tid, mode);
+    const { stat } = thread.facts;
     if (!isCarried(Number(stat.policy))) return schedulingPolicy(thread.tid, stat.policy ?? '');
     return hasCoreCookie(thread.hostTid) ? coreCookie(thread.tid) : refuseDispatch(thread);
   },

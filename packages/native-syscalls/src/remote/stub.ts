@@ -2,7 +2,7 @@
 import type { ThreadState } from '@crts/plugin-api';
 import { CrtsError } from '@crts/plugin-api';
 import { agentBlob, stubPath } from '../addon';
-import { agentSilent } from '../errors';
+import { agentSilent, taskGone } from '../errors';
 import { closeFd } from '../files';
 import { mapShared, memfd, unmapShared } from '../memory';
 import { spawn } from '../process';
@@ -10,7 +10,9 @@ import {
   NT_PRSTATUS,
   NT_X86_XSTATE,
   PTRACE_O_EXITKILL,
+  PTRACE_O_SUSPEND_SECCOMP,
   PTRACE_O_TRACESYSGOOD,
+  ptraceContinue,
   ptraceDetach,
   ptraceGetRegset,
   ptraceInterrupt,
@@ -21,10 +23,10 @@ import {
   ptraceToSyscall,
 } from '../ptrace';
 import { receiveMessage, sendMessage, seqpacketPair } from '../socket';
-import { waitPid, waitStatus } from '../wait';
+import { WNOHANG, waitPid, waitStatus } from '../wait';
 import { type ForkChannel, ProgramBuilder } from './program-builder';
-import { BOOT, FORK_BOOT, REPLY, REPLY_SIZE, ROUND_AT } from './protocol';
-import { getReg } from './registers';
+import { BOOT, FORK_BOOT, REPLY, REPLY_SIZE, ROUND_AT, THREAD_ENTRY } from './protocol';
+import { getReg, QUIET, withRegs } from './registers';
 import { RemoteTask } from './remote-task';
 import { expectSyscallStop, stepToCall, waitForEventStop } from './stops';
 import { type ThreadProgram, ThreadRound } from './threads';
@@ -32,6 +34,7 @@ import { type ThreadProgram, ThreadRound } from './threads';
 const PAGE = 4096n;
 const SYS_MUNMAP = 11n;
 const FUTEX_WAIT = 0;
+const TRACE_OPTIONS = PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL;
 /** A restore agent's stack is the end of its arena. */
 const STACK_BYTES = 16 * 1024;
 
@@ -60,6 +63,15 @@ export interface StubTask {
    * @throws CrtsError of the first instruction whose expectation was unmet
    */
   createThreads(threads: readonly ThreadProgram[], failed?: (tid: number, errno: string | undefined) => Error): void;
+  /**
+   * Traces a thread of the task from now on with its seccomp filters suspended (man 2 ptrace, PTRACE_O_SUSPEND_SECCOMP).
+   * @throws SyscallError EPERM without CAP_SYS_ADMIN
+   */
+  suspendSeccomp(tid: number): void;
+  /** Runs further programs in threads that createThreads() made and suspendSeccomp() traces. They wait then as before. */
+  runThreads(threads: readonly ThreadProgram[]): void;
+  /** Threads that are traced already. */
+  readonly traced: ReadonlySet<number>;
   /** Lets go of the engine's ends; an agent that still lives exits then. */
   close(): void;
 }
@@ -170,10 +182,17 @@ export class StubYard {
       return this.#died(own, hostPid);
     const task = new RemoteTask(hostPid, own, arena, arena.length - STACK_BYTES);
     const base = this.#area.start + codeSize();
+    const traced = new Set<number>();
     return {
       hostPid,
       task,
+      traced,
       createThreads: (threads, failed) => createThreads(task, arena, base, threads, failed),
+      suspendSeccomp: (tid) => {
+        ptraceSeize(tid, TRACE_OPTIONS | PTRACE_O_SUSPEND_SECCOMP);
+        traced.add(tid);
+      },
+      runThreads: (threads) => runThreads(hostPid, this.#area.start + THREAD_ENTRY, arena, base, threads),
       close: () => closeFd(own),
     };
   }
@@ -258,6 +277,34 @@ function createThreads(
   }
 }
 
+/** The threads wait in the agent; each is sent to the beginning of a new block. */
+function runThreads(pid: number, entry: bigint, arena: Buffer, base: bigint, threads: readonly ThreadProgram[]): void {
+  const place = { from: MAKER_BYTES + ROUND_AT, to: arena.length - STACK_BYTES, roundAt: MAKER_BYTES };
+  for (let waiting = threads.map((run) => ({ run, start: 0 })); waiting.length > 0; ) {
+    const round = new ThreadRound<ThreadProgram>(arena, base, place);
+    const later = round.fill(waiting, ROUND_THREADS);
+    for (const { run } of round.blocks) {
+      ptraceInterrupt(run.tid);
+      waitForEventStop(run.tid, waitPid(run.tid)!.status);
+    }
+    for (const { run, address } of round.blocks) {
+      const regs = withRegs(ptraceGetRegset(run.tid, NT_PRSTATUS), {
+        ...QUIET,
+        rip: entry,
+        rdi: address,
+        orig_rax: -1n,
+      });
+      ptraceSetRegset(run.tid, NT_PRSTATUS, regs);
+      ptraceContinue(run.tid);
+    }
+    round.wait(() => {
+      for (const { run } of round.blocks)
+        if (waitPid(run.tid, WNOHANG) !== undefined) throw taskGone(pid, 'the programs of its threads');
+    });
+    waiting = [...round.settle(), ...later];
+  }
+}
+
 /** EAGAIN: they had ended before. */
 function awaitRound(program: ProgramBuilder, round: ThreadRound<ThreadProgram>): void {
   program.call('futex', [round.finishedAddress, FUTEX_WAIT, 0, null], { expect: 'any' });
@@ -284,7 +331,7 @@ export function completeTask(
 ): void {
   const pid = stub.hostPid;
   const all = [...threads.map(({ hostTid }) => hostTid), pid];
-  for (const tid of all) ptraceSeize(tid, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
+  for (const tid of all) if (!stub.traced.has(tid)) ptraceSeize(tid, TRACE_OPTIONS);
   for (const tid of all) ptraceInterrupt(tid);
   for (const tid of all) waitForEventStop(tid, waitPid(tid)!.status);
   stub.task.sendLeave(syscallAt, 0n);

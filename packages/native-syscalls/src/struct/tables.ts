@@ -239,3 +239,10 @@ export const ptraceSudConfig = struct(
     len: 'u64',
   },
 );
+/** Argument of PTRACE_SECCOMP_GET_METADATA. */
+export const seccompMetadata = struct('struct seccomp_metadata', '<sys/types.h> <linux/ptrace.h>', {
+  filter_off: 'u64',
+  flags: 'u64',
+});
+/** A classic BPF program as seccomp(2) takes it; `filter` is a pointer. */
+export const sockFprog = struct('struct sock_fprog', '<linux/filter.h>', { len: 'u16', filter: 'u64' });
