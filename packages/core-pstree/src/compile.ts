@@ -1,7 +1,14 @@
 /** Images to plan: every handler adds its passes for every task. No process is made. */
 import type { ImageReader, MmEntry } from '@crts/image-io';
 import { findFreeArea, stubAreaSize } from '@crts/native-syscalls';
-import { CrtsError, type PageSource, type RestoreContext, vmaResource } from '@crts/plugin-api';
+import {
+  CrtsError,
+  type PageSource,
+  type Program,
+  type RestoreContext,
+  type StoredRun,
+  vmaResource,
+} from '@crts/plugin-api';
 import { type DescriptorTable, planDescriptors } from './descriptors';
 import { noPluginForImage } from './errors';
 import { FileOpener } from './file-planner';
@@ -162,15 +169,17 @@ class TaskCompiler {
   ): void {
     const { plan, task } = this;
     const { agentArea } = shared;
+    const inPlace = new PagesFile(pages, pagesNumber);
     const context: RestoreContext = {
       ...shared,
       fillPages: (program, start, end) => {
-        const runs = pages.runs(start, end);
-        // One instruction's table of runs has to fit the arena: 24 bytes a run.
-        for (let at = 0; at < runs.length; at += RUNS_MAX)
-          program.pagesFromFile(pagesNumber, runs.slice(at, at + RUNS_MAX), {
-            what: `read the pages of 0x${start.toString(16)}-0x${end.toString(16)}`,
-          });
+        const what = `read the pages of 0x${start.toString(16)}-0x${end.toString(16)}`;
+        for (const [file, runs] of byFile(pages.runs(start, end))) {
+          inPlace.use(program, file);
+          // One instruction's table of runs has to fit the arena: 24 bytes a run.
+          for (let at = 0; at < runs.length; at += RUNS_MAX)
+            program.pagesFromFile(pagesNumber, runs.slice(at, at + RUNS_MAX), { what });
+        }
       },
     };
     plan.pass(
@@ -178,7 +187,7 @@ class TaskCompiler {
       (program) => {
         program.call('munmap', [0, agentArea.start]);
         program.call('munmap', [agentArea.end, USER_END - agentArea.end]);
-        program.moveFd(program.receiveFd(pages.fd, { what: 'take the pages image' }), pagesNumber, true);
+        inPlace.use(program, 0);
       },
     );
     planMappings(plan, task, registry, context);
@@ -213,6 +222,34 @@ class TaskCompiler {
       provides: ['threads'],
     });
   }
+}
+
+/** The one pages file that is open in a task: increments have pages in the files of their parents too. */
+class PagesFile {
+  #file: number | undefined;
+
+  constructor(
+    readonly pages: PageSource,
+    readonly number: number,
+  ) {}
+
+  /** Emits what opens the file, if it is another one than before. Passes are emitted in the order in which they run. */
+  use(program: Program, file: number): void {
+    if (this.#file === file) return;
+    this.#file = file;
+    const what = file === 0 ? 'take the pages image' : `take the pages image of parent set ${file}`;
+    program.moveFd(program.receiveFd(this.pages.files[file]!, { what }), this.number, true);
+  }
+}
+
+function byFile(runs: readonly StoredRun[]): ReadonlyMap<number, readonly StoredRun[]> {
+  const files = new Map<number, StoredRun[]>();
+  for (const run of runs) {
+    const known = files.get(run.file);
+    if (known === undefined) files.set(run.file, [run]);
+    else known.push(run);
+  }
+  return files;
 }
 
 function planMappings(plan: PlanBuilder, { images }: TaskSet, registry: Registry, context: RestoreContext): void {

@@ -4,7 +4,14 @@ import type { PageRun, PageSource } from '@crts/plugin-api';
 import { HeldObjects } from './held-objects';
 
 const contents = (...runs: PageRun[]) =>
-  new HeldObjects(() => ({ fd: 30, runs: () => runs, read: () => undefined }) as PageSource);
+  new HeldObjects(
+    () =>
+      ({
+        files: [30],
+        runs: () => runs.map((run) => ({ ...run, file: 0 })),
+        read: () => undefined,
+      }) as PageSource,
+  );
 
 test('an object is made when it is first taken, and once; it is closed in the end', () => {
   const objects = contents();

@@ -61,8 +61,11 @@ export class HeldObjects implements SharedObjects {
     this.#contents.set(shmid, contents);
     const runs = contents.runs(0n, sizeBytes);
     if (runs.length === 0) return;
-    const pages = program.receiveFd(contents.fd, { what: `take the contents of shared memory ${shmid}` });
-    for (const { addr, lengthBytes, fileOffset } of runs) {
+    const files = contents.files.map((file) =>
+      program.receiveFd(file, { what: `take the contents of shared memory ${shmid}` }),
+    );
+    for (const { addr, lengthBytes, fileOffset, file } of runs) {
+      const pages = files[file]!;
       program.call('lseek', [fd, addr, SEEK_SET]);
       program.call('lseek', [pages, fileOffset, SEEK_SET]);
       for (let done = 0n; done < lengthBytes; done += PIECE_BYTES) {
@@ -73,7 +76,7 @@ export class HeldObjects implements SharedObjects {
         });
       }
     }
-    program.call('close', [pages]);
+    for (const pages of files) program.call('close', [pages]);
   }
 
   /** Lets go of everything; tasks have their own descriptors and mappings. */

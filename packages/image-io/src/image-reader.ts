@@ -7,11 +7,15 @@ import { imageFileName, imageKind } from './kinds';
 
 const READ = constants.O_RDONLY | constants.O_NOFOLLOW;
 
+/** Link to the set that an increment builds on. */
+const PARENT = 'parent';
+
 /** Reads an image set. Files are opened relative to one directory descriptor and never through a symbolic link. */
 export class ImageReader implements ImageSource {
   readonly directory: string;
   readonly #dirFd: number;
   readonly #raw = new Map<string, number>();
+  #parent: ImageReader | undefined;
 
   private constructor(directory: string, dirFd: number) {
     this.directory = directory;
@@ -30,6 +34,23 @@ export class ImageReader implements ImageSource {
       );
     }
     return reader;
+  }
+
+  /** The set that the link `parent` leads to; it may be a pre-dump, which is memory alone. */
+  parent(): ImageReader | undefined {
+    if (this.#parent !== undefined) return this.#parent;
+    const path = `/proc/self/fd/${this.#dirFd}/${PARENT}`;
+    try {
+      const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+      this.#parent = new ImageReader(`${this.directory}/${PARENT}`, fd);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ENOENT') return undefined;
+      throw new ImageError('CRTS_IMAGE_MISSING', `the parent image set cannot be opened: ${code}`, {
+        file: `${this.directory}/${PARENT}`,
+      });
+    }
+    return this.#parent;
   }
 
   has(kind: string, id?: number): boolean {
@@ -75,6 +96,7 @@ export class ImageReader implements ImageSource {
   close(): void {
     for (const fd of this.#raw.values()) closeSync(fd);
     this.#raw.clear();
+    this.#parent?.close();
     closeSync(this.#dirFd);
   }
 

@@ -13,14 +13,24 @@ export function badPagemap(image: string, entry: number, what: string): CrtsErro
   });
 }
 
-export function incremental(image: string): CrtsError {
+export function noParent(image: string): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_IMAGES_INCREMENTAL',
+    plugin: PLUGIN,
+    path: image,
+    what: 'the images are an increment, and the set that it builds on is not there',
+    hint: 'The link `parent` in the images directory has to lead to the set that --prev-images-dir named at the dump.',
+  });
+}
+
+export function chainTooLong(image: string, max: number): CrtsError {
   return new CrtsError({
     code: 'CRTS_IMAGES_INCREMENTAL',
     kind: 'refused',
     plugin: PLUGIN,
     path: image,
-    what: 'the images are an increment on a parent set, which crts does not read yet',
-    hint: 'Dump without --prev-images-dir.',
+    what: `more than ${max} image sets build on each other`,
+    hint: 'The links `parent` lead in a circle, or the chain is too long: make a full dump now and then.',
   });
 }
 

@@ -147,7 +147,12 @@ function store(areas: readonly PageArea[], fileSizeLimit = 'unlimited') {
     rawFd: () => fd,
   };
   const stats = pageStore.dump(task, areas, sink);
-  const pages = pageStore.open(77, { read: () => [...entries], rawFd: () => fd });
+  const pages = pageStore.open(77, {
+    read: () => [...entries],
+    rawFd: () => fd,
+    has: () => true,
+    parent: () => undefined,
+  });
   return { stats, entries, pages, byTask, size: fstatSync(fd).size, bytes: readFileSync(path) };
 }
 

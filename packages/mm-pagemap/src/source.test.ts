@@ -1,7 +1,7 @@
 import { closeSync, ftruncateSync, openSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ImageRecord } from '@crts/plugin-api';
+import type { ImageRecord, ImageSource } from '@crts/plugin-api';
 import { openPages } from './source';
 
 const file = join(tmpdir(), `crts-pages-${process.pid}`);
@@ -19,14 +19,18 @@ const page = (vaddr: bigint, nr_pages: bigint, flags = 4): ImageRecord => ({
   nr_pages,
   flags,
 });
-const open = (...entries: ImageRecord[]) =>
-  openPages('pagemap', 1, { read: () => [{ pages_id: 1 }, ...entries], rawFd: () => fd });
+const open = (...entries: ImageRecord[]) => openPages('pagemap', 1, set(entries));
+
+/** An image set of one pagemap, and the set that it builds on. */
+function set(entries: readonly ImageRecord[], parent?: ImageSource): ImageSource {
+  return { read: () => [{ pages_id: 1 }, ...entries], rawFd: () => fd, has: () => true, parent: () => parent };
+}
 
 test('runs are found by address, with their place in the file', () => {
   const pages = open(page(0x1000n, 2n), page(0x8000n, 3n, 6));
   expect(pages.runs(0x2000n, 0x9000n)).toEqual([
-    { addr: 0x2000n, lengthBytes: 0x1000n, fileOffset: 0x1000n },
-    { addr: 0x8000n, lengthBytes: 0x1000n, fileOffset: 0x2000n },
+    { addr: 0x2000n, lengthBytes: 0x1000n, fileOffset: 0x1000n, file: 0 },
+    { addr: 0x8000n, lengthBytes: 0x1000n, fileOffset: 0x2000n, file: 0 },
   ]);
   expect(pages.runs(0x3000n, 0x8000n)).toEqual([]);
   expect(pages.read(0x8000n, 6)!.toString()).toBe('marker');
@@ -43,13 +47,39 @@ test.each([
   expect(() => open(...entries)).toThrow(/CRTS_IMAGE_REFERENCE/);
 });
 
-test('an increment is refused by name', () => {
-  expect(() => open(page(0x1000n, 1n, 1))).toThrow(/CRTS_IMAGES_INCREMENTAL/);
-});
+describe('an increment', () => {
+  const oldest = set([page(0x1000n, 4n)]);
+  const middle = set([page(0x1000n, 1n), page(0x2000n, 3n, 1)], oldest);
 
-test('an old increment, of before flags, is refused too', () => {
-  expect(() => open({ vaddr: 0x1000n, compat_nr_pages: 1, in_parent: true })).toThrow(/CRTS_IMAGES_INCREMENTAL/);
-  expect(open({ vaddr: 0x1000n, compat_nr_pages: 1 }).runs(0n, 0x9000n)).toHaveLength(1);
+  test('has pages in the files of its parents', () => {
+    const pages = openPages('pagemap', 1, set([page(0x1000n, 2n, 1), page(0x3000n, 1n)], middle));
+    expect(pages.files).toHaveLength(3);
+    expect(pages.runs(0n, 0x9000n)).toEqual([
+      { addr: 0x1000n, lengthBytes: 0x1000n, fileOffset: 0n, file: 1 },
+      { addr: 0x2000n, lengthBytes: 0x1000n, fileOffset: 0x1000n, file: 2 },
+      { addr: 0x3000n, lengthBytes: 0x1000n, fileOffset: 0n, file: 0 },
+    ]);
+  });
+
+  test('that its parent has not all pages of is refused', () => {
+    expect(() => openPages('pagemap', 1, set([page(0x4000n, 2n, 1)], middle))).toThrow(/CRTS_IMAGE_REFERENCE/);
+  });
+
+  test('without a parent is refused by name', () => {
+    expect(() => open(page(0x1000n, 1n, 1))).toThrow(/CRTS_IMAGES_INCREMENTAL/);
+  });
+
+  test('of before flags is one too', () => {
+    const old = { vaddr: 0x1000n, compat_nr_pages: 1, in_parent: true };
+    expect(() => open(old)).toThrow(/CRTS_IMAGES_INCREMENTAL/);
+    expect(openPages('pagemap', 1, set([old], oldest)).runs(0n, 0x9000n)).toHaveLength(1);
+    expect(open({ vaddr: 0x1000n, compat_nr_pages: 1 }).runs(0n, 0x9000n)).toHaveLength(1);
+  });
+
+  test('in a circle is refused', () => {
+    const circle: ImageSource = { ...set([page(0x1000n, 1n, 1)]), parent: () => circle };
+    expect(() => openPages('pagemap', 1, circle)).toThrow(/CRTS_IMAGES_INCREMENTAL/);
+  });
 });
 
 test('pages that only a page server has are refused: they would come back as zeros', () => {
@@ -61,5 +91,5 @@ test.each([0, 8, 0x8000_0004])('flags 0x%x are refused', (flags) => {
 });
 
 test('a pagemap without head is refused', () => {
-  expect(() => openPages('pagemap', 1, { read: () => [], rawFd: () => fd })).toThrow(/the head is missing/);
+  expect(() => openPages('pagemap', 1, { ...set([]), read: () => [] })).toThrow(/the head is missing/);
 });

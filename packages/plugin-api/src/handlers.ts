@@ -186,12 +186,17 @@ export interface RestoreContext {
   fillPages(program: Program, start: bigint, end: bigint): void;
 }
 
+/** A run of stored pages; `fileOffset` counts in the file with this index. */
+export interface StoredRun extends PageRun {
+  readonly file: number;
+}
+
 /** Page contents of one task in the image set. */
 export interface PageSource {
-  /** The engine's descriptor of the pages file, to be sent to the task; `run.fileOffset` counts in it. */
-  readonly fd: number;
+  /** The engine's descriptors of pages files, to be sent to the task: that of the set itself, then those of its parents. */
+  readonly files: readonly number[];
   /** Runs of stored pages inside [start, end), ascending, never overlapping. */
-  runs(start: bigint, end: bigint): readonly PageRun[];
+  runs(start: bigint, end: bigint): readonly StoredRun[];
   /** Bytes of stored memory for checks at plan time (the vdso); undefined where nothing is stored. */
   read(addr: bigint, lengthBytes: number): Buffer | undefined;
 }
@@ -235,6 +240,10 @@ export interface ImageSource {
   read(kind: string, id: number | undefined): ImageRecord[];
   /** A descriptor, open for reading, of a raw image. The reader owns it. */
   rawFd(kind: string, id: number): number;
+  /** Whether there is such an image. */
+  has(kind: string, id?: number): boolean;
+  /** The set that this one is an increment on; the reader owns it. */
+  parent(): ImageSource | undefined;
 }
 
 /** A mapping whose pages are to be stored. */
