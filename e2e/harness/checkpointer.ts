@@ -22,6 +22,11 @@ export function crts(...args: string[]): Outcome {
   return run(crtsBinary, args);
 }
 
+/** With descriptors of this process, as 3, 4 and so on. */
+export function crtsInheriting(fds: readonly number[], ...args: string[]): Outcome {
+  return run(crtsBinary, args, fds);
+}
+
 /** A working criu, for tests of interchange. */
 export const criuBinary = process.env.CRTS_CRIU;
 
@@ -30,8 +35,9 @@ export function criu(...args: string[]): Outcome {
   return run(criuBinary, args);
 }
 
-function run(command: string, args: string[]): Outcome {
-  const { status, stdout, stderr, error } = spawnSync(command, args, { encoding: 'utf8', timeout: 60_000, env });
+function run(command: string, args: string[], fds: readonly number[] = []): Outcome {
+  const stdio: (number | 'pipe')[] = ['pipe', 'pipe', 'pipe', ...fds];
+  const { status, stdout, stderr, error } = spawnSync(command, args, { encoding: 'utf8', timeout: 60_000, env, stdio });
   if (error !== undefined) throw error;
   return { status, stdout, stderr };
 }

@@ -15,7 +15,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { rawSyscall } from '@crts/native-syscalls';
-import { criu, crts, must, type Outcome, repository } from './checkpointer';
+import { criu, crts, crtsInheriting, must, type Outcome, repository } from './checkpointer';
 import { compile } from './compile';
 import { until } from './until';
 
@@ -132,6 +132,12 @@ export class Target {
 
   restore(...options: string[]): Outcome {
     return this.#restored(crts('restore', '-d', '-D', this.images, '-o', 'restore.log', '-v4', ...options));
+  }
+
+  /** `fds` of this process are 3, 4 and so on in crts, for --inherit-fd. */
+  restoreInheriting(fds: readonly number[], ...options: string[]): Outcome {
+    const args = ['restore', '-d', '-D', this.images, '-o', 'restore.log', '-v4', ...options];
+    return this.#restored(crtsInheriting(fds, ...args));
   }
 
   dumpWithCriu(...options: string[]): Outcome {

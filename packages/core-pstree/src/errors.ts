@@ -1,4 +1,5 @@
-import { CrtsError } from '@crts/plugin-api';
+import { CrtsError, type FdFacts } from '@crts/plugin-api';
+import { fdKind } from './fd-kinds';
 
 const refused = (code: string, pid: number | undefined, what: string, hint: string, more: object = {}): CrtsError =>
   new CrtsError({ code, kind: 'refused', pid, what, hint, stage: 'dump', ...more });
@@ -175,10 +176,15 @@ export function ownerGone(owner: number, errno: string | undefined): CrtsError {
   });
 }
 
-export function noFdHandler(pid: number, fd: number, link: string): CrtsError {
-  return refused('CRTS_FD_KIND', pid, `no plugin carries this kind of descriptor (${fdKind(link)})`, fdHint(link), {
-    fd,
-    path: link,
+export function noFdHandler(facts: Pick<FdFacts, 'pid' | 'fd' | 'link' | 'mode' | 'rdev'>): CrtsError {
+  const { name, plugin } = fdKind(facts);
+  const hint =
+    plugin === undefined
+      ? 'Dump when the program has closed it, or add a plugin that carries it with --plugin (docs/plugin-authors.md).'
+      : `@crts/${plugin} carries it: add it with --plugin.`;
+  return refused('CRTS_FD_KIND', facts.pid, `no plugin carries this kind of descriptor (${name})`, hint, {
+    fd: facts.fd < 0 ? undefined : facts.fd,
+    path: facts.link,
   });
 }
 
@@ -189,20 +195,6 @@ export function noVmaHandler(pid: number, range: string, name: string, why: stri
     `no plugin carries the mapping ${range} (${why ?? (name || 'shared anonymous memory')})`,
     'Dump when the program has unmapped it, or add a plugin for it with --plugin.',
   );
-}
-
-function fdKind(link: string): string {
-  return (
-    /^(pipe|socket|anon_inode):/.exec(link)?.[0].slice(0, -1).replace('anon_inode', 'anonymous inode') ??
-    (link.startsWith('/memfd:') ? 'memfd' : 'file')
-  );
-}
-
-function fdHint(link: string): string {
-  if (link.startsWith('pipe:'))
-    return 'Pipes to programs outside the dump are not carried yet: start the program with its input and output in files.';
-  if (link.startsWith('socket:')) return 'Sockets are not carried yet: dump when the program has closed it.';
-  return 'Add a plugin that carries it with --plugin, or dump when the program has closed it.';
 }
 
 export function treeTooLarge(count: string): CrtsError {

@@ -45,7 +45,8 @@ export class FileOpener implements FilePlanner {
     shared: SharedObjects,
   ) {
     this.#files = files;
-    this.#handlers = handlers;
+    // Who adds a plugin for what a built-in one restores too wants it used.
+    this.#handlers = [...handlers].reverse();
     const records = (field: string) => [...files.values()].filter((record) => record.field === field);
     this.#context = { files: this, records, options, log, ttys, items, shared };
   }

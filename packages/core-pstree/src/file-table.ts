@@ -165,7 +165,7 @@ export class FileTable implements FileRegistry, TreeImages {
       (candidate) => candidate.match(facts),
       `fd ${facts.fd} (${facts.link})`,
     );
-    if (handler === undefined) throw noFdHandler(task.pid, facts.fd, facts.link);
+    if (handler === undefined) throw noFdHandler(facts);
     const id = this.#nextId++;
     const context: FdDumpContext = {
       task,

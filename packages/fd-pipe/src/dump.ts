@@ -26,7 +26,7 @@ export function noteEnd(fd: FdFacts, pipeId: number, context: FdDumpContext): vo
     seen = { fd, hasReader: false, hasWriter: false, isAlone: false };
     pipes.set(pipeId, seen);
     const pipe = seen;
-    context.afterAll(() => refuseForeign(pipe));
+    if (context.options.external?.has('pipe', String(pipeId)) !== true) context.afterAll(() => refuseForeign(pipe));
   }
   if ((fd.flags & O_PATH) !== 0) return;
   if (!seen.hasReader && !seen.hasWriter) {

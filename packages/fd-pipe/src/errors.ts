@@ -64,6 +64,18 @@ export function notSized(pipeId: number, sizeBytes: number, errno: string | unde
   });
 }
 
+export function notReopened(pipeId: number, source: number, errno: string | undefined): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_PIPE_INHERIT',
+    plugin: PLUGIN,
+    path: `pipe:[${pipeId}]`,
+    what: `descriptor ${source} of the caller, given for it, cannot be opened again`,
+    call: `openat("/proc/self/fd/${source}")`,
+    errno,
+    hint: `Pass the pipe's other end, open in a process that lives on: --inherit-fd 'fd[N]:pipe:[${pipeId}]'.`,
+  });
+}
+
 export function notFilled(pipeId: number, errno: string | undefined): CrtsError {
   return new CrtsError({
     code: 'CRTS_PIPE_CONTENTS',

@@ -1,13 +1,18 @@
 import type { PipeDataEntry, PipeEntry } from '@crts/image-io';
 import { closeFd, ProgramBuilder, syscall } from '@crts/native-syscalls';
-import type {
-  FdDumpContext,
-  FdFacts,
-  FdGroupContext,
-  FdPlanContext,
-  FileRecord,
-  ImageItem,
-  TreeImages,
+import {
+  ExternalResources,
+  type FdDumpContext,
+  type FdFacts,
+  type FdGroupContext,
+  type FdPlanContext,
+  type FileRecord,
+  type ImageItem,
+  InheritedFds,
+  type LateFd,
+  parseExternal,
+  type RunOptions,
+  type TreeImages,
 } from '@crts/plugin-api';
 import { O_DIRECT, O_LARGEFILE, O_NONBLOCK, O_RDWR, O_WRONLY } from './constants';
 import { isAlone, peekContents } from './contents';
@@ -38,6 +43,9 @@ const fd = (local: number, more: Partial<FdFacts> = {}): FdFacts =>
 
 /** A dump of the descriptions given, in their order. */
 function dump(...fds: FdFacts[]): { records: FileRecord[]; items: ImageItem[] } {
+  return dumpWith({}, ...fds);
+}
+function dumpWith(options: Partial<RunOptions>, ...fds: FdFacts[]): { records: FileRecord[]; items: ImageItem[] } {
   const items: ImageItem[] = [];
   const after: (() => void)[] = [];
   const tree = {} as TreeImages;
@@ -46,7 +54,7 @@ function dump(...fds: FdFacts[]): { records: FileRecord[]; items: ImageItem[] } 
       id,
       fown,
       task: { tree },
-      options: {},
+      options,
       addItem: (_kind: string, item: ImageItem) => items.push(item),
       afterAll: (action: () => void) => after.push(action),
     }) as unknown as FdDumpContext;
@@ -134,6 +142,8 @@ describe('peeking', () => {
       expect.objectContaining({ ...error, hint: expect.stringContaining('pipe[77]') }),
     );
     expect(() => dump(fd(write, { flags: O_WRONLY }))).toThrow(expect.objectContaining(error));
+    const external = new ExternalResources([parseExternal('pipe[77]')!]);
+    expect(dumpWith({ external }, fd(read)).records).toHaveLength(1);
     expect(dump(fd(read), fd(write, { flags: O_WRONLY })).records).toHaveLength(2);
     const reader = pipe();
     closeFd(reader.write);
@@ -164,8 +174,11 @@ const data = (bytes: Buffer, more: Partial<PipeDataEntry> = {}): ImageItem => ({
   extra: bytes,
 });
 function plan(entries: Partial<PipeEntry>[], ...items: ImageItem[]): string[] {
+  return planWith({}, entries, items);
+}
+function planWith(options: Partial<RunOptions>, entries: Partial<PipeEntry>[], items: readonly ImageItem[]): string[] {
   const program = new ProgramBuilder();
-  const context = { scratch: 500, items: () => items } as unknown as FdGroupContext;
+  const context = { scratch: 500, items: () => items, options } as unknown as FdGroupContext;
   for (const more of entries) pipeHandler.collect!(record(more), context as FdPlanContext);
   pipeHandler.planGroup!(entries.map(record), program, context);
   return program.text();
@@ -178,6 +191,29 @@ test('two ends, with contents', () => {
     'write(&out<8>[4], &<68656c6c6f>, 5) = 5',
     'fcntl(&out<8>[0], 4, 0)',
   ]);
+});
+
+test('inherited: opened again by the descriptor of the caller, with its own flags and no contents', () => {
+  const { read, write } = pipe();
+  const inherit = new InheritedFds([{ fd: write, key: 'pipe:[77]' }]);
+  const entries = [{ flags: O_WRONLY }, { flags: O_NONBLOCK }];
+  expect(planWith({ inherit }, entries, [data(Buffer.from('hello'))])).toEqual([
+    'receive_fd(descriptor of another task)',
+    'fcntl($0, 4, 0)',
+    'receive_fd(descriptor of another task)',
+  ]);
+  const program = new ProgramBuilder();
+  const context = { options: { inherit } } as unknown as FdGroupContext;
+  pipeHandler.planGroup!([record({ flags: O_WRONLY })], program, context);
+  const [late] = program.instructions[0]!.sendFds as LateFd[];
+  const local = late!.take();
+  put(local, 'x');
+  const byte = Buffer.alloc(4);
+  expect([syscall('read', read, byte, 4), byte[0]]).toEqual([1, 'x'.charCodeAt(0)]);
+  late!.sent();
+  closeFd(write);
+  expect(() => late!.take()).toThrow(expect.objectContaining({ code: 'CRTS_PIPE_INHERIT', errno: 'ENOENT' }));
+  closeFd(read);
 });
 
 test('half closed', () => {

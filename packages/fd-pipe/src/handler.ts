@@ -3,6 +3,7 @@ import type { Arg, FdDumpContext, FdFacts, FdHandler, FdPlanContext, FileRecord 
 import { noteEnd } from './dump';
 import { badEntry } from './errors';
 import { checkPipe, pipeData } from './image';
+import { inheritKey, openInherited } from './inherited';
 import { makePipe } from './plan';
 
 const FD_TYPE_PIPE = 2;
@@ -11,6 +12,7 @@ const S_IFIFO = 0o010000;
 
 export const pipeHandler: FdHandler = {
   name: 'fd-pipe',
+  external: ['pipe'],
 
   match: (fd) => ((fd.mode & S_IFMT) === S_IFIFO && fd.link.startsWith('pipe:[') ? 10 : 0),
 
@@ -37,13 +39,13 @@ export const pipeHandler: FdHandler = {
 
   group: (record) => `pipe:${(record.value as PipeEntry).pipe_id}`,
 
-  planGroup: (records, program, context) =>
-    makePipe(
-      records.map((record) => record.value as PipeEntry),
-      program,
-      pipeData(context),
-      context.scratch,
-    ),
+  planGroup(records, program, context): readonly Arg[] {
+    const entries = records.map((record) => record.value as PipeEntry);
+    const pipeId = entries[0]!.pipe_id;
+    const inherited = context.options.inherit?.fdFor(inheritKey(pipeId));
+    if (inherited === undefined) return makePipe(entries, program, pipeData(context), context.scratch);
+    return entries.map(({ flags }) => openInherited(program, inherited, pipeId, flags));
+  },
 
   /** Only what refers to a file, not to a descriptor, asks for one without its group: a working directory, a mapping. */
   plan(record: FileRecord): Arg {

@@ -2,6 +2,7 @@ import type { PipeEntry } from '@crts/image-io';
 import { type Arg, type Program, setStatusFlags } from '@crts/plugin-api';
 import {
   F_SETPIPE_SZ,
+  NOT_PASSED,
   O_ACCMODE,
   O_CLOEXEC,
   O_DIRECT,
@@ -19,8 +20,6 @@ const F_SETFL = 4;
 /** What pipe2(2) gives a pipe of root, who restores. */
 const MODE_MADE = 0o010600;
 const PERMISSIONS = 0o7777;
-/** Flags that act while a file is opened, and O_DIRECT, which open(2) refuses for a pipe. */
-const NOT_PASSED = 0o100 | 0o200 | 0o400 | 0o1000 | O_DIRECT | O_CLOEXEC;
 const SPLICE_F_NONBLOCK = 2;
 /** Bytes of one write: a few fit into a batch. */
 const CHUNK = 64 * 1024;
