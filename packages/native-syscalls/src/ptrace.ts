@@ -81,13 +81,15 @@ function step(request: number, pid: number, signal: number): number {
   return status;
 }
 
+/** Reused: a process of a thousand threads has a thousand areas of 11 kB at most, not of XSTATE_MAX. */
+let scratch: Buffer | undefined;
+
 /** A register set, as long as the kernel has it. */
 export function ptraceGetRegset(pid: number, type: number): Buffer {
-  const buffer = Buffer.alloc(type === NT_PRSTATUS ? 512 : XSTATE_MAX);
-  const iov = new BigUint64Array([addon().addressOf(buffer), BigInt(buffer.length)]);
+  scratch ??= Buffer.alloc(XSTATE_MAX);
+  const iov = new BigUint64Array([addon().addressOf(scratch), BigInt(scratch.length)]);
   syscall('ptrace', PTRACE_GETREGSET, pid, type, iov);
-  keepReachable(buffer);
-  return buffer.subarray(0, Number(iov[1]));
+  return Buffer.from(scratch.subarray(0, Number(iov[1])));
 }
 
 export function ptraceSetRegset(pid: number, type: number, bytes: Buffer): void {

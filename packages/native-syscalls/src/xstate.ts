@@ -25,9 +25,12 @@ export function xstateComponents(): ReadonlyMap<number, XstateComponent> {
   return found;
 }
 
+let ends: ReadonlyMap<number, number> | undefined;
+
 /** End of each component in the standard format. */
 export function xstateEnds(): ReadonlyMap<number, number> {
-  return new Map([...xstateComponents().values()].map((part) => [part.index, part.offset + part.sizeBytes]));
+  ends ??= new Map([...xstateComponents().values()].map((part) => [part.index, part.offset + part.sizeBytes]));
+  return ends;
 }
 
 /** Bytes of the standard-format area with everything that the kernel enabled: what NT_X86_XSTATE takes and gives. */

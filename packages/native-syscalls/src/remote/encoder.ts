@@ -11,6 +11,8 @@ export interface Batch {
   readonly fds: readonly (number | LateFd)[];
   /** Where each piece of data lies in the arena. */
   readonly placed: ReadonlyMap<DataSlot, number>;
+  /** Of the arena, from its start. */
+  readonly usedBytes: number;
 }
 
 const LONG_MIN = -(2n ** 63n);
@@ -35,7 +37,7 @@ export function encodeBatch(instructions: readonly Instruction[], start: number,
     writeInstruction(instruction, arena, i * INSTRUCTION.size, placed, indexes);
     indexes.set(instruction.result, i);
   }
-  return { count, fds, placed };
+  return { count, fds, placed, usedBytes: at };
 }
 
 /** Takes results and outputs back after `done` instructions of the batch were good. */
@@ -59,11 +61,6 @@ export function settleBatch(
 function copyOut(arena: Buffer, batch: Batch, data: DataSlot): Buffer {
   const at = batch.placed.get(data)!;
   return Buffer.from(arena.subarray(at, at + data.sizeBytes));
-}
-
-/** Bytes that the instructions from `start` on need to run as one batch. */
-export function batchBytes(instructions: readonly Instruction[], start: number): number {
-  return measure(instructions, start, Number.POSITIVE_INFINITY).used + ALIGN;
 }
 
 function measure(instructions: readonly Instruction[], start: number, limit: number) {
@@ -95,7 +92,7 @@ function measure(instructions: readonly Instruction[], start: number, limit: num
       hint: 'Report this; the handler must split its data.',
     });
   }
-  return { count, fds, sizes, used };
+  return { count, fds, sizes };
 }
 
 function dataOf(instruction: Instruction): DataSlot[] {

@@ -19,6 +19,7 @@ export {
   withRegs,
 } from './registers';
 export { RemoteTask, type Run, runTogether } from './remote-task';
+export { nameRestartedCall } from './restarted-call';
 export { expectSyscallStop, stepToCall, waitForEventStop } from './stops';
 export {
   completeTask,

@@ -7,9 +7,10 @@ import { addon } from '../addon';
 import { SyscallError } from '../errors';
 import { rawSyscall } from '../syscall';
 import { xstateEnds } from '../xstate';
-import { type Batch, batchBytes, encodeBatch, settleBatch } from './encoder';
+import { type Batch, encodeBatch, settleBatch } from './encoder';
+import type { Instruction } from './instruction';
 import type { ProgramBuilder } from './program-builder';
-import { ROUND, THREAD } from './protocol';
+import { INSTRUCTION, ROUND, THREAD } from './protocol';
 import { getReg, restartingRegs, USER_REGS_SIZE } from './registers';
 import { unmet } from './remote-task';
 import { encodeFpstate, encodeOwnFrame, FRAME_SIZE } from './sigframe';
@@ -133,12 +134,10 @@ export class ThreadRound<R extends ThreadProgram = ThreadRun> {
     const fpstate = state === undefined ? undefined : encodeFpstate(state.xstate, xstateEnds());
     const fpstateAt = frameAt + FRAME_SIZE;
     const programAt = fpstate === undefined ? frameAt : fpstateAt + align(fpstate.length);
-    const room = this.#place.to - programAt;
-    const whole = batchBytes(instructions, start);
-    if (whole > room && this.blocks.length > 0) return false;
-    const size = Math.min(align(whole), room);
-    const arena = this.#arena.subarray(programAt, programAt + size);
-    const batch = encodeBatch(instructions, start, arena, size);
+    const arena = this.#arena.subarray(programAt, this.#place.to);
+    const batch = this.#encode(instructions, start, arena);
+    if (batch === undefined) return false;
+    const size = align(batch.usedBytes);
     if (batch.fds.length > 0) throw takesDescriptors();
     const restarting = state === undefined ? undefined : restartingRegs(state.prstatus);
     restarting?.copy(this.#arena, stackEnd);
@@ -158,12 +157,25 @@ export class ThreadRound<R extends ThreadProgram = ThreadRun> {
     word(THREAD.ownMask, state?.sigmask ?? ALL_SIGNALS);
     word(THREAD.round, this.#base + BigInt(this.#place.roundAt));
     word(THREAD.program, this.#base + BigInt(programAt));
-    word(THREAD.programSize, BigInt(size));
+    word(THREAD.programSize, BigInt(batch.usedBytes));
     word(THREAD.count, BigInt(batch.count));
     word(THREAD.done, 0n);
     this.#at = programAt + size;
     this.blocks.push({ run, start, at, address: this.#base + BigInt(at), batch, arena });
     return true;
+  }
+
+  /** The first of a round takes what it gets, and the rest of its program comes in the next one; others come whole or later. */
+  #encode(instructions: readonly Instruction[], start: number, arena: Buffer): Batch | undefined {
+    if (this.blocks.length === 0) return encodeBatch(instructions, start, arena, arena.length);
+    if (arena.length < instructions.length * INSTRUCTION.size) return undefined;
+    try {
+      const batch = encodeBatch(instructions, start, arena, arena.length);
+      return start + batch.count < instructions.length ? undefined : batch;
+    } catch (error) {
+      if (error instanceof CrtsError && error.code === 'CRTS_PROGRAM_TOO_LARGE') return undefined;
+      throw error;
+    }
   }
 }
 
