@@ -1,6 +1,7 @@
 /** A process under ptrace: its threads stopped, infected, let go. */
 import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import {
+  type AddressRange,
   closeFd,
   findGadgets,
   type Gadgets,
@@ -8,6 +9,7 @@ import {
   Infection,
   NT_PRSTATUS,
   NT_X86_XSTATE,
+  nameRestartedCall,
   PTRACE_O_EXITKILL,
   PTRACE_O_SUSPEND_SECCOMP,
   PTRACE_O_TRACESYSGOOD,
@@ -23,6 +25,7 @@ import {
   ptracePeekSignals,
   ptraceSeize,
   ptraceSetOptions,
+  ptraceSetRegset,
   rseqCs,
   SyscallError,
   setReg,
@@ -32,7 +35,8 @@ import {
   waitPid,
   waitStatus,
 } from '@crts/native-syscalls';
-import type { Logger, TaskFacts, ThreadFacts, ThreadState } from '@crts/plugin-api';
+import type { Logger, TaskFacts, ThreadFacts, ThreadState, VmaFacts } from '@crts/plugin-api';
+import { findAbandoned, outside } from './abandoned';
 import { deadMainThread, noSuchTask, notOurs, seccompSuspension, stoppedTask, zombie } from './errors';
 import { parseStatus, readTaskFacts, readThreadFacts } from './proc';
 
@@ -51,6 +55,9 @@ export class Target {
   readonly #threads = new Map<number, { facts: ThreadFacts; state: ThreadState }>();
   readonly #seized = new Set<number>();
   #facts: TaskFacts | undefined;
+  /** All mappings, and those of agents that killed engines left behind, which are no part of `facts`. */
+  #mapped: readonly VmaFacts[] = [];
+  #abandoned: readonly AddressRange[] = [];
   #infection: Infection | undefined;
   #infected = false;
   #gone = false;
@@ -153,13 +160,17 @@ export class Target {
 
   #look(tid: number): { facts: ThreadFacts; state: ThreadState } {
     const rseq = ptraceGetRseq(tid);
-    const prstatus = ptraceGetRegset(tid, NT_PRSTATUS);
+    const found = ptraceGetRegset(tid, NT_PRSTATUS);
+    const prstatus = Buffer.from(found);
     const xstate = ptraceGetRegset(tid, NT_X86_XSTATE);
     const sigmask = ptraceGetSigmask(tid);
     const facts = tid === this.pid ? this.#lookAtProcess() : readThreadFacts(this.pid, tid);
     if ((facts.status.get('Seccomp') ?? '0') !== '0') this.#suspendSeccomp(tid);
     undoStopInterruption(prstatus, signalWaits(facts));
+    nameRestartedCall(prstatus, (address, length) => this.#readIfMapped(address, length));
     if (rseq !== undefined) this.#abortCriticalSection(rseq.pointer, prstatus);
+    // At once, so that it holds whatever becomes of the dump.
+    if (!prstatus.equals(found)) ptraceSetRegset(tid, NT_PRSTATUS, prstatus);
     return { facts, state: { prstatus, xstate, sigmask, rseq } };
   }
 
@@ -187,10 +198,19 @@ export class Target {
     const others = [...this.#threads].filter(([tid]) => tid !== pid).sort(([a], [b]) => a - b);
     this.#threads.clear();
     for (const [tid, thread] of [[pid, main] as const, ...others]) this.#threads.set(tid, thread);
+    this.#hideAbandoned();
+  }
+
+  #hideAbandoned(): void {
+    const ips = [...this.#threads.values()].map(({ state }) => getReg(state.prstatus, 'rip'));
+    const facts = this.facts;
+    this.#mapped = facts.vmas;
+    this.#abandoned = findAbandoned(facts.vmas, ips, (address, length) => this.#read(address, length));
+    this.#facts = { ...facts, vmas: outside(facts.vmas, this.#abandoned) };
   }
 
   infect(): void {
-    const { vmas } = this.facts;
+    const vmas = this.#mapped;
     if (this.#gadgets === undefined || !verifyGadgets(this.mem, this.#gadgets))
       this.#gadgets = findGadgets(this.mem, vmas);
     if (this.#gadgets.restorer === undefined || this.#gadgets.syscallRet === undefined) {
@@ -209,6 +229,10 @@ export class Target {
       gadgets: this.#gadgets,
     });
     this.#infected = true;
+    for (const { start, end } of this.#abandoned) {
+      this.#log.info({ pid: this.pid }, 'taking away the agent of an earlier dump that was killed');
+      this.#infection.task.run((program) => void program.call('munmap', [start, end - start]));
+    }
   }
 
   /** Signals that wait for a thread, or for the process. A main thread whose agent runs is stopped for a moment. */
@@ -269,8 +293,10 @@ export class Target {
 
   /** Waits until the killed process's memory and descriptors are gone. */
   reap(): void {
-    // The tracer learns of the deaths first; the parent's wait comes after (man 2 ptrace). The main thread is the last.
-    for (const tid of [...this.#seized].reverse()) waitForEnd(tid);
+    // The tracer learns of the deaths first; the parent's wait comes after (man 2 ptrace). The main thread is the last: its
+    // end is told when the others have been waited for.
+    for (const tid of this.#seized) if (tid !== this.pid) waitForEnd(tid);
+    if (this.#seized.has(this.pid)) waitForEnd(this.pid);
     this.#seized.clear();
     if (this.#infected) this.infection.close();
     this.#infected = false;
@@ -294,6 +320,14 @@ export class Target {
     const ip = getReg(prstatus, 'rip');
     if (ip - start >= 0n && ip - start < rseqCs.get(cs, 'post_commit_offset'))
       setReg(prstatus, 'rip', rseqCs.get(cs, 'abort_ip'));
+  }
+
+  #readIfMapped(address: bigint, length: number): Buffer | undefined {
+    try {
+      return this.#read(address, length);
+    } catch {
+      return undefined;
+    }
   }
 
   #read(address: bigint, length: number): Buffer {
