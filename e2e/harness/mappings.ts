@@ -32,6 +32,42 @@ export function mappings(smaps: string): string[] {
   );
 }
 
+interface Without {
+  readonly smaps: string;
+  /** Of the mappings left out. */
+  readonly arenaKb: number;
+  readonly codeKb: number;
+}
+
+export function whole(smaps: string): Without {
+  return { smaps, arenaKb: 0, codeKb: 0 };
+}
+
+/** smaps without agents that an engine left behind: an executable anonymous mapping, and behind it the memfd of the arena. */
+export function withoutAbandoned(smaps: string): Without {
+  const blocks = smaps.split(/\n(?=[0-9a-f]+-[0-9a-f]+ )/);
+  const kept: string[] = [];
+  let arenaKb = 0;
+  let codeKb = 0;
+  for (const block of blocks) {
+    const mapping = parse(block, new Map());
+    if (!mapping.rest.includes(' /memfd:crts (deleted) ')) {
+      kept.push(block);
+      continue;
+    }
+    arenaKb += kilobytes(mapping);
+    const before = kept.at(-1) === undefined ? undefined : parse(kept.at(-1)!, new Map());
+    if (before?.end !== mapping.start || before.isFile || !before.rest.startsWith('r-xp')) continue;
+    codeKb += kilobytes(before);
+    kept.pop();
+  }
+  return { smaps: kept.join('\n'), arenaKb, codeKb };
+}
+
+function kilobytes({ start, end }: Mapping): number {
+  return Number((end - start) / 1024n);
+}
+
 /** Objects in memory, which are new ones after a restore: told apart by the order in which they appear. */
 const OBJECT = /^\/(dev\/zero|memfd:.*|SYSV[0-9a-f]{8}|anon_hugepage) \(deleted\)$/;
 

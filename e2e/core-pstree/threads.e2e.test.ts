@@ -1,0 +1,71 @@
+// Processes with threads: what each thread has for itself, and what it was doing.
+import { readdirSync, readFileSync } from 'node:fs';
+import { must } from '../harness/checkpointer';
+import { flavours } from '../harness/flavours';
+import { Target } from '../harness/target';
+
+const FLAGS = ['-pthread'];
+
+/** What /proc shows of each thread and must not change: names, masks, credentials, CPUs, scheduling. */
+function threadsOf(pid: number): Record<string, unknown> {
+  return Object.fromEntries(
+    readdirSync(`/proc/${pid}/task`).map((tid) => {
+      const read = (file: string) => readFileSync(`/proc/${pid}/task/${tid}/${file}`, 'latin1');
+      const status = [
+        ...read('status').matchAll(/^(Name|[UG]id|Groups|Cap\w+|Sig(?:Blk|Pnd)|Cpus_allowed|Seccomp):.*$/gm),
+      ];
+      const stat = read('stat')
+        .replace(/^.*\) /s, '')
+        .split(' ');
+      // priority, nice, real-time priority, policy: fields 18, 19, 40, 41.
+      return [tid, [status.map(([line]) => line), [18, 19, 40, 41].map((field) => stat[field - 3])]];
+    }),
+  );
+}
+
+flavours('threads that differ in all they have', {
+  start: () => Target.program('threads', [], { flags: FLAGS }),
+  only: ['plain', 'once', 'repeated', 'left running', 'killed'],
+});
+
+flavours('threads in the images of crts and of CRIU', {
+  start: () => Target.program('threads', ['criu'], { flags: FLAGS }),
+  only: ['plain', 'criu and back'],
+});
+
+flavours('fifty threads that work and wait', {
+  start: () => Target.program('crowd', ['50'], { flags: FLAGS }),
+  isMoving: true,
+  handlesSignals: true,
+  only: ['plain', 'once', 'repeated', 'left running', 'killed'],
+});
+
+test('each thread looks the same from outside', async () => {
+  const target = await Target.program('threads', [], { flags: FLAGS });
+  const before = threadsOf(target.pid);
+  await target.cycle();
+  expect(threadsOf(target.pid)).toEqual(before);
+  await target.finish();
+});
+
+test('a thousand threads', async () => {
+  const target = await Target.program('crowd', ['1000', 'idle'], { flags: FLAGS });
+  const before = threadsOf(target.pid);
+  expect(Object.keys(before)).toHaveLength(1001);
+  for (let round = 0; round < 2; round++) {
+    await target.cycle();
+    expect(threadsOf(target.pid)).toEqual(before);
+  }
+  await target.finish();
+});
+
+test('threads born and dying all the time: thirty dumps that leave it running, and a restore of each of some', async () => {
+  const target = await Target.program('spawner', [], { flags: FLAGS });
+  for (let dump = 0; dump < 30; dump++) {
+    target.clearImages();
+    must(target.dump('--leave-running'));
+  }
+  await target.cycle();
+  await target.cycle();
+  await target.finish();
+});
