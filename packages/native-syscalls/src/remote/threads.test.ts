@@ -11,7 +11,7 @@ const directory = mkdtempSync(join(tmpdir(), 'crts-threads-'));
 const crowd = join(directory, 'crowd');
 jest.setTimeout(120_000);
 /** CRTS_KILLS=150 for a thorough run. */
-const KILLS = Number(process.env.CRTS_KILLS ?? 30);
+const KILLS = Number(process.env.CRTS_KILLS ?? 20);
 
 beforeAll(() => {
   const source = join(__dirname, '../../../../e2e/programs/crowd.c');
