@@ -11,7 +11,7 @@ import type {
 } from '@crts/image-io';
 import type { FileRecord, ImageRecord, TaskImages } from '@crts/plugin-api';
 import { badImage, noPluginForImage, otherFormat, treeTooLarge } from './errors';
-import { checkTree } from './tree-entries';
+import { checkThreads, checkTree } from './tree-entries';
 
 const IMAGE_VERSION = 2;
 /** TASK_DEAD of the format. */
@@ -71,9 +71,12 @@ export function readImageSet(reader: ImageReader): ImageSet {
   const tables = new Map<number, number>();
   const tasks: TaskSet[] = [];
   const dead: DeadSet[] = [];
+  const cores = new Map(tree.map(({ pid }) => [pid, reader.readOne<CoreEntry>('core', pid)]));
+  const isDead = (pid: number) => cores.get(pid)!.tc?.task_state === TASK_DEAD;
+  checkThreads(tree, isDead);
   for (const entry of tree) {
-    const core = reader.readOne<CoreEntry>('core', entry.pid);
-    if (core.tc?.task_state === TASK_DEAD) dead.push(deadSet(entry, core));
+    const core = cores.get(entry.pid)!;
+    if (isDead(entry.pid)) dead.push(deadSet(entry, core));
     else tasks.push(readTask(reader, entry, core, files, shared, tables));
   }
   const root = tasks.find(({ ppid }) => ppid === 0);

@@ -27,7 +27,8 @@ export function traceLineage(shape: Shape, nesting: Nesting): Lineage {
   const { root, tasks } = shape;
   const creators = pickCreators(shape, nesting);
   const created = new Map<number, number[]>();
-  for (const pid of nesting.order) {
+  // Children are listed, and waited for, in the order in which they became children: that of the tree, as far as one creator goes.
+  for (const pid of treeOrder(shape)) {
     const creator = creators.get(pid);
     if (creator !== undefined) append(created, creator, pid);
   }
@@ -52,6 +53,16 @@ export function traceLineage(shape: Shape, nesting: Nesting): Lineage {
     of.set(pid, entry);
   }
   return { born, of };
+}
+
+/** Tasks as they are given, each founder before the first of its session. */
+function treeOrder({ tasks, founders }: Shape): Set<number> {
+  const order = new Set<number>();
+  for (const { pid, sid } of tasks.values()) {
+    if (founders.has(sid)) order.add(sid);
+    order.add(pid);
+  }
+  return order;
 }
 
 /**
