@@ -149,6 +149,11 @@ export class Target {
     return this.#restored(criu('restore', '-d', '-D', this.images, '-o', 'criu-restore.log', '-v4', ...options));
   }
 
+  /** A test has restored it by a command of its own. */
+  adoptRestored(): void {
+    this.#adopt(this.pid);
+  }
+
   /** Dump, gone, restore. */
   async cycle(...options: string[]): Promise<void> {
     must(this.dump(...options));

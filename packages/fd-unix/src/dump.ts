@@ -14,10 +14,10 @@ import {
   waitingClosed,
   waitingData,
 } from './errors';
-import { directoryOf, isPath, leadsTo, pathText, type SocketFile, socketFile } from './name';
+import { directoryOf, isPath, leadsTo, pathText, type SocketFile, showName, socketFile } from './name';
 import { dumpFurtherOptions, dumpOptions, getOption } from './options';
 import { POLL, peekQueue } from './queue';
-import { AF_UNIX, FD_TYPE_UNIXSK, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, STATE } from './sockets';
+import { AF_UNIX, FD_TYPE_UNIXSK, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, STATE, USK_EXTERN } from './sockets';
 
 const SO_PEERCRED = 17;
 const SO_TYPE = 3;
@@ -38,6 +38,12 @@ interface Dumped {
 interface Dump {
   readonly all: ReadonlyMap<number, SocketFacts>;
   readonly dumped: Map<number, Dumped>;
+  /** Of the first socket: for what belongs to all. */
+  readonly context: FdDumpContext;
+  /** Sockets outside the tree that have an entry already. */
+  readonly outside: Set<number>;
+  /** Sockets with something to read. */
+  readonly filled: Set<number>;
 }
 
 const dumps = new WeakMap<TreeImages, Dump>();
@@ -46,7 +52,7 @@ function dumpOf(context: FdDumpContext): Dump {
   const { tree } = context.task;
   const known = dumps.get(tree);
   if (known !== undefined) return known;
-  const dump = { all: unixSockets(), dumped: new Map() };
+  const dump: Dump = { all: unixSockets(), dumped: new Map(), context, outside: new Set(), filled: new Set() };
   dumps.set(tree, dump);
   context.afterAll(() => endSockets(dump));
   return dump;
@@ -139,6 +145,7 @@ function dumpQueue(fd: FdFacts, entry: UnixSkEntry, events: number, context: FdD
     peekOffset: getOption(fd.local, SO_PEEK_OFF)?.readInt32LE(0) ?? -1,
     passesCredentials: entry.opts.so_passcred === true,
   });
+  if (messages.length > 0) dumpOf(context).filled.add(entry.ino);
   for (const { data, sender, credentials } of messages) {
     // A stream's sender is its peer.
     const crts = { sender: entry.type === SOCK_DGRAM ? sender : undefined, ...credentials };
@@ -182,15 +189,57 @@ function endSockets(dump: Dump): void {
   }
 }
 
+/** A datagram socket finds its peer again by name; other connections are left to others on purpose alone. */
+function leaveOutside(entry: UnixSkEntry, subject: Dumped['subject'], peer: number, dump: Dump): void {
+  const { options, log } = dump.context;
+  const facts = dump.all.get(peer);
+  const isFound = entry.type === SOCK_DGRAM && facts?.name !== undefined;
+  if (!isFound && options.external?.has('unix', String(entry.ino)) !== true)
+    throw outsidePeer(subject, entry.ino, peer, holderOf(peer));
+  const name = facts?.name ?? Buffer.alloc(0);
+  log.info({ ...subject, ino: entry.ino, peer }, `its peer ${showName(name)} is outside the tree`);
+  if (dump.filled.has(entry.ino) && !isFound)
+    log.warn({ ...subject, ino: entry.ino }, 'what waits in the socket is lost: only its peer could send it again');
+  if (dump.outside.has(peer)) return;
+  dump.outside.add(peer);
+  dump.context.addRecord((id) => outsideRecord(id, peer, name));
+}
+
+/** As CRIU writes it. */
+function outsideRecord(id: number, ino: number, name: Buffer): FileRecord {
+  const value: UnixSkEntry = {
+    id,
+    ino,
+    type: SOCK_DGRAM,
+    state: STATE.LISTEN,
+    flags: 0,
+    uflags: USK_EXTERN,
+    backlog: 0,
+    peer: 0,
+    fown: { uid: 0, euid: 0, signum: 0, pid_type: 0, pid: 0 },
+    opts: {
+      so_sndbuf: 0,
+      so_rcvbuf: 0,
+      so_snd_tmo_sec: 0n,
+      so_snd_tmo_usec: 0n,
+      so_rcv_tmo_sec: 0n,
+      so_rcv_tmo_usec: 0n,
+      so_filter: [],
+    },
+    name,
+  };
+  return { type: FD_TYPE_UNIXSK, field: 'usk', value: value as unknown as Record<string, unknown> };
+}
+
 function checkPeer({ entry, subject }: Dumped, dump: Dump): void {
   const peer = dump.dumped.get(entry.peer);
-  if (peer === undefined) throw outsidePeer(subject, entry.ino, entry.peer, holderOf(entry.peer));
+  if (peer === undefined) return leaveOutside(entry, subject, entry.peer, dump);
   if (peer.entry.peer === entry.ino || peer.entry.name.length > 0) return;
   throw unreachable(subject, entry.ino, entry.peer);
 }
 
 function endWaiting({ entry, facts, subject }: Dumped, listener: SocketFacts, dump: Dump): void {
-  if (!dump.dumped.has(listener.ino)) throw outsidePeer(subject, entry.ino, listener.ino, holderOf(listener.ino));
+  if (!dump.dumped.has(listener.ino)) leaveOutside(entry, subject, listener.ino, dump);
   if (facts.writeQueue > 0) throw waitingData(subject, entry.ino);
   // As the format has it: connected to the listener itself.
   entry.peer = listener.ino;

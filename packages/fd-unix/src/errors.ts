@@ -142,7 +142,7 @@ export function outsidePeer(subject: Subject, ino: number, peer: number, who: st
     'CRTS_SOCKET_PEER',
     subject,
     `UNIX socket ${ino} is connected to socket ${peer}, which ${who}`,
-    `Dump both ends, or pass --external 'unix[${ino}]' to leave the connection to others.`,
+    `Dump both ends; or pass --external 'unix[${ino}]', and at restore --ext-unix-sk or --inherit-fd 'fd[N]:socket:[${ino}]'.`,
   );
 }
 
@@ -180,6 +180,26 @@ export function unreachable(subject: Subject, ino: number, peer: number): CrtsEr
     `UNIX socket ${ino} sends to socket ${peer}, which has no name and is connected elsewhere`,
     'Give the receiving socket a name.',
   );
+}
+
+export function leftOutside(id: number, ino: number, name: string): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_SOCKET_EXTERNAL',
+    kind: 'refused',
+    plugin: PLUGIN,
+    what: `socket ${ino} (file ${id}) was connected to ${name === '' ? 'a socket without a name' : name} outside the dumped tree`,
+    hint: `Pass ${name === '' ? '' : '--ext-unix-sk to connect it there again, or '}--inherit-fd 'fd[N]:socket:[${ino}]'.`,
+  });
+}
+
+export function inheritedInside(id: number, ino: number): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_SOCKET_INHERIT',
+    kind: 'refused',
+    plugin: PLUGIN,
+    what: `socket ${ino} (file ${id}) is connected inside the tree, so no descriptor can be handed back for it`,
+    hint: 'Leave --inherit-fd out.',
+  });
 }
 
 export function nameInUse(path: string, what: string): CrtsError {

@@ -31,6 +31,8 @@ export interface OpeningFacts {
   readonly byIno: ReadonlyMap<number, Socket>;
   /** Inodes of sockets under whose name a dead socket file lies, which is replaced. */
   readonly stale: ReadonlySet<number>;
+  /** Descriptors of crts by inode: sockets that are taken as they are. */
+  readonly inherited: ReadonlyMap<number, number>;
 }
 
 export function planSockets(
@@ -43,6 +45,7 @@ export function planSockets(
 
 class Opening {
   readonly #members: readonly Socket[];
+  readonly #inherited: readonly Socket[];
   readonly #program: Program;
   readonly #facts: OpeningFacts;
   readonly #shape: Shape;
@@ -55,15 +58,21 @@ class Opening {
   readonly #temporary: Arg[] = [];
 
   constructor(members: readonly Socket[], program: Program, facts: OpeningFacts) {
-    this.#members = members.filter((socket) => !isOutside(socket));
+    this.#inherited = members.filter((socket) => facts.inherited.has(socket.entry.ino));
+    this.#members = members.filter((socket) => !isOutside(socket) && !facts.inherited.has(socket.entry.ino));
     this.#program = program;
     this.#facts = facts;
-    this.#shape = shapeOf(members, facts.byIno);
+    this.#shape = shapeOf(this.#members, facts.byIno);
     this.#places = new Places(program);
     this.#calls = new Calls(program, this.#places);
   }
 
   run(): ReadonlyMap<number, Arg> {
+    for (const { entry } of this.#inherited)
+      this.#fds.set(
+        entry.ino,
+        this.#program.receiveFd(this.#facts.inherited.get(entry.ino)!, { what: `take socket:[${entry.ino}]` }),
+      );
     this.#makeSingles();
     this.#makeDatagramPairs();
     this.#listen();
@@ -78,7 +87,13 @@ class Opening {
 
   #makeSingles(): void {
     for (const socket of this.#shape.single) this.#fds.set(socket.entry.ino, this.#calls.socket(socket.entry.type));
-    for (const socket of this.#shape.single) this.#bind(socket);
+    for (const socket of this.#shape.single) {
+      const { ino, type, state, peer } = socket.entry;
+      if (type === SOCK_DGRAM || state !== STATE.ESTABLISHED) this.#bind(socket);
+      else this.#calls.bindGone(this.#fd(ino), socket.name, socket.entry.name_dir);
+      const outside = this.#facts.byIno.get(peer);
+      if (type !== SOCK_DGRAM && outside !== undefined && isOutside(outside)) this.#connectTo(socket, outside);
+    }
   }
 
   #makeDatagramPairs(): void {
