@@ -57,6 +57,7 @@ export function planDescriptors(
   lender: Lender,
 ): void {
   const uses = usesOf(tables);
+  addInFlight(uses, opener);
   const places = new Map<number, Place>();
   const parts = new Map(tables.map((table) => [table, finishParts(table, places, lender)]));
   for (const ids of groupsOf(uses, opener)) {
@@ -66,11 +67,13 @@ export function planDescriptors(
     for (const id of ordered) {
       const finish = opener.finisher(id);
       const own = entriesIn(uses, id, owner)[0];
-      if (finish === undefined || own === undefined) continue;
+      const isInFlightOnly = uses.get(id)!.every(({ entries }) => entries.length === 0);
+      if (finish === undefined || (own === undefined && !isInFlightOnly)) continue;
       const { handler } = opener.check(id);
+      const name = own === undefined ? `file ${id} in flight` : `fd ${own.fd}`;
       owner.plan.pass(
-        { plugin: handler.name, stage: 'sharing', what: `fd ${own.fd}: what it refers to`, needs: ['fds'] },
-        (program) => finish(program, own.fd, parts.get(owner)!),
+        { plugin: handler.name, stage: 'sharing', what: `${name}: what it refers to`, needs: ['fds'] },
+        (program) => finish(program, places.get(id)!.local(), parts.get(owner)!),
       );
     }
   }
@@ -106,6 +109,14 @@ function usesOf(tables: readonly DescriptorTable[]): Map<number, Use[]> {
     }
   }
   return uses;
+}
+
+/** Where the socket is that brings them, without a number; what they bring comes too. */
+function addInFlight(uses: Map<number, Use[]>, opener: FileOpener): void {
+  // The loop reaches what it adds.
+  for (const [id, [use]] of uses)
+    for (const inside of opener.inFlightIn(id))
+      if (!uses.has(inside)) uses.set(inside, [{ table: use!.table, entries: [] }]);
 }
 
 function groupsOf(uses: ReadonlyMap<number, Use[]>, opener: FileOpener): Iterable<number[]> {
@@ -147,8 +158,9 @@ function planOpening(
       provides: ['fds', ...numbers.map((fd) => `fd:${fd}`)],
     },
     (program) => {
-      const opened = opener.openGroup(program, ids, owner.scratch);
-      const apart = only === undefined ? opened.map((fd) => setAside(program, fd, owner.spare)) : opened;
+      const opened = opener.openGroup(program, ids, owner);
+      const isPlaced = only !== undefined && numbers.length > 0;
+      const apart = isPlaced ? opened : opened.map((fd) => setAside(program, fd, owner.spare));
       ids.forEach((id, index) => {
         const fd = apart[index]!;
         const entries = entriesIn(uses, id, owner);
@@ -177,12 +189,16 @@ function planOpening(
     places.set(id, { table: owner, local: () => own?.fd ?? lent[nth]!, number });
     const loan = lender.loan(owner.plan.pid, number);
     planSettlement(owner, id, uses, opener, lender, loan);
-    for (const { table, entries } of uses.get(id)!) if (table !== owner) planReceiving(table, entries, loan, owner);
+    for (const { table, entries } of uses.get(id)!)
+      if (table !== owner && entries.length > 0) planReceiving(table, entries, loan, owner);
   }
   if (rank > 0)
-    owner.plan.pass({ plugin: 'engine', stage: 'memory', what: 'close what only other tasks have' }, (program) => {
-      for (const fd of lent) program.call('close', [fd]);
-    });
+    owner.plan.pass(
+      { plugin: 'engine', stage: 'memory', what: 'close what others have now, or what is in flight' },
+      (program) => {
+        for (const fd of lent) program.call('close', [fd]);
+      },
+    );
   return places;
 }
 
@@ -198,7 +214,7 @@ function planSettlement(
   if (settlement === undefined) return;
   loan.use();
   const pathTo = (fileId: number) => {
-    const use = uses.get(fileId)?.[0];
+    const use = uses.get(fileId)?.find(({ entries }) => entries.length > 0);
     return use && `/proc/${lender.hostPidOf(use.table.plan.pid)}/fd/${use.entries[0]!.fd}`;
   };
   owner.plan.hostStep(

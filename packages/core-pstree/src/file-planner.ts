@@ -58,14 +58,14 @@ export class FileOpener implements FilePlanner {
   }
 
   /** Emits what opens all of a group at once; descriptors in the order of `fileIds`. */
-  openGroup(program: Program, fileIds: readonly number[], scratch: number): readonly Arg[] {
+  openGroup(program: Program, fileIds: readonly number[], numbers: { scratch: number; spare: number }): readonly Arg[] {
     const checked = fileIds.map((id) => this.check(id));
     const { handler } = checked[0]!;
     if (handler.planGroup === undefined) return fileIds.map((id) => this.open(program, id));
     const opened = handler.planGroup(
       checked.map(({ record }) => silent(record)),
       program,
-      { ...this.#context, scratch },
+      { ...this.#context, ...numbers },
     );
     if (opened.length !== fileIds.length) throw groupIncomplete(handler.name, fileIds.length, opened.length);
     return opened;
@@ -77,8 +77,14 @@ export class FileOpener implements FilePlanner {
     return handler.group?.(record, this.#context) ?? `file ${fileId}`;
   }
 
+  /** Descriptions in flight in this one. */
+  inFlightIn(fileId: number): readonly number[] {
+    const { record, handler } = this.check(fileId);
+    return handler.inFlight?.(record, this.#context) ?? [];
+  }
+
   /** Emits what waits until all descriptors of the task are in place; nothing for most kinds. */
-  finisher(fileId: number): ((program: Program, fd: number, of: FinishParts) => void) | undefined {
+  finisher(fileId: number): ((program: Program, fd: Arg, of: FinishParts) => void) | undefined {
     const { record, handler } = this.check(fileId);
     if (handler.finish === undefined) return undefined;
     return (program, fd, of) => handler.finish?.(record, fd, program, { ...this.#context, ...of });

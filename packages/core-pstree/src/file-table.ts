@@ -31,10 +31,14 @@ const S_IFDIR = 0o040000;
 /** Result of kcmp(2): the first is less. */
 const KCMP_LESS = 1;
 
-/** A description met at a descriptor of a task. */
-interface Known {
+/** A descriptor of a task, or of the engine itself. */
+interface Holder {
   readonly hostPid: number;
   readonly fd: number;
+}
+
+/** A description met at a descriptor. */
+interface Known extends Holder {
   readonly id: number;
   readonly type: number;
 }
@@ -51,6 +55,7 @@ export class FileTable implements FileRegistry, TreeImages {
   readonly #firsts = new Set<string>();
   readonly #descriptors: TreeDescriptor[] = [];
   readonly #afterAll: (() => void)[] = [];
+  readonly #inFlight: { readonly task: FrozenTask; readonly local: number; id: number }[] = [];
   /** Descriptions that look alike, in the order of kcmp(2). */
   readonly #alike = new Map<string, Known[]>();
   #nextId = 1;
@@ -95,9 +100,10 @@ export class FileTable implements FileRegistry, TreeImages {
     return numbers.map((fd) => {
       const local = pidfdGetfd(pidfd, fd);
       try {
-        const facts = fdFacts(task, fd, local);
+        const holder = { hostPid: task.hostPid, fd };
+        const facts = fdFacts(task, holder, local);
         const cloexec = (facts.flags & O_CLOEXEC) !== 0;
-        const { id, type } = this.#description(task, { ...facts, flags: facts.flags & ~O_CLOEXEC });
+        const { id, type } = this.#description(task, holder, { ...facts, flags: facts.flags & ~O_CLOEXEC });
         this.#descriptors.push({ task, fd, id, facts });
         return { id, flags: cloexec ? FD_CLOEXEC : 0, type, fd };
       } finally {
@@ -108,21 +114,33 @@ export class FileTable implements FileRegistry, TreeImages {
 
   /** All tasks gave their descriptors: lets handlers look at what they have seen together. */
   finish(): void {
-    for (const action of this.#afterAll) action();
+    try {
+      // Descriptors of all tasks are known, so what one of them has keeps its id. The loop reaches what is in flight in these.
+      for (const one of this.#inFlight) one.id = this.#flying(one.task, one.local);
+      for (const action of this.#afterAll) action();
+    } finally {
+      for (const { local } of this.#inFlight.splice(0)) closeFd(local);
+    }
+  }
+
+  #flying(task: FrozenTask, local: number): number {
+    const holder = { hostPid: process.pid, fd: local };
+    const facts = fdFacts(task, holder, local);
+    return this.#description(task, holder, { ...facts, fd: -1, flags: facts.flags & ~O_CLOEXEC }).id;
   }
 
   /**
    * kcmp(2) orders descriptions: asking only among those that look alike, and by halves, keeps the number of calls low
    * also where a thousand tasks have opened /dev/null each for itself.
    */
-  #description(task: FrozenTask, facts: FdFacts): Known {
+  #description(task: FrozenTask, holder: Holder, facts: FdFacts): Known {
     const key = `${facts.dev}:${facts.ino}:${facts.pos}:${facts.flags}`;
     const alike = this.#alike.get(key) ?? [];
     let low = 0;
     for (let high = alike.length; low < high; ) {
       const middle = (low + high) >> 1;
       const other = alike[middle]!;
-      const order = kcmpFile(other.hostPid, task.hostPid, other.fd, facts.fd);
+      const order = kcmpFile(other.hostPid, holder.hostPid, other.fd, holder.fd);
       if (order === 0) return other;
       if (order === KCMP_LESS) low = middle + 1;
       else high = middle;
@@ -131,7 +149,7 @@ export class FileTable implements FileRegistry, TreeImages {
     if (owner.pid !== 0 && (facts.mode & S_IFMT) === S_IFDIR) throw directoryNotify(task.pid, facts.fd, facts.link);
     const id = this.#add(task, facts, owner);
     // The entry of the description itself is pushed after those that it refers to.
-    const known = { hostPid: task.hostPid, fd: facts.fd, id, type: this.entries.at(-1)!.type };
+    const known = { ...holder, id, type: this.entries.at(-1)!.type };
     alike.splice(low, 0, known);
     this.#alike.set(key, alike);
     return known;
@@ -176,6 +194,11 @@ export class FileTable implements FileRegistry, TreeImages {
       addRecord: (make) => this.#push(this.#nextId++, make),
       first: (key) => this.first(key),
       addItem: (kind, item) => this.addItem(kind, item),
+      addInFlight: (local) => {
+        const one = { task, local, id: 0 };
+        this.#inFlight.push(one);
+        return () => one.id;
+      },
       descriptors: this.#descriptors,
       afterAll: (action) => this.#afterAll.push(action),
       addSharedMemory: (memory) => this.addSharedMemory(memory),
@@ -220,11 +243,11 @@ function statFacts(local: number) {
   };
 }
 
-function fdFacts(task: FrozenTask, fd: number, local: number): FdFacts {
-  const text = decodeName(readlinkSync(`/proc/${task.hostPid}/fd/${fd}`, 'buffer'));
+function fdFacts(task: FrozenTask, { hostPid, fd }: Holder, local: number): FdFacts {
+  const text = decodeName(readlinkSync(`/proc/${hostPid}/fd/${fd}`, 'buffer'));
   const stat = statFacts(local);
   const deleted = stat.nlink === 0n && text.endsWith(' (deleted)');
-  const fdinfo = readFileSync(`/proc/${task.hostPid}/fdinfo/${fd}`, 'utf8');
+  const fdinfo = readFileSync(`/proc/${hostPid}/fdinfo/${fd}`, 'utf8');
   const field = (name: string) => new RegExp(`^${name}:\\s*(\\S+)`, 'm').exec(fdinfo)?.[1] ?? '0';
   return {
     ...stat,

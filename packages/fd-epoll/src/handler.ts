@@ -72,7 +72,7 @@ export const epollHandler: FdHandler = {
 
   highestNumber: (record) => highestNumber(record.value as EventpollFileEntry),
 
-  finish(record: FileRecord, fd: number, program: Program, context: FdFinishContext): void {
+  finish(record: FileRecord, fd: Arg, program: Program, context: FdFinishContext): void {
     emitWatches(record.value as EventpollFileEntry, fd, program, context);
   },
 };

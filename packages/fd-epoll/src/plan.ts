@@ -28,7 +28,7 @@ export function highestNumber({ tfd }: EventpollFileEntry): number {
  */
 export function emitWatches(
   entry: EventpollFileEntry,
-  epoll: number,
+  epoll: Arg,
   program: Program,
   context: FdFinishContext,
 ): void {
@@ -48,7 +48,7 @@ export function emitWatches(
 function emitWatch(
   watched: EventpollTfdEntry,
   events: number,
-  epoll: number,
+  epoll: Arg,
   program: Program,
   context: FdFinishContext,
 ): void {

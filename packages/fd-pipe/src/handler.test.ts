@@ -178,7 +178,7 @@ function plan(entries: Partial<PipeEntry>[], ...items: ImageItem[]): string[] {
 }
 function planWith(options: Partial<RunOptions>, entries: Partial<PipeEntry>[], items: readonly ImageItem[]): string[] {
   const program = new ProgramBuilder();
-  const context = { scratch: 500, items: () => items, options } as unknown as FdGroupContext;
+  const context = { scratch: 500, spare: 501, items: () => items, options } as unknown as FdGroupContext;
   for (const more of entries) pipeHandler.collect!(record(more), context as FdPlanContext);
   pipeHandler.planGroup!(entries.map(record), program, context);
   return program.text();

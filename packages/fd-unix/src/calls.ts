@@ -1,12 +1,13 @@
 /** The calls that make, name, connect and fill sockets, inside the task. */
-import type { Arg, Program } from '@crts/plugin-api';
+import type { Arg, Data, Program } from '@crts/plugin-api';
+import { CONTROL_HEADER, type Credentials, controlRoom } from './control';
 import { notBound, notConnected } from './errors';
 import { as, identityOf } from './identity';
 import type { Message, Socket } from './image';
 import { isPath, showName, socketAddress } from './name';
 import { emitLargeBuffers } from './options';
 import type { Place, Places } from './places';
-import { AF_UNIX, SOCK_STREAM } from './sockets';
+import { AF_UNIX, SCM_CREDENTIALS, SCM_RIGHTS, SOCK_STREAM } from './sockets';
 
 const AT_FDCWD = -100;
 const AF_UNSPEC = 0;
@@ -18,7 +19,7 @@ const ALL_PERMISSIONS = 0o777;
 const NO_PERMISSIONS = 0o777;
 
 export class Calls {
-  readonly #program: Program;
+  #program: Program;
   readonly #places: Places;
   readonly #large = new Set<Arg>();
 
@@ -86,19 +87,37 @@ export class Calls {
     });
   }
 
-  send(from: Arg, message: Message, type: number): void {
+  /** Goes on in another program of the same task. */
+  moveTo(program: Program): void {
+    this.#program = program;
+    this.#places.moveTo(program);
+  }
+
+  /** Queues a message. A stream takes it in pieces; what it brings comes with the first byte, as it was. */
+  send(from: Arg, message: Message, type: number, borrow: Borrow): void {
     this.enlarge(from);
     const size = type === SOCK_STREAM ? STREAM_CHUNK : Math.max(message.data.length, 1);
     for (let at = 0; at === 0 || at < message.data.length; at += size) {
-      const piece = message.data.subarray(at, at + size);
-      this.sendTo(from, piece, undefined);
+      const data = message.data.subarray(at, at + size);
+      this.sendTo(from, { ...message, data, rights: at === 0 ? message.rights : [] }, undefined, borrow);
     }
   }
 
-  sendTo(from: Arg, data: Buffer, address: Buffer | undefined): void {
-    const to = address === undefined ? [null, 0] : [this.#program.bytes(address), address.length];
-    const args = [from, this.#program.bytes(data), data.length, MSG_DONTWAIT | MSG_NOSIGNAL, ...to];
-    this.#program.call('sendto', args, { expect: data.length, what: `queue ${data.length} bytes` });
+  sendTo(from: Arg, message: Message, address: Buffer | undefined, borrow: Borrow): void {
+    const { data, rights, credentials } = message;
+    const what = `queue ${data.length} bytes${rights.length > 0 ? ` with files ${rights.join(', ')}` : ''}`;
+    const flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+    if (rights.length === 0 && credentials === undefined) {
+      const to = address === undefined ? [null, 0] : [this.#program.bytes(address), address.length];
+      const args = [from, this.#program.bytes(data), data.length, flags, ...to];
+      this.#program.call('sendto', args, { expect: data.length, what });
+      return;
+    }
+    const program = this.#program;
+    const fds = rights.map((id) => borrow(program, id));
+    const header = emitHeader(program, data, address, controlFor(program, fds, credentials));
+    program.call('sendmsg', [from, header, flags], { expect: data.length, what });
+    for (const fd of fds) program.call('close', [fd]);
   }
 
   enlarge(fd: Arg): void {
@@ -120,6 +139,43 @@ export class Calls {
   socket(type: number): Arg {
     return this.#program.call('socket', [AF_UNIX, type | SOCK_CLOEXEC, 0], { what: 'a socket' });
   }
+}
+
+/** Emits what gets a duplicate of a description. */
+export type Borrow = (program: Program, id: number) => Arg;
+
+function controlFor(program: Program, fds: readonly Arg[], credentials: Credentials | undefined): Data {
+  const parts: Buffer[] = [];
+  if (fds.length > 0) parts.push(controlRoom(SCM_RIGHTS, 4 * fds.length));
+  if (credentials !== undefined) {
+    const part = controlRoom(SCM_CREDENTIALS, 12);
+    part.writeInt32LE(credentials.pid, CONTROL_HEADER);
+    part.writeUInt32LE(credentials.uid, CONTROL_HEADER + 4);
+    part.writeUInt32LE(credentials.gid, CONTROL_HEADER + 8);
+    parts.push(part);
+  }
+  const control = program.bytes(Buffer.concat(parts));
+  fds.forEach((fd, index) => {
+    program.store(control, CONTROL_HEADER + 4 * index, fd, 4);
+  });
+  return control;
+}
+
+/** struct msghdr and its iovec, with pointers that are known when the program runs. */
+function emitHeader(program: Program, data: Buffer, address: Buffer | undefined, control: Data): Data {
+  const iov = program.bytes(Buffer.alloc(16));
+  const header = program.bytes(Buffer.alloc(56));
+  program.store(iov, 0, program.bytes(data), 8);
+  program.store(iov, 8, data.length, 8);
+  if (address !== undefined) {
+    program.store(header, 0, program.bytes(address), 8);
+    program.store(header, 8, address.length, 4);
+  }
+  program.store(header, 16, iov, 8);
+  program.store(header, 24, 1, 8);
+  program.store(header, 32, control, 8);
+  program.store(header, 40, control.sizeBytes, 8);
+  return header;
 }
 
 function terminated(name: Buffer): Buffer {

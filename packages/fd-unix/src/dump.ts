@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import type { FownEntry, UnixSkEntry } from '@crts/image-io';
+import type { FownEntry, ScmEntry, UnixSkEntry } from '@crts/image-io';
 import { rawSyscall } from '@crts/native-syscalls';
 import type { FdDumpContext, FdFacts, FileRecord, TreeImages } from '@crts/plugin-api';
 import { type SocketFacts, unixSockets } from './diag';
@@ -16,8 +16,19 @@ import {
 } from './errors';
 import { directoryOf, isPath, leadsTo, pathText, type SocketFile, showName, socketFile } from './name';
 import { dumpFurtherOptions, dumpOptions, getOption } from './options';
+import { lookHere } from './peek-here';
+import { isStill, lookInside } from './peek-inside';
 import { POLL, peekQueue } from './queue';
-import { AF_UNIX, FD_TYPE_UNIXSK, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, STATE, USK_EXTERN } from './sockets';
+import {
+  AF_UNIX,
+  FD_TYPE_UNIXSK,
+  SCM_RIGHTS,
+  SOCK_DGRAM,
+  SOCK_SEQPACKET,
+  SOCK_STREAM,
+  STATE,
+  USK_EXTERN,
+} from './sockets';
 
 const SO_PEERCRED = 17;
 const SO_TYPE = 3;
@@ -52,7 +63,13 @@ function dumpOf(context: FdDumpContext): Dump {
   const { tree } = context.task;
   const known = dumps.get(tree);
   if (known !== undefined) return known;
-  const dump: Dump = { all: unixSockets(), dumped: new Map(), context, outside: new Set(), filled: new Set() };
+  const dump: Dump = {
+    all: unixSockets(),
+    dumped: new Map(),
+    context,
+    outside: new Set(),
+    filled: new Set(),
+  };
   dumps.set(tree, dump);
   context.afterAll(() => endSockets(dump));
   return dump;
@@ -63,7 +80,7 @@ export function dumpSocket(fd: FdFacts, context: FdDumpContext): FileRecord {
   const family = getOption(fd.local, SO_DOMAIN)!.readInt32LE(0);
   const type = getOption(fd.local, SO_TYPE)!.readInt32LE(0);
   if (family !== AF_UNIX) throw otherFamily(subject, family, type);
-  if (![SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET].includes(type)) throw otherType(subject, type);
+  if (![SOCK_STREAM, SCM_RIGHTS, SOCK_DGRAM, SOCK_SEQPACKET].includes(type)) throw otherType(subject, type);
   const ino = Number(fd.ino);
   const dump = dumpOf(context);
   const facts = dump.all.get(ino);
@@ -131,26 +148,36 @@ function addCredentials(entry: UnixSkEntry, local: number): void {
 }
 
 function dumpQueue(fd: FdFacts, entry: UnixSkEntry, events: number, context: FdDumpContext): void {
+  const subject = { pid: fd.pid, fd: fd.fd };
   const inFlight = Number(/^scm_fds:\s*(\d+)/m.exec(fd.fdinfo)?.[1] ?? 0);
-  if (inFlight > 0) throw descriptorsInFlight({ pid: fd.pid, fd: fd.fd }, inFlight);
+  // A socket that is in flight itself has no number by which the agent could look.
+  const isHere = inFlight > 0 || fd.fd < 0;
+  if (isHere && !isStill(context.task)) return;
   const waiting = new Int32Array(1);
   rawSyscall('ioctl', fd.local, SIOCINQ, waiting);
-  const messages = peekQueue(context.task, {
-    pid: fd.pid,
-    fd: fd.fd,
+  const queue = {
+    ...subject,
+    local: fd.local,
     type: entry.type,
     shutdown: entry.shutdown ?? 0,
     events,
     waitingBytes: Math.max(0, waiting[0]!),
     peekOffset: getOption(fd.local, SO_PEEK_OFF)?.readInt32LE(0) ?? -1,
     passesCredentials: entry.opts.so_passcred === true,
-  });
+  };
+  const messages = peekQueue(queue, isHere ? lookHere : lookInside(context.task));
   if (messages.length > 0) dumpOf(context).filled.add(entry.ino);
-  for (const { data, sender, credentials } of messages) {
+  const rights = messages.reduce((sum, message) => sum + message.rights.length, 0);
+  for (const { data, sender, credentials, rights: locals } of messages) {
     // A stream's sender is its peer.
     const crts = { sender: entry.type === SOCK_DGRAM ? sender : undefined, ...credentials };
-    context.addItem('sk-queues', { value: { id_for: context.id, length: data.length, scm: [], crts }, extra: data });
+    const value = { id_for: context.id, length: data.length, scm: [] as ScmEntry[], crts };
+    context.addItem('sk-queues', { value, extra: data });
+    if (locals.length === 0) continue;
+    const ids = locals.map((local) => context.addInFlight(local));
+    context.afterAll(() => value.scm.push({ type: SCM_RIGHTS, rights: ids.map((id) => id()) }));
   }
+  if (rights !== inFlight) throw descriptorsInFlight(subject, inFlight - rights);
 }
 
 /** The other end is closed, or this one waits to be accepted: `endSockets` tells which. */

@@ -43,6 +43,21 @@ export function badPacket(index: number, what: string): CrtsError {
   });
 }
 
+export function noSuchFile(id: number): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_IMAGE_REFERENCE',
+    plugin: PLUGIN,
+    path: 'sk-queues.img',
+    what: `a message brings file ${id}, which cannot be opened`,
+    hint: 'The image is damaged.',
+  });
+}
+
+/** A socket is opened with those that it is connected to, never as a file that something else refers to. */
+export function notAlone(id: number): CrtsError {
+  return badPeer(id, 'something other than a descriptor refers to it');
+}
+
 export function ebpfFilter(subject: Subject): CrtsError {
   return refused(
     'CRTS_SOCKET_FILTER',
@@ -121,20 +136,9 @@ export function descriptorsInFlight(subject: Subject, count: number): CrtsError 
   return refused(
     'CRTS_SOCKET_RIGHTS',
     subject,
-    `${count} descriptors are in flight in the socket's queue (SCM_RIGHTS)`,
+    `${count} descriptors are in flight in the socket (SCM_RIGHTS) that its messages do not show`,
     'Dump when the program has received them.',
   );
-}
-
-export function descriptorsInImage(id: number, count: number): CrtsError {
-  return new CrtsError({
-    code: 'CRTS_SOCKET_RIGHTS',
-    kind: 'refused',
-    plugin: PLUGIN,
-    path: 'sk-queues.img',
-    what: `${count} descriptors are in flight in the queue of socket ${id} (SCM_RIGHTS)`,
-    hint: 'crts does not make them again yet.',
-  });
 }
 
 export function outsidePeer(subject: Subject, ino: number, peer: number, who: string): CrtsError {

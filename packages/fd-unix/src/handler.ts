@@ -1,10 +1,19 @@
 import type { UnixSkEntry } from '@crts/image-io';
-import type { Arg, FdHandler, FdPlanContext, FileRecord, Program } from '@crts/plugin-api';
+import type {
+  Arg,
+  FdFinishContext,
+  FdGroupContext,
+  FdHandler,
+  FdPlanContext,
+  FileRecord,
+  Program,
+} from '@crts/plugin-api';
 import { dumpSocket } from './dump';
+import { noSuchFile, notAlone } from './errors';
 import { groupsOf } from './graph';
 import { type Socket, type SocketSet, socketSet } from './image';
 import { inheritedSockets } from './outside';
-import { planSockets } from './plan';
+import { bringsRights, Opening } from './plan';
 import { staleNames } from './restore-names';
 
 const S_IFMT = 0o170000;
@@ -17,6 +26,8 @@ interface Restore {
   readonly stale: ReadonlySet<number>;
   /** Descriptors of crts for sockets that only its caller has, by inode. */
   readonly inherited: ReadonlyMap<number, number>;
+  /** Groups whose queues are filled when all descriptions are open. */
+  readonly later: Map<readonly Socket[], Opening>;
 }
 
 const restores = new WeakMap<object, Restore>();
@@ -27,7 +38,7 @@ function restoreOf(context: FdPlanContext): Restore {
     const set = socketSet(context);
     const inherited = inheritedSockets(set.byIno, context.options);
     const made = [...set.byIno.values()].filter(({ entry }) => !inherited.has(entry.ino));
-    restore = { set, groups: groupsOf(set.byIno), stale: staleNames(made), inherited };
+    restore = { set, groups: groupsOf(set.byIno), stale: staleNames(made), inherited, later: new Map() };
     restores.set(context.files, restore);
   }
   return restore;
@@ -37,11 +48,38 @@ function entryOf(record: FileRecord): UnixSkEntry {
   return record.value as unknown as UnixSkEntry;
 }
 
-function open(records: readonly FileRecord[], program: Program, context: FdPlanContext): readonly Arg[] {
-  const { set, groups, stale, inherited } = restoreOf(context);
-  const members = groups.get(entryOf(records[0]!).ino)!;
-  const opened = planSockets(members, program, { byIno: set.byIno, stale, inherited });
+function open(records: readonly FileRecord[], program: Program, context: FdGroupContext): readonly Arg[] {
+  const restore = restoreOf(context);
+  const { set, stale, inherited, later } = restore;
+  const members = membersOf(records[0]!, restore);
+  const opening = new Opening(members, program, { byIno: set.byIno, stale, inherited });
+  const opened = opening.make();
+  const isLater = bringsRights(members);
+  if (isLater) {
+    opening.keep(context.spare);
+    later.set(members, opening);
+  } else opening.complete();
+  // What the images have and nothing refers to.
+  const wanted = new Set(records.map((record) => entryOf(record).ino));
+  for (const [ino, fd] of opened) if (!wanted.has(ino)) program.call('close', [fd]);
   return records.map((record) => opened.get(entryOf(record).ino)!);
+}
+
+function membersOf(record: FileRecord, { groups }: Restore): readonly Socket[] {
+  return groups.get(entryOf(record).ino)!;
+}
+
+/** What messages bring; where no task has it, it is opened for this. */
+function finish(record: FileRecord, program: Program, context: FdFinishContext): void {
+  const restore = restoreOf(context);
+  const members = membersOf(record, restore);
+  const opening = restore.later.get(members);
+  restore.later.delete(members);
+  opening?.completeLater(program, (inside, id) => {
+    const fd = context.borrow(inside, id);
+    if (fd === undefined) throw noSuchFile(id);
+    return fd;
+  });
 }
 
 export const unixHandler: FdHandler = {
@@ -60,9 +98,17 @@ export const unixHandler: FdHandler = {
   },
 
   group(record: FileRecord, context: FdPlanContext): string {
-    return `unix:${restoreOf(context).groups.get(entryOf(record).ino)![0]!.entry.ino}`;
+    return `unix:${membersOf(record, restoreOf(context))[0]!.entry.ino}`;
   },
 
   planGroup: open,
-  plan: (record, program, context) => open([record], program, context)[0]!,
+  plan(record: FileRecord): Arg {
+    throw notAlone(entryOf(record).id);
+  },
+
+  inFlight: (record, context) =>
+    restoreOf(context)
+      .set.byId.get(entryOf(record).id)!
+      .queue.flatMap(({ rights }) => rights),
+  finish: (record, _fd, program, context) => finish(record, program, context),
 };

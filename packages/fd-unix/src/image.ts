@@ -1,6 +1,7 @@
 import type { SkPacketEntry, UnixSkEntry } from '@crts/image-io';
 import type { FdPlanContext, FileRecord, ImageItem } from '@crts/plugin-api';
-import { badPacket, badPeer, badSocket, descriptorsInImage } from './errors';
+import type { Credentials } from './control';
+import { badPacket, badPeer, badSocket } from './errors';
 import { furtherOptionName, isFilterTooLong, OPTION_BYTES_MAX } from './options';
 import { SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, STATE, UNIX_PATH_MAX, USK_EXTERN } from './sockets';
 
@@ -11,7 +12,7 @@ export interface Message {
   readonly data: Buffer;
   /** Name of the socket that sent it. */
   readonly sender?: Buffer | undefined;
-  readonly credentials?: { readonly pid: number; readonly uid: number; readonly gid: number } | undefined;
+  readonly credentials?: Credentials | undefined;
   /** Ids of the descriptions that it brings. */
   readonly rights: readonly number[];
 }
@@ -120,8 +121,6 @@ function validate(entry: UnixSkEntry): void {
 }
 
 function checkPeer({ entry, queue }: Socket, byIno: ReadonlyMap<number, Socket>): void {
-  const rights = queue.reduce((sum, { rights: ids }) => sum + ids.length, 0);
-  if (rights > 0) throw descriptorsInImage(entry.id, rights);
   for (const one of queue)
     if (entry.type !== SOCK_STREAM && one.data.length > MESSAGE_BYTES_MAX)
       throw badSocket(entry.id, `a message of ${one.data.length} bytes`);

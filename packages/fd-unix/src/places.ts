@@ -22,8 +22,8 @@ export interface Place {
  * with the last socket in it: the task's root is there meanwhile. Relative names count from where they did.
  */
 export class Places {
-  readonly #program: Program;
-  readonly #ghosts: Arg[] = [];
+  #program: Program;
+  #ghosts: Arg[] = [];
   #root: Arg | undefined;
   #directory: Arg | undefined;
 
@@ -85,6 +85,17 @@ export class Places {
     for (const one of directories.reverse()) program.call('unlinkat', [ghost, program.cstring(one), AT_REMOVEDIR]);
     program.call('rmdir', [program.cstring(own)]);
     program.call('close', [ghost]);
+  }
+
+  moveTo(program: Program): void {
+    this.#program = program;
+  }
+
+  /** Numbers that stay from one pass to another are high: `keep` moves a descriptor there. */
+  keep(keep: (fd: Arg) => Arg): void {
+    this.#ghosts = this.#ghosts.map(keep);
+    this.#root &&= keep(this.#root);
+    this.#directory &&= keep(this.#directory);
   }
 
   close(): void {

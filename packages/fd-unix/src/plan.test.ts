@@ -65,7 +65,7 @@ function plan(entries: readonly UnixSkEntry[], packets: readonly ImageItem[] = [
   for (const one of records) unixHandler.collect!(one, context);
   const key = unixHandler.group!(records[0]!, context);
   const group = records.filter((one) => unixHandler.group!(one, context) === key);
-  unixHandler.planGroup!(group, program, { ...context, scratch: 99 });
+  unixHandler.planGroup!(group, program, { ...context, scratch: 99, spare: 100 });
   return program.text().filter((line) => !/setsockopt\(.*, 1, 3[23], /.test(line));
 }
 

@@ -2,7 +2,7 @@
 import { basename, dirname } from 'node:path/posix';
 import type { Arg, Program } from '@crts/plugin-api';
 import { encodeName } from '@crts/plugin-api';
-import { Calls } from './calls';
+import { type Borrow, Calls } from './calls';
 import {
   type Connection,
   connectOrder,
@@ -22,6 +22,7 @@ import { SOCK_DGRAM, STATE } from './sockets';
 
 const SOCK_CLOEXEC = 0o2000000;
 const F_SETFL = 4;
+const F_DUPFD_CLOEXEC = 1030;
 /** O_APPEND, O_NONBLOCK, O_ASYNC, O_NOATIME: what fcntl(2) may set on a socket. */
 const SETTABLE = 0o2000 | 0o4000 | 0o20000 | 0o1000000;
 const O_RDWR = 2;
@@ -35,23 +36,25 @@ export interface OpeningFacts {
   readonly inherited: ReadonlyMap<number, number>;
 }
 
-export function planSockets(
-  members: readonly Socket[],
-  program: Program,
-  facts: OpeningFacts,
-): ReadonlyMap<number, Arg> {
-  return new Opening(members, program, facts).run();
+/** Whether a group waits with its queues until all descriptions are open: messages bring some. */
+export function bringsRights(members: readonly Socket[]): boolean {
+  return members.some(({ queue }) => queue.some(({ rights }) => rights.length > 0));
 }
 
-class Opening {
+const nothingToBorrow: Borrow = () => {
+  throw new Error('a message with descriptors is queued when they are open');
+};
+
+export class Opening {
   readonly #members: readonly Socket[];
   readonly #inherited: readonly Socket[];
-  readonly #program: Program;
+  #program: Program;
+  #borrow: Borrow = nothingToBorrow;
   readonly #facts: OpeningFacts;
   readonly #shape: Shape;
   readonly #places: Places;
   readonly #calls: Calls;
-  readonly #fds = new Map<number, Arg>();
+  #fds = new Map<number, Arg>();
   /** The other end of connections whose peer is closed, by the inode of the end that stays. */
   readonly #closed = new Map<number, Arg>();
   readonly #ghosts = new Map<number, Arg>();
@@ -67,7 +70,8 @@ class Opening {
     this.#calls = new Calls(program, this.#places);
   }
 
-  run(): ReadonlyMap<number, Arg> {
+  /** Makes, names and connects them. */
+  make(): ReadonlyMap<number, Arg> {
     for (const { entry } of this.#inherited)
       this.#fds.set(
         entry.ino,
@@ -77,12 +81,43 @@ class Opening {
     this.#makeDatagramPairs();
     this.#listen();
     for (const connection of this.#shape.connections) this.#connectStreams(connection);
+    return this.#fds;
+  }
+
+  /** Fills the queues and makes the sockets what they are in the end. */
+  complete(): void {
     this.#fillStreams();
     this.#connectDatagrams();
     this.#queueWaiting();
     for (const socket of this.#members) this.#settle(socket);
     this.#leave();
-    return this.#fds;
+  }
+
+  /** Descriptors of its own for `completeLater`, which the numbers that are given meanwhile do not touch. */
+  keep(spare: number): void {
+    const duplicate = (fd: Arg) =>
+      this.#program.call('fcntl', [fd, F_DUPFD_CLOEXEC, spare], { what: 'keep it for later' });
+    const move = (fd: Arg) => {
+      const kept = duplicate(fd);
+      this.#program.call('close', [fd]);
+      return kept;
+    };
+    this.#fds = new Map([...this.#fds].map(([ino, fd]) => [ino, duplicate(fd)]));
+    for (const [ino, fd] of this.#closed) this.#closed.set(ino, move(fd));
+    this.#places.keep((fd) => {
+      const kept = move(fd);
+      for (const [ino, ghost] of this.#ghosts) if (ghost === fd) this.#ghosts.set(ino, kept);
+      return kept;
+    });
+  }
+
+  /** In the same task, when all descriptions are open. */
+  completeLater(program: Program, borrow: Borrow): void {
+    this.#program = program;
+    this.#borrow = borrow;
+    this.#calls.moveTo(program);
+    this.complete();
+    for (const fd of this.#fds.values()) program.call('close', [fd]);
   }
 
   #makeSingles(): void {
@@ -208,11 +243,11 @@ class Opening {
       ] as const) {
         if (end.socket === undefined) continue;
         const from = this.#endFd(other, end.socket);
-        for (const message of end.socket.queue) this.#calls.send(from, message, end.socket.entry.type);
+        for (const message of end.socket.queue) this.#calls.send(from, message, end.socket.entry.type, this.#borrow);
         if (other.socket !== undefined) continue;
         // What is closed with unread data tells the other end ECONNRESET: unix_release_sock(), net/unix/af_unix.c.
         if (end.socket.entry.crts?.pending_error === true)
-          this.#calls.send(this.#fd(end.socket.entry.ino), RESET, end.socket.entry.type);
+          this.#calls.send(this.#fd(end.socket.entry.ino), RESET, end.socket.entry.type, this.#borrow);
         this.#closed.delete(end.socket.entry.ino);
         this.#program.call('close', [from], { what: 'the other end is closed' });
       }
@@ -265,12 +300,13 @@ class Opening {
     const mate = this.#mateOf(socket);
     this.#places.at(this.#placed(socket), () => {
       const address = socket.name.length > 0 ? socketAddress(socket.name) : undefined;
-      for (const { data, sender } of socket.queue) {
+      for (const message of socket.queue) {
+        const { sender } = message;
         const known = sender === undefined ? undefined : datagrams.find((one) => one.name.equals(sender));
         const from = known === undefined ? (mate ?? this.#stranger(sender)) : this.#fd(known.entry.ino);
         this.#calls.enlarge(from);
         // A connected pair needs no address, and a peer without a name has none.
-        this.#calls.sendTo(from, data, from === mate ? undefined : address);
+        this.#calls.sendTo(from, message, from === mate ? undefined : address, this.#borrow);
       }
     });
   }

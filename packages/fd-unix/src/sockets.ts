@@ -19,6 +19,7 @@ export const USK_EXTERN = 1;
 
 export const SCM_RIGHTS = 1;
 export const SCM_CREDENTIALS = 2;
+export const SCM_PIDFD = 4;
 
 /** sizeof(sun_path): include/uapi/linux/un.h. */
 export const UNIX_PATH_MAX = 108;

@@ -45,7 +45,7 @@ export {
   SIGINFO_SIZE,
 } from './ptrace';
 export * from './remote';
-export { receiveMessage, sendMessage, seqpacketPair } from './socket';
+export { type ReceivedMessage, receiveAll, receiveMessage, sendMessage, seqpacketPair } from './socket';
 export { type Field, type FieldType, type Struct, struct } from './struct/struct';
 export * from './struct/tables';
 export { cPath, rawSyscall, syscall, syscallOn } from './syscall';

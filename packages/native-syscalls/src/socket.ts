@@ -15,6 +15,8 @@ const EINTR = 4;
 /** struct msghdr and struct cmsghdr, 64-bit. */
 const MSGHDR_SIZE = 56;
 const CMSG_HEADER = 16;
+/** struct sockaddr_storage. */
+const ADDRESS_ROOM = 128;
 
 /** A connected pair, close-on-exec; the caller closes both. */
 export function seqpacketPair(): [number, number] {
@@ -46,6 +48,42 @@ export function receiveMessage(socket: number, bytes: Buffer): number {
     if (result < 0) throw new SyscallError(`recvfrom(${socket})`, -result);
     return result;
   }
+}
+
+/** What recvmsg(2) gave. */
+export interface ReceivedMessage {
+  /** The call's result, negative errno on failure. */
+  readonly result: number;
+  readonly data: Buffer;
+  /** Address of the sender, struct sockaddr; empty when it has none. */
+  readonly address: Buffer;
+  readonly control: Buffer;
+  readonly flags: number;
+}
+
+/** recvmsg(2) with room for everything. Descriptors that come are the caller's to close. */
+export function receiveAll(
+  socket: number,
+  room: { readonly dataBytes: number; readonly controlBytes: number },
+  flags: number,
+): ReceivedMessage {
+  const data = Buffer.alloc(Math.max(1, room.dataBytes));
+  const address = Buffer.alloc(ADDRESS_ROOM);
+  const control = Buffer.alloc(Math.max(8, room.controlBytes));
+  const { header, keep } = messageHeader(data.subarray(0, room.dataBytes), control.subarray(0, room.controlBytes));
+  header.writeBigUInt64LE(addon().addressOf(address), 0);
+  header.writeUInt32LE(ADDRESS_ROOM, 8);
+  let result: number;
+  do result = rawSyscall('recvmsg', socket, header, flags);
+  while (result === -EINTR);
+  keepReachable(...keep, data, address, control);
+  return {
+    result,
+    data: data.subarray(0, Math.max(0, Math.min(result, room.dataBytes))),
+    address: address.subarray(0, result < 0 ? 0 : header.readUInt32LE(8)),
+    control: control.subarray(0, result < 0 ? 0 : Number(header.readBigUInt64LE(40))),
+    flags: header.readUInt32LE(48),
+  };
 }
 
 function rights(fds: readonly number[]): Buffer {

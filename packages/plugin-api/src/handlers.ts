@@ -301,6 +301,11 @@ export interface FdDumpContext extends TreeImages {
   addRecord(make: (id: FileId) => FileRecord): FileId;
   /** `fown_entry` as the engine read it (F_GETOWN_EX, F_GETSIG, F_GETOWNER_UIDS). */
   readonly fown: ImageRecord;
+  /**
+   * A description that the task refers to without a number (in flight in a socket): `local` is the engine's from now on. The function returned tells
+   * its id, and is for an `afterAll`: a description that some task has open as well keeps its one id.
+   */
+  addInFlight(local: Fd): () => FileId;
   /** Descriptors of the tree met so far; all of them when an `afterAll` runs. */
   readonly descriptors: readonly TreeDescriptor[];
   /**
@@ -336,14 +341,14 @@ export interface FdPlanContext {
 export interface FdGroupContext extends FdPlanContext {
   /** A number that is free between two handlers' turns: for what must be named before it exists, `/proc/self/fd/NUMBER`. */
   readonly scratch: number;
+  /** From here on numbers are free while the task is built: for what has to stay until `finish`. */
+  readonly spare: number;
 }
 
 /** What a description that refers to others may use of them. */
 export interface FdFinishContext extends FdGroupContext {
   /** Numbers of the task that opened the description, with what they refer to. */
   readonly numbers: ReadonlyMap<number, { readonly id: FileId; readonly cloexec: boolean }>;
-  /** From here on numbers are free while the task is built. */
-  readonly spare: number;
   /**
    * Emits what gets a duplicate of a description that any task of the tree has, and returns it; the handler closes it.
    * Undefined when no task has a descriptor of it.
@@ -375,11 +380,13 @@ export interface FdHandler {
   group?(record: FileRecord, context: FdPlanContext): string | undefined;
   /** Emits what opens all of a group, also a group of one; returns a descriptor for each, in their order. */
   planGroup?(records: readonly FileRecord[], program: Program, context: FdGroupContext): readonly Arg[];
+  /** Descriptions that are in flight in this one: they are opened too, whether or not a task has them under a number. */
+  inFlight?(record: FileRecord, context: FdPlanContext): readonly FileId[];
   /**
-   * Emits what needs all descriptors of the task at their numbers (what an epoll watches). `fd` is the number of this
-   * description in the task that opened it.
+   * Emits what needs all descriptors of the task at their numbers (what an epoll watches). `fd` is this description in the task
+   * that opened it: its number, or that of a duplicate where it is only in flight.
    */
-  finish?(record: FileRecord, fd: number, program: Program, context: FdFinishContext): void;
+  finish?(record: FileRecord, fd: Arg, program: Program, context: FdFinishContext): void;
   /** The highest number that `finish` gives to a file for a moment; the engine keeps its own out of the way. -1: none. */
   highestNumber?(record: FileRecord): number;
   /**
