@@ -260,9 +260,14 @@ function outsideRecord(id: number, ino: number, name: Buffer): FileRecord {
 
 function checkPeer({ entry, subject }: Dumped, dump: Dump): void {
   const peer = dump.dumped.get(entry.peer);
-  if (peer === undefined) return leaveOutside(entry, subject, entry.peer, dump);
+  if (peer === undefined) {
+    leaveOutside(entry, subject, entry.peer, dump);
+    return;
+  }
   if (peer.entry.peer === entry.ino || peer.entry.name.length > 0) return;
-  throw unreachable(subject, entry.ino, entry.peer);
+  // One sender can be made with it, as a pair that the other end has left.
+  const senders = [...dump.dumped.values()].filter((one) => one.entry.peer === entry.peer);
+  if (senders.length > 1) throw unreachable(subject, entry.ino, entry.peer);
 }
 
 function endWaiting({ entry, facts, subject }: Dumped, listener: SocketFacts, dump: Dump): void {

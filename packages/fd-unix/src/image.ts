@@ -1,5 +1,6 @@
+import { existsSync } from 'node:fs';
 import type { SkPacketEntry, UnixSkEntry } from '@crts/image-io';
-import type { FdPlanContext, FileRecord, ImageItem } from '@crts/plugin-api';
+import type { FdPlanContext, FileRecord, ImageItem, Logger } from '@crts/plugin-api';
 import type { Credentials } from './control';
 import { badPacket, badPeer, badSocket } from './errors';
 import { furtherOptionName, isFilterTooLong, OPTION_BYTES_MAX } from './options';
@@ -36,12 +37,24 @@ const sets = new WeakMap<object, SocketSet>();
 export function socketSet(context: FdPlanContext): SocketSet {
   const known = sets.get(context.files);
   if (known !== undefined) return known;
-  const set = readSockets(context.records('usk'), context.items('sk-queues'));
+  const alive = new Set(
+    context
+      .items('pstree')
+      .flatMap(({ value }) => [Number(value.pid), ...((value.threads as number[] | undefined) ?? [])]),
+  );
+  // SCM_CREDENTIALS must name a process that is there: scm_check_creds(), net/core/scm.c.
+  const isAlive = (pid: number) => alive.has(pid) || existsSync(`/proc/${pid}`);
+  const set = readSockets(context.records('usk'), context.items('sk-queues'), isAlive, context.log);
   sets.set(context.files, set);
   return set;
 }
 
-export function readSockets(records: readonly FileRecord[], packets: readonly ImageItem[]): SocketSet {
+function readSockets(
+  records: readonly FileRecord[],
+  packets: readonly ImageItem[],
+  isAlive: (pid: number) => boolean,
+  log: Logger,
+): SocketSet {
   const byIno = new Map<number, Socket>();
   const byId = new Map<number, Socket>();
   const queues = new Map<number, Message[]>();
@@ -59,7 +72,13 @@ export function readSockets(records: readonly FileRecord[], packets: readonly Im
     const packet = item.value as unknown as SkPacketEntry;
     const queue = queues.get(packet.id_for);
     // Sockets of other families have queues in the same image.
-    if (queue !== undefined) queue.push(message(packet, item.extra, index));
+    if (queue === undefined) return;
+    const one = message(packet, item.extra, index);
+    const pid = one.credentials?.pid ?? 0;
+    const isKnown = pid !== 0 && isAlive(pid);
+    if (pid !== 0 && !isKnown)
+      log.warn({ pid, file: packet.id_for }, 'the sender of a message is gone: its credentials are lost');
+    queue.push(isKnown ? one : { ...one, credentials: undefined });
   });
   for (const socket of byIno.values()) checkPeer(socket, byIno);
   return { byIno, byId };

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { SkOptsEntry, UnixSkEntry } from '@crts/image-io';
 import { ProgramBuilder } from '@crts/native-syscalls';
-import { CrtsError, type FdPlanContext, type FileRecord, type ImageItem } from '@crts/plugin-api';
+import { CrtsError, type FdPlanContext, type FileRecord, type ImageItem, type Program } from '@crts/plugin-api';
 import { unixHandler } from './handler';
 import { SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, STATE } from './sockets';
 
@@ -51,7 +51,7 @@ function contextOf(entries: readonly UnixSkEntry[], packets: readonly ImageItem[
   return {
     files: {},
     records: () => entries.map(record),
-    items: () => packets,
+    items: (kind: string) => (kind === 'sk-queues' ? packets : []),
     options: {},
     log: { debug() {}, info() {}, warn() {} },
   } as unknown as FdPlanContext;
@@ -151,6 +151,47 @@ test('waiting connections come in the order of the queue', () => {
   const connects = lines.filter((line) => line.startsWith('connect')).map((line) => /\$\d+/.exec(line)![0]);
   const sockets = lines.filter((line) => line.startsWith('socket(')).length;
   expect([sockets, connects]).toEqual([4, ['$3', '$1', '$2']]);
+});
+
+test('messages that bring descriptors wait until all are open', () => {
+  const entries = pair(1);
+  const message = packet(2, 'hi');
+  message.value.scm = [{ type: 1, rights: [7, 8] }];
+  const context = contextOf(entries, [message, packet(2, 'then')]);
+  const records = entries.map(record);
+  for (const one of records) unixHandler.collect!(one, context);
+  expect(unixHandler.inFlight!(records[1]!, context)).toEqual([7, 8]);
+  const program = new ProgramBuilder();
+  unixHandler.planGroup!(records, program, { ...context, scratch: 99, spare: 100 });
+  const first = program.instructions.length;
+  const borrow = (inside: Program, id: number) => inside.call('fcntl', [id, 1030, 100]);
+  const finish = { ...context, scratch: 99, spare: 100, numbers: new Map(), borrow };
+  for (const one of records) unixHandler.finish!(one, 3, program, finish);
+  const lines = program.text().filter((line) => !/setsockopt/.test(line));
+  expect(lines).toMatchInlineSnapshot(`
+[
+  "socketpair(1, 0x80001, 0, &out<8>)",
+  "fcntl(&out<8>[0], 1030, 100)",
+  "fcntl(&out<8>[4], 1030, 100)",
+  "fcntl(7, 1030, 100)",
+  "fcntl(8, 1030, 100)",
+  "store(&<180000000000000001000000010000000000000000000000>+16, $4, 4)",
+  "store(&<180000000000000001000000010000000000000000000000>+20, $5, 4)",
+  "store(&<00000000000000000000000000000000>+0, &<6869>, 8)",
+  "store(&<00000000000000000000000000000000>+8, 2, 8)",
+  "store(&<56 bytes>+16, &<00000000000000000000000000000000>, 8)",
+  "store(&<56 bytes>+24, 1, 8)",
+  "store(&<56 bytes>+32, &<180000000000000001000000010000000000000000000000>, 8)",
+  "store(&<56 bytes>+40, 24, 8)",
+  "sendmsg($1, &<56 bytes>, 0x4040) = 2",
+  "close($4)",
+  "close($5)",
+  "sendto($1, &<7468656e>, 4, 0x4040, NULL, 0) = 4",
+  "close($1)",
+  "close($2)",
+]
+`);
+  expect(first).toBe(3);
 });
 
 test('a name that is gone is bound where nobody sees it', () => {
