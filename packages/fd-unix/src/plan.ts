@@ -23,8 +23,8 @@ import { SOCK_DGRAM, STATE } from './sockets';
 const SOCK_CLOEXEC = 0o2000000;
 const F_SETFL = 4;
 const F_DUPFD_CLOEXEC = 1030;
-/** O_APPEND, O_NONBLOCK, O_ASYNC, O_NOATIME: what fcntl(2) may set on a socket. */
-const SETTABLE = 0o2000 | 0o4000 | 0o20000 | 0o1000000;
+/** O_APPEND, O_NONBLOCK, O_NOATIME: what fcntl(2) may set on a socket; O_ASYNC is the engine's. */
+const SETTABLE = 0o2000 | 0o4000 | 0o1000000;
 const O_RDWR = 2;
 const BACKLOG_TEMPORARY = 8;
 
