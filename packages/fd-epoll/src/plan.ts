@@ -26,12 +26,7 @@ export function highestNumber({ tfd }: EventpollFileEntry): number {
  * One-shots that have fired come first: epoll_ctl(2) arms whatever it adds, so they are armed for what is ready and fired
  * again. One whose file is not ready for anything stays armed for EPOLLERR and EPOLLHUP, which the kernel always adds.
  */
-export function emitWatches(
-  entry: EventpollFileEntry,
-  epoll: Arg,
-  program: Program,
-  context: FdFinishContext,
-): void {
+export function emitWatches(entry: EventpollFileEntry, epoll: Arg, program: Program, context: FdFinishContext): void {
   const isReady = ({ crts_fired, events }: EventpollTfdEntry) => isFired(events) && (crts_fired ?? 0) !== 0;
   const fired = entry.tfd.filter(isReady);
   for (const watched of fired) emitWatch(watched, watched.events | watched.crts_fired!, epoll, program, context);
