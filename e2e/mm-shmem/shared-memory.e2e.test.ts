@@ -19,3 +19,5 @@ flavours('advice, locks and guards on shared memory', {
   start: () => Target.program('shared-memory', ['advice']),
   notWithCriu: 'CRIU has no guards on shared memory',
 });
+
+flavours('shared memory of a family', { start: () => Target.program('shared-memory', ['family']) });

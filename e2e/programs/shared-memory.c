@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 
 #define PAGE 4096ul
 #define RW (PROT_READ | PROT_WRITE)
@@ -129,12 +130,62 @@ static void advice(const char *go)
 	check(filled(guarded, 4 * PAGE, 9), "contents differ below the guard");
 }
 
+/* Children share it with their parent, each other and with children of their own; a memfd too, which only mappings hold. */
+static void family(const char *go)
+{
+	enum { CHILDREN = 4 };
+	volatile unsigned char *board = shared(8 * PAGE, RW, 0);
+	unsigned char *own = shared(4 * PAGE, RW, 0), *mapped;
+	int fd = memfd_create("family", 0), status, bad = 0;
+	pid_t pids[CHILDREN];
+
+	check(ftruncate(fd, 4 * PAGE) == 0, "memfd: %m");
+	mapped = mmap(NULL, 4 * PAGE, RW, MAP_SHARED, fd, 0);
+	close(fd);
+	fill(mapped, 4 * PAGE, 5);
+	fill(own, 4 * PAGE, 6);
+	for (int i = 0; i < CHILDREN; i++) {
+		pids[i] = fork();
+		if (pids[i] != 0)
+			continue;
+		if (i % 2)
+			munmap(own, 4 * PAGE);
+		if (i == 3 && fork() != 0) {
+			/* Goes on with what its child says. */
+			board[1 + i] = 1;
+			wait(&status);
+			_exit(WEXITSTATUS(status));
+		}
+		/* Memory of the children alone, with the same addresses. */
+		unsigned char *apart = shared(PAGE, RW, 0);
+
+		apart[0] = (unsigned char)i;
+		board[1 + i] = 1;
+		while (!board[0])
+			usleep(2000);
+		bad = !filled(mapped, 3 * PAGE, 5) || apart[0] != i || (i % 2 == 0 && !filled(own, 4 * PAGE, 6));
+		mapped[3 * PAGE + i] = (unsigned char)(100 + i);
+		board[PAGE + i] = (unsigned char)(50 + i);
+		_exit(bad);
+	}
+	for (int i = 0; i < CHILDREN; i++)
+		while (!board[1 + i])
+			usleep(1000);
+	ready();
+	wait_for(go);
+	board[0] = 1;
+	for (int i = 0; i < CHILDREN; i++) {
+		check(waitpid(pids[i], &status, 0) == pids[i] && status == 0, "child %d says %x", i, status);
+		check(board[PAGE + i] == 50 + i && mapped[3 * PAGE + i] == 100 + i, "the memory of child %d is another", i);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
 		const char *name;
 		void (*run)(const char *);
-	} variants[] = { { "views", views }, { "cut", cut }, { "sparse", sparse }, { "advice", advice } };
+	} variants[] = { { "views", views }, { "cut", cut }, { "sparse", sparse }, { "advice", advice }, { "family", family } };
 
 	for (size_t i = 0; argc > 2 && i < sizeof(variants) / sizeof(variants[0]); i++)
 		if (!strcmp(argv[2], variants[i].name))

@@ -17,6 +17,7 @@ import { plugin as mmFile } from '@crts/mm-file';
 import { plugin as mmLayout } from '@crts/mm-layout';
 import { plugin as mmPagemap } from '@crts/mm-pagemap';
 import { plugin as mmShmem } from '@crts/mm-shmem';
+import { plugin as mmSysv } from '@crts/mm-sysv';
 import { plugin as mmVdso } from '@crts/mm-vdso';
 import type { Plugin } from '@crts/plugin-api';
 import { plugin as taskAttrs } from '@crts/task-attrs';
@@ -49,6 +50,7 @@ export const builtInPlugins: readonly Plugin[] = [
   mmLayout,
   mmPagemap,
   mmShmem,
+  mmSysv,
   mmVdso,
   taskAttrs,
   taskCreds,

@@ -30,6 +30,28 @@ test('an object is made when it is first taken, and once; it is closed in the en
   expect(() => closeSync(fd)).toThrow(/EBADF/);
 });
 
+test('what outlives a descriptor is taken back when the restore fails, if it was made', () => {
+  const objects = contents();
+  const undone: string[] = [];
+  const make = () => openSync('/dev/null', 'r');
+  objects.hold('made', make, () => undone.push('made')).take();
+  objects.hold('not made', make, () => undone.push('not made'));
+  objects.undo();
+  objects.close();
+  expect(undone).toEqual(['made']);
+});
+
+test('one taker: the engine has its descriptor until it is sent', () => {
+  const objects = contents();
+  const lent = objects.lend(() => openSync('/dev/null', 'r'));
+  const fd = lent.take();
+  lent.sent();
+  expect(() => closeSync(fd)).toThrow(/EBADF/);
+  const unsent = objects.lend(() => openSync('/dev/null', 'r')).take();
+  objects.close();
+  expect(() => closeSync(unsent)).toThrow(/EBADF/);
+});
+
 test('the first is told apart', () => {
   const objects = contents();
   expect([objects.first('a'), objects.first('b'), objects.first('a')]).toEqual([true, true, false]);

@@ -12,6 +12,7 @@ export class HeldObjects implements SharedObjects {
   readonly #firsts = new Set<string>();
   readonly #objects = new Map<string, HeldObject>();
   readonly #fds = new Set<number>();
+  readonly #undo: (() => void)[] = [];
 
   constructor(openContents: (shmid: number) => PageSource) {
     this.#openContents = openContents;
@@ -21,7 +22,7 @@ export class HeldObjects implements SharedObjects {
     return this.#firsts.size !== this.#firsts.add(key).size;
   }
 
-  hold(key: string, make: () => number): HeldObject {
+  hold(key: string, make: () => number, undo?: () => void): HeldObject {
     const known = this.#objects.get(key);
     if (known !== undefined) return known;
     let fd: number | undefined;
@@ -30,6 +31,7 @@ export class HeldObjects implements SharedObjects {
         if (fd === undefined) {
           fd = make();
           this.#fds.add(fd);
+          if (undo !== undefined) this.#undo.push(undo);
         }
         return fd;
       },
@@ -77,6 +79,11 @@ export class HeldObjects implements SharedObjects {
       }
     }
     for (const pages of files) program.call('close', [pages]);
+  }
+
+  /** The restore failed: takes back what would outlive it. */
+  undo(): void {
+    for (const undo of this.#undo.splice(0)) undo();
   }
 
   /** Lets go of everything; tasks have their own descriptors and mappings. */

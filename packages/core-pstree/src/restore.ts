@@ -85,6 +85,7 @@ function execute(request: RestoreRequest, tree: TreeRestore, affinity: Buffer): 
     };
   } catch (error) {
     nursery.kill(set.root.pid);
+    tree.shared.undo();
     throw error;
   } finally {
     lender.close();

@@ -21,7 +21,7 @@ const O_RDWR = 2;
 export const fileHandler: VmaHandler = {
   name: NAME,
 
-  // Names of SysV segments and shared anonymous memory look like those of deleted files: other kinds.
+  // Names of System V segments and shared anonymous memory look like those of deleted files: other kinds.
   match: (vma) =>
     vma.inode !== 0n &&
     vma.name.startsWith('/') &&

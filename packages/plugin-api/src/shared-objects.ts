@@ -15,9 +15,10 @@ export interface SharedObjects {
   first(key: string): boolean;
   /**
    * The object `key`. `make` makes it, in the engine, when somebody takes it for the first time, and returns a
-   * descriptor that the engine closes in the end; nothing is made while a plan is compiled.
+   * descriptor that the engine closes in the end; nothing is made while a plan is compiled. `undo` is called when the
+   * restore fails after it was made, for what outlives its descriptor.
    */
-  hold(key: string, make: () => number): HeldObject;
+  hold(key: string, make: () => number, undo?: () => void): HeldObject;
   /** A descriptor for one taker: `make` is asked when the program is sent, and the engine's own is closed then. */
   lend(make: () => number): LateFd;
   /**

@@ -166,6 +166,26 @@ export const prctlMmMap = struct('struct prctl_mm_map', '<linux/prctl.h>', {
   auxv_size: 'u32',
   exe_fd: 'u32',
 });
+export const shmidDs = struct('struct shmid64_ds', '<linux/shm.h>', {
+  'shm_perm.key': 'i32',
+  'shm_perm.uid': 'u32',
+  'shm_perm.gid': 'u32',
+  'shm_perm.cuid': 'u32',
+  'shm_perm.cgid': 'u32',
+  'shm_perm.mode': 'u32',
+  'shm_perm.seq': 'u16',
+  'shm_perm.__unused1': 'u64',
+  'shm_perm.__unused2': 'u64',
+  shm_segsz: 'u64',
+  shm_atime: 'i64',
+  shm_dtime: 'i64',
+  shm_ctime: 'i64',
+  shm_cpid: 'i32',
+  shm_lpid: 'i32',
+  shm_nattch: 'u64',
+  __unused4: 'u64',
+  __unused5: 'u64',
+});
 export const capHeader = struct('struct __user_cap_header_struct', '<linux/capability.h>', {
   version: 'u32',
   pid: 'i32',
