@@ -27,15 +27,20 @@ function startDumper(target: Target): ReturnType<typeof spawn> {
   });
 }
 
-test.each(['integer', 'float'])(
-  'a program busy with %s work survives %s kills of the engine',
-  async (work) => {
+test.each([
+  ['busy', 'integer', KILLS],
+  ['busy', 'float', KILLS],
+  // Threads in all kinds of calls, which none may come out of too early.
+  ['crowd', '30', Math.ceil(KILLS / 5)],
+] as const)(
+  '%s (%s) survives %s kills of the engine',
+  async (program, work, kills) => {
     const seed = Number(process.env.CRTS_SEED ?? Date.now() % 1_000_000_000);
     console.log(`CRTS_SEED=${seed}`);
     const next = random(seed);
-    const target = await Target.program('busy', [work]);
+    const target = await Target.program(program, [work], { flags: ['-pthread'] });
     const before = snapshot(target.pid);
-    for (let kill = 0; kill < KILLS; kill++) {
+    for (let kill = 0; kill < kills; kill++) {
       rmSync(target.images, { recursive: true, force: true });
       mkdirSync(target.images);
       const dumper = startDumper(target);

@@ -1,8 +1,10 @@
 // Processes with threads: what each thread has for itself, and what it was doing.
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { must } from '../harness/checkpointer';
+import { compile } from '../harness/compile';
 import { flavours } from '../harness/flavours';
 import { Target } from '../harness/target';
+import { until } from '../harness/until';
 
 const FLAGS = ['-pthread'];
 
@@ -24,7 +26,7 @@ function threadsOf(pid: number): Record<string, unknown> {
 }
 
 flavours('threads that differ in all they have', {
-  start: () => Target.program('threads', [], { flags: FLAGS }),
+  start: () => Target.program('threads', ['epoll'], { flags: FLAGS }),
   only: ['plain', 'once', 'repeated', 'left running', 'killed'],
 });
 
@@ -59,7 +61,7 @@ test('a thousand threads', async () => {
   await target.finish();
 });
 
-test('threads born and dying all the time: thirty dumps that leave it running, and a restore of each of some', async () => {
+test('threads born and dying all the time: thirty dumps, and restores', async () => {
   const target = await Target.program('spawner', [], { flags: FLAGS });
   for (let dump = 0; dump < 30; dump++) {
     target.clearImages();
@@ -68,4 +70,27 @@ test('threads born and dying all the time: thirty dumps that leave it running, a
   await target.cycle();
   await target.cycle();
   await target.finish();
+});
+
+test('a sleep that was dumped before, and went on, sleeps its time in another life too', async () => {
+  const target = await Target.program('threads', [], { flags: FLAGS });
+  must(target.dump('--leave-running'));
+  target.clearImages();
+  must(target.dump('--leave-running'));
+  target.clearImages();
+  await target.cycle();
+  await target.finish();
+});
+
+test('a process whose main thread has ended is refused, and goes on', async () => {
+  const target = Target.start(compile('refused', FLAGS), ['GO', 'dead-main']);
+  await until(
+    'the main thread to be dead',
+    () => target.text() === 'ready\n' && /^State:\s+Z/m.test(target.proc('status')),
+  );
+  const { status, stderr } = target.dump();
+  expect(status).toBe(1);
+  expect(stderr).toContain('[CRTS_MAIN_THREAD_DEAD]');
+  writeFileSync(target.go, '');
+  await until('the other thread to end', () => target.text() === 'ready\nEXIT-SUCCESS\n');
 });

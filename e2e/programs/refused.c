@@ -21,6 +21,14 @@ static void *idle(void *nothing)
 	return nothing;
 }
 
+static void *outlive(void *file)
+{
+	/* The main thread is gone when its state says so; the test looks for that. */
+	ready();
+	wait_for(file);
+	exit(done());
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 2 ? argv[2] : "";
@@ -36,6 +44,10 @@ int main(int argc, char **argv)
 	}
 	if (!strcmp(what, "thread"))
 		check(pthread_create(&thread, NULL, idle, NULL) == 0, "thread: %m");
+	if (!strcmp(what, "dead-main")) {
+		check(pthread_create(&thread, NULL, outlive, argv[1]) == 0, "thread: %m");
+		pthread_exit(NULL);
+	}
 	if (!strcmp(what, "child") && (child = fork()) == 0)
 		for (;;)
 			pause();

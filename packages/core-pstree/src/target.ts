@@ -75,7 +75,8 @@ export class Target {
       this.pagemap = openSync(`/proc/${pid}/pagemap`, 'r');
     } catch (error) {
       closeFd(this.pidfd);
-      throw isGone(error) ? noSuchTask(pid) : error;
+      if (!isGone(error)) throw error;
+      throw isOutlived(pid) ? deadMainThread(pid) : noSuchTask(pid);
     }
   }
 
@@ -367,6 +368,15 @@ function factsOf(pid: number): TaskFacts {
   } catch (error) {
     if (isGone(error)) throw noSuchTask(pid);
     throw error;
+  }
+}
+
+/** Whether the main thread has ended and others have not: what belongs to the process is out of reach through /proc/PID then. */
+function isOutlived(pid: number): boolean {
+  try {
+    return tracerOf(pid, pid).state === 'Z' && readdirSync(`/proc/${pid}/task`).length > 1;
+  } catch {
+    return false;
   }
 }
 
