@@ -1,5 +1,6 @@
-import { ImageWriter } from '@crts/image-io';
-import type { PageStats } from '@crts/plugin-api';
+import { type CoreEntry, ImageWriter } from '@crts/image-io';
+import { SIGINFO_SIZE } from '@crts/native-syscalls';
+import type { Output, PageStats } from '@crts/plugin-api';
 import { CrtsError } from '@crts/plugin-api';
 import { addGuards, askProcess, askThread, collectMappings, firstRefusal } from './collect';
 import { onCpu } from './cpu';
@@ -14,6 +15,12 @@ import { rehearse } from './rehearsal';
 import type { DumpOutcome, DumpRequest } from './requests';
 import type { Target } from './target';
 import { TASK_IMAGES, TREE_IMAGES, writeImages } from './tree-images';
+
+const P_PID = 1;
+/** Flags of waitid(2). */
+const WNOHANG = 1;
+const WSTOPPED = 2;
+const WNOWAIT = 0x0100_0000;
 
 /** Freezes the tree, writes its images, and kills, thaws or stops it. Throws CrtsError; then the tree runs on as it was. */
 export function dumpTree(request: DumpRequest): DumpOutcome {
@@ -64,6 +71,7 @@ function dumpFrozen(request: DumpRequest, registry: Registry, tree: FrozenTree, 
   const members = enroll(request, registry, tree, files);
   for (const { target } of members) onCpu(target.cpu, () => target.infect());
   log.info({ pid }, 'the agents are in');
+  noteUntold(members);
   for (const { target, task, numbers } of members) task.descriptors = files.addDescriptors(task, target.pidfd, numbers);
   files.finish();
   const memory = process.hrtime.bigint();
@@ -108,6 +116,28 @@ function describe({ root, targets, zombies }: FrozenTree): string {
 
 function sumOf(numbers: readonly number[]): number {
   return numbers.reduce((sum, one) => sum + one, 0);
+}
+
+/**
+ * Of each stopped process whether its parent, where that is in the tree, has still to be told by wait(2). The parent looks, which changes
+ * nothing; that the child is traced hides nothing from it: wait_consider_task(), kernel/exit.c.
+ */
+function noteUntold(members: readonly Member[]): void {
+  for (const { target, task } of members) {
+    const parent = members.find((member) => member.task.pid === task.ppid);
+    if (target.stopSignal === undefined || parent === undefined) continue;
+    let info: Output | undefined;
+    onCpu(parent.target.cpu, () =>
+      parent.task.run((program) => {
+        info = program.out(SIGINFO_SIZE);
+        program.call('waitid', [P_PID, task.pid, info, WSTOPPED | WNOHANG | WNOWAIT, null], {
+          what: `look whether ${task.pid} is reported as stopped`,
+        });
+      }),
+    );
+    const { thread_core: own } = task.images.core as CoreEntry;
+    if (info!.read().readInt32LE(0) !== 0) own!.crts = { ...own!.crts, stop_untold: true };
+  }
 }
 
 /** Looks at every process, and refuses the tree before anything in it is touched. */

@@ -61,15 +61,6 @@ export function zombie(pid: number): CrtsError {
   );
 }
 
-export function stoppedTask(pid: number): CrtsError {
-  return refused(
-    'CRTS_TASK_STOPPED',
-    pid,
-    'the task is stopped (SIGSTOP), which crts does not carry yet',
-    'Let it continue first: kill -CONT.',
-  );
-}
-
 export function kernelThread(pid: number): CrtsError {
   return refused('CRTS_KERNEL_THREAD', pid, 'this is a thread of the kernel', 'Only user programs can be dumped.');
 }

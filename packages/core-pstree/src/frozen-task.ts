@@ -61,7 +61,7 @@ export interface Place {
 /** What of a Target the contract's view needs. */
 export type Stopped = Pick<
   Target,
-  'pid' | 'facts' | 'tids' | 'thread' | 'mem' | 'pidfd' | 'pendingSignals' | 'infection'
+  'pid' | 'stopSignal' | 'facts' | 'tids' | 'thread' | 'mem' | 'pidfd' | 'pendingSignals' | 'infection'
 >;
 
 /** The contract's view of the frozen task. */
@@ -97,6 +97,10 @@ export class Frozen implements FrozenTask {
       ttys: [],
     };
     this.threads = target.tids.map((tid) => new StoppedThread(this, tid, tid === this.pid ? core : emptyCore()));
+  }
+
+  get stopSignal(): number | undefined {
+    return this.target.stopSignal;
   }
 
   get tree() {

@@ -63,6 +63,7 @@ function running(target: Target): Stopped {
     pidfd,
     facts,
     tids: [pid],
+    stopSignal: undefined,
     thread,
     pendingSignals: () => [],
     get infection(): never {

@@ -1,32 +1,40 @@
 import { closeSync, openSync } from 'node:fs';
-import { ImageReader, type MmEntry } from '@crts/image-io';
+import { type CoreEntry, ImageReader, type MmEntry } from '@crts/image-io';
 import {
   completeTask,
   currentCpu,
+  type FinalThread,
   findSyscall,
   getAffinity,
   letTaskRun,
   type ProgramBuilder,
   preadFull,
   type RemoteTask,
-  rawSyscall,
   runTogether,
   type StubTask,
   SyscallError,
   setAffinity,
+  stopTask,
 } from '@crts/native-syscalls';
 import { CrtsError, STAGES } from '@crts/plugin-api';
 import { compileRestore, type TaskRestore, type TreeRestore } from './compile';
 import { onCpu } from './cpu';
 import { noSyscallInstruction, seccompSuspension } from './errors';
 import { forkText } from './forks/text';
+import type { TaskSet } from './image-set';
 import { waitForLingering } from './lingering';
 import { forkFailed, Nursery } from './nursery';
 import { planText, type Step } from './plan';
 import type { PlanText, RestoreOutcome, RestoreRequest } from './requests';
 
 const USER_END = 0x7fff_ffff_f000n;
-const SIGSTOP = 19;
+const SIGCHLD = 17;
+/** TASK_STOPPED of the format. */
+const TASK_STOPPED = 3;
+const P_PID = 1;
+/** Flags of waitid(2). */
+const WSTOPPED = 2;
+const WNOWAIT = 0x0100_0000;
 /** Of executable memory that is searched for a system call instruction. */
 const SEARCH_BYTES = 1024 * 1024;
 
@@ -166,16 +174,43 @@ function hostStep(step: Extract<Step, { kind: 'host' }>, hostPid: number, task: 
 
 /** Every task is itself again, and stopped, before the first one runs. */
 function release({ tasks }: TreeRestore, nursery: Nursery, leaveStopped: boolean): void {
-  const completed = tasks.map((task) => {
+  const completed: { readonly hostPid: number; readonly threads: readonly FinalThread[] }[] = [];
+  // Children first: the agent of a parent is still there to be told of their stops.
+  for (const task of tasks.toReversed()) {
     const stub = nursery.stub(task.set.pid);
+    const { hostPid } = stub;
     const threads = task.threads.map(({ tid, state }) => ({ hostTid: tid, state }));
-    completeTask(stub, syscallAddress(stub.hostPid, task), task.plan.thread, threads);
-    return { hostPid: stub.hostPid, threads };
-  });
-  for (const { hostPid, threads } of completed) {
-    if (leaveStopped) rawSyscall('kill', hostPid, SIGSTOP);
-    letTaskRun(hostPid, threads);
+    completeTask(stub, syscallAddress(hostPid, task), task.plan.thread, threads);
+    const { tc } = task.set.images.core as CoreEntry;
+    if (tc?.task_state !== TASK_STOPPED) {
+      completed.unshift({ hostPid, threads });
+      continue;
+    }
+    stopTask(hostPid, threads);
+    const parent = tasks.find(({ set }) => set.pid === task.set.ppid);
+    if (parent !== undefined) tellOfStop(nursery.stub(parent.set.pid).task, hostPid, task.set, parent.set);
   }
+  for (const { hostPid, threads } of completed) {
+    if (leaveStopped) stopTask(hostPid, threads);
+    else letTaskRun(hostPid, threads);
+  }
+}
+
+/** The parent knows of the stop what it knew, and gets no signal for it but one that waited at the dump too. */
+function tellOfStop(task: RemoteTask, hostPid: number, child: TaskSet, parent: TaskSet): void {
+  const isUntold = (child.images.core as CoreEntry).thread_core?.crts?.stop_untold === true;
+  const waiting = (parent.images.core as CoreEntry).tc?.signals_s?.signals ?? [];
+  const hadSignal = waiting.some(({ siginfo }) => siginfo[0] === SIGCHLD);
+  task.run((program) => {
+    program.call('waitid', [P_PID, hostPid, null, isUntold ? WSTOPPED | WNOWAIT : WSTOPPED, null], {
+      what: `wait until ${child.pid} is stopped`,
+    });
+    if (hadSignal) return;
+    const set = Buffer.alloc(8);
+    set.writeBigUInt64LE(1n << BigInt(SIGCHLD - 1));
+    const now = program.bytes(Buffer.alloc(16));
+    program.call('rt_sigtimedwait', [program.bytes(set), null, now, 8], { expect: 'any' });
+  });
 }
 
 /** VMA_AREA_VDSO of the format. */

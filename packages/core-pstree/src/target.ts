@@ -37,7 +37,7 @@ import {
 } from '@crts/native-syscalls';
 import type { Logger, TaskFacts, ThreadFacts, ThreadState, VmaFacts } from '@crts/plugin-api';
 import { findAbandoned, outside } from './abandoned';
-import { deadMainThread, noSuchTask, notOurs, seccompSuspension, stoppedTask, zombie } from './errors';
+import { deadMainThread, noSuchTask, notOurs, seccompSuspension, zombie } from './errors';
 import { parseStatus, readTaskFacts, readThreadFacts } from './proc';
 
 const SIGKILL = 9;
@@ -61,6 +61,7 @@ export class Target {
   #infection: Infection | undefined;
   #infected = false;
   #gone = false;
+  #stopSignal: number | undefined;
 
   constructor(pid: number, log: Logger) {
     this.pid = pid;
@@ -95,6 +96,11 @@ export class Target {
   /** CPU that the main thread ran on last. */
   get cpu(): number {
     return Number((this.#facts ?? factsOf(this.pid)).stat.processor);
+  }
+
+  /** The signal that had stopped the process before it was frozen. Let go, it is stopped again. */
+  get stopSignal(): number | undefined {
+    return this.#stopSignal;
   }
 
   get tids(): readonly number[] {
@@ -154,7 +160,8 @@ export class Target {
       }
       waitForEventStop(tid, status);
       // A stop signal rather than SIGTRAP tells a group stop (man 2 ptrace): it was stopped before.
-      if (waitStatus.stopSignal(status) !== SIGTRAP) throw stoppedTask(this.pid);
+      if (tid === this.pid && waitStatus.stopSignal(status) !== SIGTRAP)
+        this.#stopSignal = waitStatus.stopSignal(status);
       this.#threads.set(tid, this.#look(tid));
     }
   }

@@ -96,6 +96,8 @@ export interface FrozenTask extends TaskIdentity {
   /** All threads; the main thread, whose tid is the pid, is the first. */
   readonly threads: readonly FrozenThread[];
   readonly images: TaskImages;
+  /** The signal that had stopped it (job control) before the dump, where one had. */
+  readonly stopSignal?: number | undefined;
   /** Images of the whole tree. */
   readonly tree: TreeImages;
   readonly files: FileRegistry;

@@ -73,7 +73,7 @@ describe('refuse', () => {
 const DEFAULTS: Record<string, bigint> = { 'prctl 34': 2n, 'arch_prctl 4113': 1n };
 
 describe('dump', () => {
-  function dumped(stat: Record<string, string>, thp = 0n) {
+  function dumped(stat: Record<string, string>, thp = 0n, stopSignal?: number) {
     const program = {
       out: (sizeBytes: number) => ({ sizeBytes, read: () => Buffer.alloc(sizeBytes) }),
       call: (name: string, args: readonly unknown[]) => ({
@@ -83,6 +83,7 @@ describe('dump', () => {
     const images = { core: { tc: {}, thread_core: {} as Record<string, unknown> }, mm: {} as Record<string, unknown> };
     const task = {
       pid: 12,
+      stopSignal,
       images,
       facts: { comm: 'prog', stat: { flags: '4194304', policy: '0', nice: '0', rt_priority: '0', ...stat } },
       readProc: () => '0',
@@ -108,6 +109,12 @@ describe('dump', () => {
       sched_nice: -7,
     });
     expect(dumped({ policy: '1', rt_priority: '3' }).core.thread_core).not.toHaveProperty('sched_nice');
+  });
+
+  test('a stopped task, and by which signal', () => {
+    expect(dumped({}).core.tc).toMatchObject({ task_state: 1 });
+    expect(dumped({}).core.tc).not.toHaveProperty('stop_signo');
+    expect(dumped({}, 0n, 20).core.tc).toMatchObject({ task_state: 3, stop_signo: 20 });
   });
 
   test.each([

@@ -39,8 +39,9 @@ const MEMBARRIER_GET_REGISTRATIONS = 1 << 9;
 /** PR_THP_DISABLE_EXCEPT_ADVISED */
 const THP_EXCEPT_ADVISED = 2;
 const PR_SCHED_CORE = 62;
-/** TASK_ALIVE of the format. */
+/** Of the format. */
 const TASK_ALIVE = 1;
+const TASK_STOPPED = 3;
 const COMM_MAX = 15;
 const UNSET_UID = 0xffff_ffff;
 
@@ -69,7 +70,7 @@ export const attributesHandler = {
       const core = task.images.core as CoreEntry;
       const mm = task.images.mm as MmEntry;
       Object.assign(core.tc!, {
-        task_state: TASK_ALIVE,
+        task_state: task.stopSignal === undefined ? TASK_ALIVE : TASK_STOPPED,
         exit_code: 0,
         personality: Number(personality.value & 0xffff_ffffn),
         flags: Number(stat.flags),
@@ -77,6 +78,7 @@ export const attributesHandler = {
         oom_score_adj: Number(task.readProc('oom_score_adj')),
         child_subreaper: subreaper.read().readInt32LE(0) !== 0,
       });
+      if (task.stopSignal !== undefined) core.tc!.stop_signo = task.stopSignal;
       const loginuid = readOptional(task, 'loginuid');
       if (loginuid !== undefined) core.tc!.loginuid = Number(loginuid) >>> 0;
       if (barriers.value > 0n) core.tc!.membarrier_registration_mask = Number(barriers.value);

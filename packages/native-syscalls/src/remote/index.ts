@@ -29,6 +29,7 @@ export {
   type StubRequest,
   type StubTask,
   StubYard,
+  stopTask,
   stubAreaSize,
   type UnbornStub,
 } from './stub';

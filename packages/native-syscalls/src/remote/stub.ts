@@ -1,4 +1,5 @@
 /** The first program of a restored task, and the last step that lets it go. */
+import { readFileSync } from 'node:fs';
 import type { ThreadState } from '@crts/plugin-api';
 import { CrtsError } from '@crts/plugin-api';
 import { agentBlob, stubPath } from '../addon';
@@ -23,6 +24,7 @@ import {
   ptraceToSyscall,
 } from '../ptrace';
 import { receiveMessage, sendMessage, seqpacketPair } from '../socket';
+import { rawSyscall, syscall } from '../syscall';
 import { WNOHANG, waitPid, waitStatus } from '../wait';
 import { type ForkChannel, ProgramBuilder } from './program-builder';
 import { BOOT, FORK_BOOT, REPLY, REPLY_SIZE, ROUND_AT, THREAD_ENTRY } from './protocol';
@@ -350,4 +352,32 @@ export function completeTask(
 export function letTaskRun(hostPid: number, threads: readonly FinalThread[]): void {
   for (const { hostTid } of threads) ptraceDetach(hostTid);
   ptraceDetach(hostPid);
+}
+
+const SIGSTOP = 19;
+/** A stop takes some microseconds; a task that was killed meanwhile never gets there. */
+const STOP_LOOKS = 100_000;
+
+/**
+ * Lets a completed task go, stopped by SIGSTOP before it has run. The main thread goes first: once it is stopped, the kernel has
+ * told all threads to stop, and those still traced do so when they are let go (__ptrace_unlink(), kernel/ptrace.c).
+ */
+export function stopTask(hostPid: number, threads: readonly FinalThread[]): void {
+  syscall('kill', hostPid, SIGSTOP);
+  ptraceDetach(hostPid);
+  let looks = 0;
+  for (let state = stateOf(hostPid); state !== 'T'; state = stateOf(hostPid)) {
+    if (++looks > STOP_LOOKS || state === 'Z' || state === undefined) throw taskGone(hostPid, 'its stop');
+    rawSyscall('sched_yield');
+  }
+  for (const { hostTid } of threads) ptraceDetach(hostTid);
+}
+
+/** Of the main thread: man 5 proc_pid_stat. */
+function stateOf(pid: number): string | undefined {
+  try {
+    return /^\d+ \(.*\) (\w)/s.exec(readFileSync(`/proc/${pid}/task/${pid}/stat`, 'latin1'))?.[1];
+  } catch {
+    return undefined;
+  }
 }
