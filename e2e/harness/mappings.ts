@@ -84,7 +84,8 @@ function parse(block: string, objects: Map<string, number>): Mapping {
     end: BigInt(`0x${end}`),
     offset: BigInt(`0x${offset}`),
     isFile: !inode!.endsWith(' 0'),
-    rest: `${access} ${inode} ${name} ${flags.replace(PASSING_FLAGS, '').trim()} ${key}`,
+    // A deleted file is made again, with another inode number.
+    rest: `${access} ${name!.endsWith(' (deleted)') ? inode!.replace(/ \d+$/, '') : inode} ${name} ${flags.replace(PASSING_FLAGS, '').trim()} ${key}`,
   };
 }
 

@@ -108,7 +108,10 @@ function descriptors(pid: number, link: Read, read: Read, options: SnapshotOptio
   const name = (text: string) =>
     text.replace(/(?<=:\[|\bino:\s*)[0-9a-f]+\b/g, (ino) => anonymous.get(ino) ?? anonymous.get(decimal(ino)) ?? ino);
   return Object.fromEntries(
-    numbers.map((fd) => [fd, name(`${link(`fd/${fd}`)} ${descriptor(read(`fdinfo/${fd}`), options)}`)]),
+    numbers.map((fd) => [
+      fd,
+      name(`${nameless(link(`fd/${fd}`))} ${descriptor(link(`fd/${fd}`), read(`fdinfo/${fd}`), options)}`),
+    ]),
   );
 }
 
@@ -120,8 +123,15 @@ function decimal(hex: string): string {
   return String(Number.parseInt(hex, 16));
 }
 
-function descriptor(fdinfo: string, { isMoving }: SnapshotOptions): string {
-  const lines = fdinfo.split('\n').filter((line) => line !== '' && !/^(scm_fds|eventfd-id):/.test(line));
+/** A file of O_TMPFILE is called by its inode number, which a new one does not share. */
+function nameless(link: string): string {
+  return link.replace(/#\d+ \(deleted\)$/, '# (deleted)');
+}
+
+function descriptor(link: string, fdinfo: string, { isMoving }: SnapshotOptions): string {
+  // A deleted file is made again, with another inode number.
+  const left = link.endsWith(' (deleted)') ? /^(scm_fds|eventfd-id|ino):/ : /^(scm_fds|eventfd-id):/;
+  const lines = fdinfo.split('\n').filter((line) => line !== '' && !left.test(line));
   // What an epoll watches is listed in the order of kernel addresses.
   const [targets, others] = [/^tfd:/, /^(?!tfd:)/].map((kind) => lines.filter((line) => kind.test(line)));
   return [...others!, ...targets!.sort()]

@@ -20,6 +20,8 @@ import { plugin as mmShmem } from '@crts/mm-shmem';
 import { plugin as mmSysv } from '@crts/mm-sysv';
 import { plugin as mmVdso } from '@crts/mm-vdso';
 import type { Plugin } from '@crts/plugin-api';
+import { plugin as remapGhost } from '@crts/remap-ghost';
+import { plugin as remapProc } from '@crts/remap-proc';
 import { plugin as taskAttrs } from '@crts/task-attrs';
 import { plugin as taskCreds } from '@crts/task-creds';
 import { plugin as taskFs } from '@crts/task-fs';
@@ -52,6 +54,8 @@ export const builtInPlugins: readonly Plugin[] = [
   mmShmem,
   mmSysv,
   mmVdso,
+  remapGhost,
+  remapProc,
   taskAttrs,
   taskCreds,
   taskFs,

@@ -18,6 +18,7 @@ import { type ImageSet, readImageSet, type TaskSet } from './image-set';
 import { Lender } from './lending';
 import { type CompiledPlan, type CompiledThread, PlanBuilder, ThreadPlanBuilder } from './plan';
 import { buildRegistry, checkExternal, type Registry } from './registry';
+import { RestoreRemaps } from './remaps';
 import type { RestoreRequest } from './requests';
 import { serviceNumbers } from './service-numbers';
 
@@ -56,19 +57,22 @@ export interface TreeRestore {
   readonly shared: HeldObjects;
   /** Helper tasks of the plan. */
   readonly helpers: number;
+  /** What is done around the restore for files that no path leads to. */
+  readonly remaps: RestoreRemaps;
 }
 
 export function compileRestore(request: RestoreRequest, reader: ImageReader): TreeRestore {
   const registry = buildRegistry(request.plugins);
   checkExternal(registry, request.external);
   const set = readImageSet(reader);
-  const forks = planTree(set, request);
+  const remaps = RestoreRemaps.plan(reader, registry.remaps, set, request);
+  const forks = planTree(set, request, remaps.leaders);
   const helpers = helpersOf(forks);
   const barriers = set.tasks.length + set.dead.length + helpers > 1;
   const area = agentArea(set, barriers ? TREE_ARENA_BYTES : ARENA_BYTES);
   const items = (kind: string) => (reader.has(kind) ? [...reader.items(kind)] : []);
   const shared = new HeldObjects((shmid) => registry.pages.openShared(shmid, reader));
-  const files = new FileOpener(set.files, registry.fd, request, request.log, set.ttys, items, shared);
+  const files = new FileOpener(set.files, registry.fd, request, request.log, set.ttys, items, shared, remaps.files);
   const lender = new Lender();
   const descriptors = set.tasks.flatMap(({ fdinfo }) => fdinfo);
   const doorbellNumber = serviceNumbers({
@@ -106,13 +110,13 @@ export function compileRestore(request: RestoreRequest, reader: ImageReader): Tr
     });
   }
   const tasks = builders.map((builder) => builder.compile(barriers));
-  return { set, forks, tasks, area, doorbellNumber, lender, shared, helpers };
+  return { set, forks, tasks, area, doorbellNumber, lender, shared, helpers, remaps };
 }
 
 /** Pid for a helper that needs no particular one: the kernel's choice. */
 const ANY_PID = 0;
 
-function planTree({ tasks, dead }: ImageSet, { shellJob }: RestoreRequest): ForkPlan {
+function planTree({ tasks, dead }: ImageSet, { shellJob }: RestoreRequest, helpers: readonly number[]): ForkPlan {
   const living = tasks.map(({ pid, ppid, pgid, sid, images }) => {
     const { tc } = images.core as { tc?: { child_subreaper?: boolean } };
     return { pid, ppid, pgid, sid, dead: false, subreaper: tc?.child_subreaper === true };
@@ -120,7 +124,7 @@ function planTree({ tasks, dead }: ImageSet, { shellJob }: RestoreRequest): Fork
   const ended = dead.map(({ pid, ppid, pgid, sid }) => ({ pid, ppid, pgid, sid, dead: true, subreaper: false }));
   let anonymous = ANY_PID;
   // Negative numbers stand for helpers that get whatever pid the kernel has.
-  return planForks([...living, ...ended], { shellJob, freePid: () => --anonymous });
+  return planForks([...living, ...ended], { shellJob, helpers, freePid: () => --anonymous });
 }
 
 function helpersOf({ rounds }: ForkPlan): number {

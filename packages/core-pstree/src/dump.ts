@@ -12,6 +12,7 @@ import { refuseRoot, refuseTask } from './limits';
 import { ObjectIds } from './object-ids';
 import { buildRegistry, checkExternal, type Registry } from './registry';
 import { rehearse } from './rehearsal';
+import { DumpRemaps } from './remaps';
 import type { DumpOutcome, DumpRequest } from './requests';
 import type { Target } from './target';
 import { TASK_IMAGES, TREE_IMAGES, writeImages } from './tree-images';
@@ -67,7 +68,8 @@ function dumpFrozen(request: DumpRequest, registry: Registry, tree: FrozenTree, 
   onCpu(tree.root.cpu, () => tree.freeze());
   const frozen = process.hrtime.bigint();
   log.info({ pid }, `frozen: ${describe(tree)}`);
-  const files = new FileTable(registry.fd);
+  const remaps = new DumpRemaps(registry.remaps, writer);
+  const files = new FileTable(registry.fd, remaps);
   const members = enroll(request, registry, tree, files);
   for (const { target } of members) onCpu(target.cpu, () => target.infect());
   log.info({ pid }, 'the agents are in');
@@ -92,11 +94,15 @@ function dumpFrozen(request: DumpRequest, registry: Registry, tree: FrozenTree, 
   // A program that goes on need not wait for the small images; one that is to end does until all are in place.
   if (request.finalState !== 'kill') thaw();
   writeImages(writer, { tasks: members.map(({ task }) => task), zombies: tree.zombies, files });
-  writer.commit(request.sync);
-  if (request.finalState === 'kill') {
+  const finish = () => {
+    writer.commit(request.sync);
+    if (request.finalState !== 'kill') return;
     end(tree);
     ended = process.hrtime.bigint();
-  }
+  };
+  // A program that runs on has its files itself.
+  if (request.finalState === 'leave-running') finish();
+  else remaps.around(finish);
   log.info({ pid }, `images complete, ${request.finalState === 'kill' ? 'the tree is gone' : 'the tree goes on'}`);
   return {
     freezingTimeUs: Number((frozen - started) / 1000n),

@@ -10,11 +10,15 @@ import {
   type ImageRecord,
   type Logger,
   type Program,
+  type RemappedFile,
   type RunOptions,
   type Settlement,
   type SharedObjects,
 } from '@crts/plugin-api';
 import { badImage, groupIncomplete, noPluginForImage } from './errors';
+import { openInherited } from './inherit';
+
+const AT_FDCWD = -100;
 
 type FinishParts = Omit<FdFinishContext, keyof FdPlanContext>;
 
@@ -43,12 +47,28 @@ export class FileOpener implements FilePlanner {
     ttys: readonly ImageRecord[],
     items: (kind: string) => readonly ImageItem[],
     shared: SharedObjects,
+    remaps: ReadonlyMap<number, RemappedFile>,
   ) {
     this.#files = files;
     // Who adds a plugin for what a built-in one restores too wants it used.
     this.#handlers = [...handlers].reverse();
     const records = (field: string) => [...files.values()].filter((record) => record.field === field);
-    this.#context = { files: this, records, options, log, ttys, items, shared };
+    this.#context = {
+      files: this,
+      records,
+      options,
+      log,
+      ttys,
+      items,
+      shared,
+      remapOf: (id) => remaps.get(id),
+      openFile: (program, { id, name, ext }, flags, call) => {
+        if (ext === true) return openInherited(program, name, flags, options);
+        const remap = remaps.get(id);
+        if (remap !== undefined) return remap.open(program, flags, call);
+        return program.call('openat', [AT_FDCWD, program.cstring(name), flags, 0], call);
+      },
+    };
   }
 
   open(program: Program, fileId: number, flags?: number): Arg {

@@ -17,6 +17,7 @@ import {
 } from '@crts/plugin-api';
 import { directoryNotify, noFdHandler } from './errors';
 import { bestHandler } from './registry';
+import type { DumpRemaps } from './remaps';
 
 const O_PATH = 0o10000000;
 const O_CLOEXEC = 0o2000000;
@@ -51,6 +52,7 @@ export class FileTable implements FileRegistry, TreeImages {
   /** Objects whose contents are to be stored, by the number of their contents. */
   readonly sharedMemory = new Map<number, SharedMemory>();
   readonly #handlers: readonly FdHandler[];
+  readonly #remaps: DumpRemaps | undefined;
   readonly #paths = new Map<string, number>();
   readonly #firsts = new Set<string>();
   readonly #descriptors: TreeDescriptor[] = [];
@@ -60,8 +62,10 @@ export class FileTable implements FileRegistry, TreeImages {
   readonly #alike = new Map<string, Known[]>();
   #nextId = 1;
 
-  constructor(handlers: readonly FdHandler[]) {
+  /** A rehearsal has no `remaps`: nothing is written. */
+  constructor(handlers: readonly FdHandler[], remaps?: DumpRemaps) {
     this.#handlers = handlers;
+    this.#remaps = remaps;
   }
 
   addPath(task: FrozenTask, file: Parameters<FileRegistry['addPath']>[1]): number {
@@ -192,6 +196,7 @@ export class FileTable implements FileRegistry, TreeImages {
       id,
       fown: fown as ImageRecord,
       addRecord: (make) => this.#push(this.#nextId++, make),
+      nameOf: (file, ownId) => this.#remaps?.nameOf(file, { ...context, id: ownId ?? id }) ?? file.link,
       first: (key) => this.first(key),
       addItem: (kind, item) => this.addItem(kind, item),
       addInFlight: (local) => {

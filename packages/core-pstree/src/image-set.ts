@@ -10,7 +10,7 @@ import type {
   TaskKobjIdsEntry,
 } from '@crts/image-io';
 import type { FileRecord, ImageRecord, TaskImages } from '@crts/plugin-api';
-import { badImage, noPluginForImage, otherFormat, treeTooLarge } from './errors';
+import { badImage, otherFormat, treeTooLarge } from './errors';
 import { checkThreads, checkTree } from './tree-entries';
 
 const IMAGE_VERSION = 2;
@@ -65,7 +65,6 @@ export function readImageSet(reader: ImageReader): ImageSet {
   const inventory = reader.readOne<InventoryEntry>('inventory');
   if (inventory.img_version !== IMAGE_VERSION && inventory.img_version !== 1) throw otherFormat(inventory.img_version);
   const tree = checkTree(reader.read('pstree') as PstreeEntry[]);
-  if (reader.has('remap-fpath')) throw noPluginForImage('unlinked files (remap-fpath.img)');
   const files = readFiles(reader);
   const shared: SharedImages = { locks: optional(reader, 'filelocks'), ttys: optional(reader, 'tty-info') };
   const tables = new Map<number, number>();

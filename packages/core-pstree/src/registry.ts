@@ -6,6 +6,8 @@ import {
   PAGE_STORE,
   type PageStore,
   type Plugin,
+  REMAP_HANDLER,
+  type RemapHandler,
   TASK_STATE_HANDLER,
   type TaskStateHandler,
   VMA_HANDLER,
@@ -19,6 +21,7 @@ export interface Registry {
   readonly fd: readonly FdHandler[];
   readonly vma: readonly VmaHandler[];
   readonly taskState: readonly TaskStateHandler[];
+  readonly remaps: readonly RemapHandler[];
   readonly pages: PageStore;
 }
 
@@ -39,6 +42,7 @@ export function buildRegistry(plugins: readonly Plugin[]): Registry {
     fd: all(container, FD_HANDLER),
     vma: all(container, VMA_HANDLER),
     taskState: all(container, TASK_STATE_HANDLER),
+    remaps: all(container, REMAP_HANDLER),
     pages,
   };
 }

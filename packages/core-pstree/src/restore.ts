@@ -45,7 +45,7 @@ export function restoreTree(request: RestoreRequest): RestoreOutcome {
     const tree = compileRestore(request, reader);
     waitForLingering([...tree.set.tasks, ...tree.set.dead].map(({ pid }) => pid));
     const affinity = getAffinity(0);
-    return onCpu(currentCpu(), () => execute(request, tree, affinity));
+    return tree.remaps.around(() => onCpu(currentCpu(), () => execute(request, tree, affinity)));
   } finally {
     reader.close();
   }
@@ -55,9 +55,10 @@ export function restoreTree(request: RestoreRequest): RestoreOutcome {
 export function explainRestore(request: RestoreRequest, explain: boolean): PlanText {
   const reader = ImageReader.open(request.imagesDir);
   try {
-    const { forks, tasks } = compileRestore(request, reader);
+    const { forks, tasks, remaps } = compileRestore(request, reader);
     return {
       lines: [
+        ...remaps.text,
         ...forkText(forks),
         ...tasks.flatMap(({ set, plan, threads }) => planText(plan, set.pid, explain, threads)),
       ],

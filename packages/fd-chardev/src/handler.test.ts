@@ -1,11 +1,22 @@
 import type { RegFileEntry } from '@crts/image-io';
 import { ProgramBuilder } from '@crts/native-syscalls';
-import { CrtsError, type FdDumpContext, type FdFacts, type FdPlanContext, type FileRecord } from '@crts/plugin-api';
+import {
+  type CallOptions,
+  CrtsError,
+  type FdDumpContext,
+  type FdFacts,
+  type FdPlanContext,
+  type FileRecord,
+} from '@crts/plugin-api';
 import { deviceNumber } from './device';
 import { chardevHandler } from './handler';
 
 const NULL = 0x103n;
 const fown = { uid: 0, euid: 0, signum: 0, pid_type: 0, pid: 0 };
+const opener = {
+  openFile: (program: ProgramBuilder, { name }: { name: string }, flags: number, call: CallOptions) =>
+    program.call('openat', [-100, program.cstring(name), flags, 0], call),
+} as unknown as FdPlanContext;
 const context = { id: 7, fown } as unknown as FdDumpContext;
 const fd = (more: Partial<FdFacts> = {}): FdFacts =>
   ({ pid: 12, fd: 1, link: '/dev/null', mode: 0o020666, rdev: NULL, flags: 0o2100002, pos: 0n, ...more }) as FdFacts;
@@ -15,7 +26,10 @@ const record = (more: Partial<RegFileEntry> = {}): FileRecord => ({
   value: { id: 7, flags: 0o100002, pos: 0n, fown, name: '/dev/null', mode: 0o020666, build_id: [], ...more },
 });
 const collect = (more: Partial<RegFileEntry>, skipFileRwxCheck = false) =>
-  chardevHandler.collect!(record(more), { options: { skipFileRwxCheck } } as unknown as FdPlanContext);
+  chardevHandler.collect!(record(more), {
+    options: { skipFileRwxCheck },
+    remapOf: () => undefined,
+  } as unknown as FdPlanContext);
 
 function failure(action: () => unknown): CrtsError {
   try {
@@ -82,8 +96,8 @@ test('restored are character devices; other entries belong to other plugins', ()
 
 test('opened with its flags; none that creates or truncates is passed on', () => {
   const program = new ProgramBuilder();
-  chardevHandler.plan(record({ flags: 0o104001, pos: 9n }), program, {} as FdPlanContext);
-  chardevHandler.plan(record({ flags: 0o22301702 }), program, {} as FdPlanContext);
+  chardevHandler.plan(record({ flags: 0o104001, pos: 9n }), program, opener);
+  chardevHandler.plan(record({ flags: 0o22301702 }), program, opener);
   expect(program.text()).toEqual([
     'openat(AT_FDCWD, "/dev/null", 0x8801, 0)',
     'openat(AT_FDCWD, "/dev/null", 0x8002, 0)',

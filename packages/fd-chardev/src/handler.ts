@@ -17,17 +17,21 @@ const O_CLOEXEC = 0o2000000;
 /** Flags that act while a file is opened: O_CREAT O_EXCL O_NOCTTY O_TRUNC O_TMPFILE's own bit, and O_CLOEXEC. */
 const NOT_PASSED = 0o100 | 0o200 | 0o400 | 0o1000 | 0o20000000 | O_CLOEXEC;
 const O_DIRECTORY = 0o200000;
-const AT_FDCWD = -100;
+const O_PATH = 0o10000000;
 const PATH_MAX = 4096;
 const PERMISSIONS = 0o777;
 
 export const chardevHandler: FdHandler = {
   name: 'fd-chardev',
 
-  match: (fd) => (isCharacterDevice(fd.mode) && isStateless(deviceNumber(fd.rdev)) ? 20 : 0),
+  // A mere path to a device is no device.
+  match: (fd) =>
+    (fd.flags & O_PATH) === 0 && isCharacterDevice(fd.mode) && isStateless(deviceNumber(fd.rdev)) ? 20 : 0,
 
   dump(fd: FdFacts, context: FdDumpContext): FileRecord {
-    const named = deviceUnder(fd.link);
+    // A node that was removed is made again by its number.
+    const isNamed = fd.nlink !== 0n;
+    const named = isNamed ? deviceUnder(fd.link) : { number: deviceNumber(fd.rdev) };
     if (named.number !== deviceNumber(fd.rdev))
       throw otherDevice('refused', fd.link, named.number, { pid: fd.pid, fd: fd.fd < 0 ? undefined : fd.fd });
     const value: RegFileEntry = {
@@ -35,29 +39,34 @@ export const chardevHandler: FdHandler = {
       flags: fd.flags & ~O_CLOEXEC,
       pos: fd.pos,
       fown: context.fown as RegFileEntry['fown'],
-      name: fd.link,
+      name: isNamed ? fd.link : context.nameOf(fd),
       mode: fd.mode,
       build_id: [],
     };
     return { type: FD_TYPE_REG, field: 'reg', value };
   },
 
-  owns: (record) => record.field === 'reg' && isCharacterDevice((record.value as Partial<RegFileEntry>).mode ?? 0),
+  owns(record: FileRecord): boolean {
+    const { mode = 0, flags = 0 } = record.value as Partial<RegFileEntry>;
+    return record.field === 'reg' && isCharacterDevice(mode) && (flags & O_PATH) === 0;
+  },
 
   collect(record: FileRecord, context: FdPlanContext): void {
     const { id, name, mode } = record.value as RegFileEntry & { mode: number };
     if (!name.startsWith('/') || name.includes('\0') || encodeName(name).length >= PATH_MAX)
       throw badEntry(id, `"${name}" is no absolute path`);
-    const named = deviceUnder(name);
+    const remap = context.remapOf(id);
+    if (remap !== undefined && remap.checkName === undefined) return;
+    const named = deviceUnder(remap?.checkName ?? name);
     if (!isStateless(named.number)) throw otherDevice('failed', name, named.number);
     const ignored = context.options.skipFileRwxCheck === true ? PERMISSIONS : 0;
     if ((named.mode & ~ignored) !== (mode & ~ignored)) throw deviceChanged(name, named.mode, mode);
   },
 
   /** No lseek: these devices keep no position (null_lseek(), drivers/char/mem.c; noop_llseek() of random). */
-  plan(record: FileRecord, program: Program): Arg {
-    const { name, flags } = record.value as RegFileEntry;
-    return program.call('openat', [AT_FDCWD, program.cstring(name), flags & ~(NOT_PASSED | O_DIRECTORY), 0], {
+  plan(record: FileRecord, program: Program, context: FdPlanContext): Arg {
+    const { id, name, flags } = record.value as RegFileEntry;
+    return context.openFile(program, { id, name }, flags & ~(NOT_PASSED | O_DIRECTORY), {
       what: `open ${name}`,
       fail: (errno) => notOpened(name, errno),
     });

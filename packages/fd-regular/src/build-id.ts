@@ -63,11 +63,6 @@ export function buildIdOfPath(path: string): number[] {
   }
 }
 
-/** The build id of the file behind a descriptor that can be read, whose offset stays as it is. */
-export function buildIdOfFd(fd: number): number[] {
-  return readBuildId(readerOf(fd));
-}
-
 /** O_NONBLOCK: who holds a lease on the file must not keep us waiting (man 2 fcntl, leases). */
 function openForReading(path: Buffer): number | undefined {
   for (const flags of [O_NONBLOCK | O_CLOEXEC | O_NOATIME, O_NONBLOCK | O_CLOEXEC]) {

@@ -1,11 +1,5 @@
 import { CrtsError } from '@crts/plugin-api';
 
-export interface Subject {
-  readonly pid?: number | undefined;
-  readonly fd?: number | undefined;
-  readonly path: string;
-}
-
 const PLUGIN = 'fd-regular';
 
 /** The image is damaged, or was made to do harm. */
@@ -29,17 +23,6 @@ export function changed(path: string, what: string): CrtsError {
   });
 }
 
-export function external(path: string): CrtsError {
-  return new CrtsError({
-    code: 'CRTS_FILE_EXTERNAL',
-    kind: 'refused',
-    plugin: PLUGIN,
-    path,
-    what: 'the file was left outside the dump (--external), and crts does not take such files back yet',
-    hint: 'Restore these images with criu --inherit-fd for now.',
-  });
-}
-
 export function gone(path: string): CrtsError {
   return new CrtsError({
     code: 'CRTS_FILE_GONE',
@@ -58,22 +41,6 @@ export function modeChanged(path: string, now: number, before: number): CrtsErro
     path,
     what: `the file's mode changed since the dump: 0${now.toString(8)}, was 0${before.toString(8)}`,
     hint: 'chmod it back, or pass --skip-file-rwx-check.',
-  });
-}
-
-/** The file has other names, so it can be given this one again; a file without names (unlinked) cannot. */
-export function nameless(file: Subject): CrtsError {
-  const { pid, fd } = file;
-  return new CrtsError({
-    code: 'CRTS_FILE_UNLINKED',
-    kind: 'refused',
-    plugin: PLUGIN,
-    ...file,
-    what: 'the name under which the file is open was removed; link remaps are not carried yet',
-    hint:
-      fd === undefined
-        ? 'Link one of its other names back to this one.'
-        : `Give it the name back: ln -L /proc/${pid}/fd/${fd} NAME.`,
   });
 }
 
@@ -108,40 +75,5 @@ export function otherMountNamespace(path: string, mntId: number): CrtsError {
     path,
     what: `the file lies on mount ${mntId} of a mount namespace that was dumped with it, which crts does not remake yet`,
     hint: 'Restore these images with criu for now.',
-  });
-}
-
-export function replaced(file: Subject): CrtsError {
-  return new CrtsError({
-    code: 'CRTS_FILE_REPLACED',
-    kind: 'refused',
-    plugin: PLUGIN,
-    ...file,
-    what: 'another file has this name now (or it lies on a mount that crts does not see), so the name would open the wrong one',
-    hint: 'Let the program reopen the file, then dump.',
-  });
-}
-
-export function unlinked(file: Subject): CrtsError {
-  return new CrtsError({
-    code: 'CRTS_FILE_UNLINKED',
-    kind: 'refused',
-    plugin: PLUGIN,
-    ...file,
-    what: 'the file was deleted while it is in use; ghost files are not carried yet',
-    hint: 'Dump when the program has closed it.',
-  });
-}
-
-export function unreachable(file: Subject, errno: string | undefined): CrtsError {
-  return new CrtsError({
-    code: 'CRTS_FILE_UNREACHABLE',
-    kind: 'refused',
-    plugin: PLUGIN,
-    ...file,
-    what: 'the file cannot be reached by its name',
-    call: 'stat',
-    errno,
-    hint: 'It may lie in another mount namespace or under an over-mounted directory.',
   });
 }

@@ -4,38 +4,37 @@ import {
   constants,
   copyFileSync,
   fstatSync,
-  linkSync,
   mkdirSync,
   mkdtempSync,
   openSync,
   readFileSync,
   readlinkSync,
-  renameSync,
-  rmdirSync,
   rmSync,
   statfsSync,
   symlinkSync,
   unlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { RegFileEntry } from '@crts/image-io';
-import { ProgramBuilder } from '@crts/native-syscalls';
 import {
   CrtsError,
   decodeName,
+  ExternalResources,
   encodeName,
   type FdDumpContext,
   type FdFacts,
   type FdPlanContext,
   type FileRecord,
+  fileId,
+  type RemappedFile,
   type RunOptions,
 } from '@crts/plugin-api';
 import { regularHandler } from './handler';
 
 const O_PATH = 0o10000000;
-const O_TMPFILE = 0o20200000;
 const fown = { uid: 0, euid: 0, signum: 0, pid_type: 0, pid: 0 };
 
 let directory: string;
@@ -94,9 +93,18 @@ function facts(fd: number, more: Partial<FdFacts> = {}): FdFacts {
 
 const options: RunOptions = { shellJob: false, fileLocks: false, ghostLimitBytes: 0n, detached: false };
 const dumpContext = (more: Partial<RunOptions> = {}) =>
-  ({ id: 7, fown, task: {}, options: { ...options, ...more } }) as unknown as FdDumpContext;
-const planContext = (more: Partial<RunOptions> = {}) =>
-  ({ options: { ...options, ...more } }) as unknown as FdPlanContext;
+  ({
+    id: 7,
+    fown,
+    task: {},
+    options: { ...options, ...more },
+    nameOf: (fd: FdFacts) => fd.link,
+  }) as unknown as FdDumpContext;
+const planContext = (more: Partial<RunOptions> = {}, remap?: Partial<RemappedFile>) =>
+  ({
+    options: { ...options, ...more },
+    remapOf: (id: number) => (id === 7 ? remap : undefined),
+  }) as unknown as FdPlanContext;
 
 const dump = (fd: FdFacts, more: Partial<RunOptions> = {}) => regularHandler.dump(fd, dumpContext(more));
 const record = (more: Partial<RegFileEntry>): FileRecord => ({
@@ -104,14 +112,8 @@ const record = (more: Partial<RegFileEntry>): FileRecord => ({
   field: 'reg',
   value: { id: 7, flags: 0, pos: 0n, fown, name: '/srv/data', mode: 0o100644, build_id: [], ...more },
 });
-const collect = (entry: FileRecord, more: Partial<RunOptions> = {}) =>
-  regularHandler.collect!(entry, planContext(more));
-
-function planText(entry: FileRecord): string[] {
-  const program = new ProgramBuilder();
-  regularHandler.plan(entry, program, planContext());
-  return program.text();
-}
+const collect = (entry: FileRecord, more: Partial<RunOptions> = {}, remap?: Partial<RemappedFile>) =>
+  regularHandler.collect!(entry, planContext(more, remap));
 
 function failure(action: () => unknown): CrtsError {
   try {
@@ -130,6 +132,12 @@ describe('match', () => {
     expect(looks(0o100644, '/srv/data')).toBe(10);
     expect(looks(0o040755, '/srv')).toBe(10);
     expect(looks(0o120777, '/srv/link')).toBe(10);
+  });
+
+  test('a mere path, whatever it leads to', () => {
+    const opath = (mode: number) => regularHandler.match({ mode, link: '/srv/x', flags: O_PATH } as FdFacts);
+    for (const mode of [0o010644, 0o020666, 0o140777, 0o100644]) expect(opath(mode)).toBe(30);
+    expect(regularHandler.owns(record({ mode: 0o010644, flags: O_PATH }))).toBe(true);
   });
 
   test('nothing else', () => {
@@ -179,6 +187,36 @@ describe('dump', () => {
     expect(dump(facts(open(path('true'), flags), more), { fileValidation: 'filesize' }).value.build_id).toEqual([]);
   });
 
+  test('a file without names has no build id: it is made again from its contents', () => {
+    copyFileSync('/bin/true', path('true'));
+    const fd = open(path('true'), 0);
+    unlinkSync(path('true'));
+    expect(dump(facts(fd)).value).toMatchObject({ name: path('true'), build_id: [] });
+  });
+
+  test('left outside: the name says which file, and nothing is compared', () => {
+    const fd = facts(open(file('data'), 0), { mntId: 0x3d, pos: 3n });
+    const external = new ExternalResources([{ kind: 'file', id: fileId(0x3d, fd.ino), value: undefined }]);
+    expect(dump(fd, { external }).value).toEqual({
+      id: 7,
+      flags: 0,
+      pos: 3n,
+      fown,
+      name: `file[3d:${fd.ino.toString(16)}]`,
+      ext: true,
+      mode: 0o100644,
+      build_id: [],
+    });
+    expect(dump({ ...fd, mntId: 0x3e }, { external }).value).not.toHaveProperty('ext');
+  });
+
+  test('the access time of a file stays when a build id is looked for', () => {
+    const fd = open(file('data', '0123456789'.repeat(10)), 0);
+    utimesSync(path('data'), 1, 2);
+    dump(facts(fd));
+    expect(fstatSync(fd).atimeMs).toBe(1000);
+  });
+
   test('the offset of a descriptor is not moved by looking for a build id', () => {
     const fd = open(file('data', '0123456789'.repeat(10)), 0);
     dump(facts(fd));
@@ -206,69 +244,6 @@ describe('dump', () => {
 function fdPosition(fd: number): string | undefined {
   return /^pos:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))?.[1];
 }
-
-describe('files that their name would not open again are refused', () => {
-  test('deleted', () => {
-    const fd = open(file('data'), 0);
-    unlinkSync(path('data'));
-    expect(failure(() => dump(facts(fd)))).toMatchObject({
-      code: 'CRTS_FILE_UNLINKED',
-      kind: 'refused',
-      pid: 4312,
-      fd: 5,
-      path: path('data'),
-    });
-  });
-
-  test('a deleted directory', () => {
-    mkdirSync(path('directory'));
-    const fd = open(path('directory'), 0);
-    rmdirSync(path('directory'));
-    expect(failure(() => dump(facts(fd)))).toMatchObject({ code: 'CRTS_FILE_UNLINKED', path: path('directory') });
-  });
-
-  test('never named (O_TMPFILE)', () => {
-    expect(failure(() => dump(facts(open(directory, O_TMPFILE | constants.O_RDWR))))).toMatchObject({
-      code: 'CRTS_FILE_UNLINKED',
-    });
-  });
-
-  test('its name removed while another exists; the hint works', () => {
-    const fd = open(file('data'), 0);
-    linkSync(path('data'), path('other'));
-    unlinkSync(path('data'));
-    const error = failure(() => dump(facts(fd)));
-    expect(error).toMatchObject({ code: 'CRTS_FILE_UNLINKED', path: path('data') });
-    expect(error.hint).toContain('ln -L /proc/4312/fd/5');
-    linkSync(path('other'), path('data'));
-    expect(readlinkSync(`/proc/self/fd/${fd}`)).toBe(`${path('data')} (deleted)`);
-    expect(dump(facts(fd)).value.name).toBe(path('data'));
-  });
-
-  test('a name that ends in " (deleted)" is only a name', () => {
-    expect(dump(facts(open(file('x (deleted)'), 0))).value.name).toBe(path('x (deleted)'));
-  });
-
-  test('deleted, told by the number of its names alone', () => {
-    const fd = facts(open(file('data'), 0), { nlink: 0n, link: `${path('data')} (deleted)` });
-    expect(failure(() => dump(fd))).toMatchObject({ code: 'CRTS_FILE_UNLINKED', path: path('data') });
-  });
-
-  test('replaced by another file', () => {
-    const fd = open(file('data'), 0);
-    linkSync(path('data'), path('keep'));
-    const before = facts(fd);
-    renameSync(file('new'), path('data'));
-    expect(failure(() => dump(before))).toMatchObject({ code: 'CRTS_FILE_REPLACED', kind: 'refused', fd: 5 });
-  });
-
-  test('out of sight', () => {
-    const fd = facts(open(file('data'), 0), { link: path('elsewhere/data'), fd: -1 });
-    const error = failure(() => dump(fd));
-    expect(error).toMatchObject({ code: 'CRTS_FILE_UNREACHABLE', kind: 'refused', errno: 'ENOENT' });
-    expect(error.fd).toBeUndefined();
-  });
-});
 
 describe('collect', () => {
   const dumped = (name: string, content?: string, mode?: number) => dump(facts(open(file(name, content, mode), 0)));
@@ -316,6 +291,17 @@ describe('collect', () => {
     expect(failure(() => collect(entry))).toMatchObject({ code: 'CRTS_FILE_CHANGED' });
   });
 
+  test('a file with a remap is compared under the name that the remap tells, or not at all', () => {
+    const entry = dumped('data');
+    unlinkSync(path('data'));
+    expect(() => collect(entry, {}, {})).not.toThrow();
+    file('link_remap.9', 'longer content');
+    expect(failure(() => collect(entry, {}, { checkName: path('link_remap.9') }))).toMatchObject({
+      code: 'CRTS_FILE_CHANGED',
+      path: path('link_remap.9'),
+    });
+  });
+
   test('an entry without a mode opens no device and no FIFO', () => {
     expect(failure(() => collect(record({ name: '/dev/null', mode: undefined })))).toMatchObject({
       code: 'CRTS_FILE_CHANGED',
@@ -361,57 +347,10 @@ describe('collect', () => {
     ['a name without end', { name: `/${'x'.repeat(4096)}` }, 'CRTS_IMAGE_FIELD'],
     ['an offset out of range', { pos: 1n << 63n }, 'CRTS_IMAGE_FIELD'],
     ['a link opened for reading', { mode: 0o120777 }, 'CRTS_IMAGE_FIELD'],
-    ['an external file', { ext: true, name: 'file[1:2]' }, 'CRTS_FILE_EXTERNAL'],
+    ['an external file of another form', { ext: true, name: '/etc/passwd' }, 'CRTS_IMAGE_FIELD'],
     ['a file of a dumped mount namespace', { mnt_id: 61 }, 'CRTS_FILE_MOUNT'],
   ])('%s in the image', (_what, more, code) => {
     const error = failure(() => collect(record({ name: '/etc/passwd', ...more })));
     expect(error.code).toBe(code);
-  });
-});
-
-describe('owns', () => {
-  test('regular files, directories, links and entries without a mode', () => {
-    expect(regularHandler.owns(record({}))).toBe(true);
-    expect(regularHandler.owns(record({ mode: undefined }))).toBe(true);
-    expect(regularHandler.owns(record({ mode: 0o040755 }))).toBe(true);
-    expect(regularHandler.owns(record({ mode: 0o020666 }))).toBe(false);
-    expect(regularHandler.owns({ type: 10, field: 'efd', value: {} })).toBe(false);
-  });
-});
-
-describe('plan', () => {
-  test('opened with its flags, then sought', () => {
-    expect(planText(record({ flags: 0o142002, pos: 5n }))).toEqual([
-      'openat(AT_FDCWD, "/srv/data", 0xc402, 0)',
-      'lseek($0, 5, 0) = 5',
-    ]);
-  });
-
-  test('nothing to seek at the start, without position, or without a file behind the path', () => {
-    for (const more of [{ pos: 0n }, { pos: (1n << 64n) - 1n }, { flags: O_PATH, pos: 9n }])
-      expect(planText(record(more))).toHaveLength(1);
-  });
-
-  test('flags that create, truncate or make nameless files are never passed on', () => {
-    const hostile = 0o100 | 0o200 | 0o400 | 0o1000 | 0o2000000 | O_TMPFILE | 2;
-    expect(planText(record({ flags: hostile }))).toEqual(['openat(AT_FDCWD, "/srv/data", 2, 0)']);
-  });
-
-  test('directories keep O_DIRECTORY; links are not followed', () => {
-    expect(planText(record({ mode: 0o040755, flags: 0o200000 }))).toEqual([
-      'openat(AT_FDCWD, "/srv/data", 0x10000, 0)',
-    ]);
-    expect(planText(record({ mode: 0o120777, flags: O_PATH }))).toEqual(['openat(AT_FDCWD, "/srv/data", 0x220000, 0)']);
-  });
-
-  test('what fails inside the task names the file', () => {
-    const program = new ProgramBuilder();
-    regularHandler.plan(record({ pos: 5n }), program, planContext());
-    const errors = program.instructions.map(({ options: { fail } }) => fail!('EACCES', -13n));
-    expect(errors).toMatchObject([
-      { code: 'CRTS_FILE_OPEN', path: '/srv/data', errno: 'EACCES' },
-      { code: 'CRTS_FILE_SEEK', path: '/srv/data' },
-    ]);
-    expect(program.instructions[0]!.options.fail!('ENOENT', -2n)).toMatchObject({ code: 'CRTS_FILE_GONE' });
   });
 });

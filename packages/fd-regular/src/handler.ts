@@ -1,34 +1,21 @@
 import type { RegFileEntry } from '@crts/image-io';
-import type {
-  Arg,
-  FdDumpContext,
-  FdFacts,
-  FdHandler,
-  FdPlanContext,
-  FileRecord,
-  FrozenTask,
-  Program,
-} from '@crts/plugin-api';
-import { buildIdOfFd, buildIdOfPath } from './build-id';
-import { gone, notOpened, notSought } from './errors';
-import { reachableName } from './identity';
 import {
-  O_ACCMODE,
-  O_CLOEXEC,
-  O_DIRECT,
-  O_PATH,
-  O_WRONLY,
-  onlyAppends,
-  openFlags,
-  S_IFDIR,
-  S_IFLNK,
-  S_IFMT,
-  S_IFREG,
-} from './open-flags';
+  type Arg,
+  externalFileName,
+  type FdDumpContext,
+  type FdFacts,
+  type FdHandler,
+  type FdPlanContext,
+  type FileRecord,
+  type FrozenTask,
+  type Program,
+} from '@crts/plugin-api';
+import { buildIdOfPath } from './build-id';
+import { gone, notOpened, notSought } from './errors';
+import { O_CLOEXEC, O_PATH, onlyAppends, openFlags, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './open-flags';
 import { checkEntry, NO_POSITION, validateFile } from './validation';
 
 const FD_TYPE_REG = 1;
-const AT_FDCWD = -100;
 const SEEK_SET = 0;
 /** Size of the smallest ELF header: a shorter file is none. */
 const ELF_MIN = 52n;
@@ -49,20 +36,27 @@ const OWNED_TYPES: readonly number[] = [S_IFREG, S_IFDIR, S_IFLNK];
 
 export const regularHandler: FdHandler = {
   name: 'fd-regular',
+  external: ['file'],
 
-  match: (fd) =>
-    OWNED_TYPES.includes(fd.mode & S_IFMT) && fd.link.startsWith('/') && !fd.link.startsWith('/memfd:') ? 10 : 0,
+  match(fd: FdFacts): number {
+    if (!fd.link.startsWith('/') || fd.link.startsWith('/memfd:')) return 0;
+    // By path only, what kind of file it is makes no difference; handlers of kinds know no O_PATH.
+    if ((fd.flags & O_PATH) !== 0) return 30;
+    return OWNED_TYPES.includes(fd.mode & S_IFMT) ? 10 : 0;
+  },
 
   dump(fd: FdFacts, context: FdDumpContext): FileRecord {
+    const external = externalFileName(fd, context.options);
     const value: RegFileEntry = {
       id: context.id,
       flags: fd.flags & ~O_CLOEXEC,
       pos: fd.pos,
       fown: context.fown as RegFileEntry['fown'],
-      name: reachableName(fd),
+      name: external ?? context.nameOf(fd),
       mode: fd.mode,
       build_id: [],
     };
+    if (external !== undefined) return { type: FD_TYPE_REG, field: 'reg', value: { ...value, ext: true } };
     // A log that is only appended to may be rotated or grow: CRIU compares the size wherever the image has one.
     if ((fd.mode & S_IFMT) === S_IFREG && !onlyAppends(fd.flags)) {
       value.size = fd.sizeBytes;
@@ -72,26 +66,31 @@ export const regularHandler: FdHandler = {
   },
 
   owns(record: FileRecord): boolean {
-    const { mode } = record.value as Partial<RegFileEntry>;
-    return record.field === 'reg' && (mode === undefined || OWNED_TYPES.includes(mode & S_IFMT));
+    const { mode, flags = 0 } = record.value as Partial<RegFileEntry>;
+    if (record.field !== 'reg') return false;
+    return mode === undefined || OWNED_TYPES.includes(mode & S_IFMT) || (flags & O_PATH) !== 0;
   },
 
   collect(record: FileRecord, context: FdPlanContext): void {
     const entry = record.value as RegFileEntry;
     checkEntry(entry);
-    validateFile(entry, context.options);
+    if (entry.ext === true || replacementFor(entry, context) !== undefined) return;
+    const remap = context.remapOf(entry.id);
+    const name = remap === undefined ? entry.name : remap.checkName;
+    if (name !== undefined) validateFile(entry, name, context.options);
   },
 
-  plan(record: FileRecord, program: Program): Arg {
-    const { name, pos, mode, flags } = record.value as RegFileEntry;
-    const fd = program.call(
-      'openat',
-      [AT_FDCWD, program.cstring(name), openFlags(flags, (mode ?? S_IFREG) & S_IFMT), 0],
-      {
-        what: `open ${name}`,
-        fail: (errno) => (errno === 'ENOENT' ? gone(name) : notOpened(name, errno)),
-      },
-    );
+  plan(record: FileRecord, program: Program, context: FdPlanContext): Arg {
+    const entry = record.value as RegFileEntry;
+    const { id, name, ext, pos, flags } = entry;
+    const replacement = replacementFor(entry, context);
+    if (replacement !== undefined) return program.receiveFd(replacement, { what: `take ${name} from the caller` });
+    const type = (entry.mode ?? S_IFREG) & S_IFMT;
+    const how = openFlags(flags, type, context.remapOf(id) !== undefined);
+    const fd = context.openFile(program, { id, name, ext }, how, {
+      what: `open ${name}`,
+      fail: (errno) => (errno === 'ENOENT' ? gone(name) : notOpened(name, errno)),
+    });
     // An O_PATH descriptor has no position: man 2 open.
     if (pos !== 0n && pos !== NO_POSITION && (flags & O_PATH) === 0)
       program.call('lseek', [fd, pos, SEEK_SET], {
@@ -103,21 +102,22 @@ export const regularHandler: FdHandler = {
   },
 };
 
+/** What has a name is replaced on purpose by a descriptor of the caller, with its own offset and flags: CRIU's rule. */
+function replacementFor({ name, ext }: RegFileEntry, { options }: FdPlanContext): number | undefined {
+  return ext === true ? undefined : options.inherit?.fdFor(name === '/' ? '.' : name);
+}
+
 /** The task is frozen: a library that is both mapped and open is looked into once. */
 const buildIds = new WeakMap<FrozenTask, Map<string, number[]>>();
 
 function buildIdOf(fd: FdFacts, task: FrozenTask): number[] {
-  if (fd.sizeBytes < ELF_MIN || KERNEL_FILESYSTEMS.has(fd.fsType)) return [];
+  // A file without a name is made again from its contents: there is nothing to compare.
+  if (fd.nlink === 0n || fd.sizeBytes < ELF_MIN || KERNEL_FILESYSTEMS.has(fd.fsType)) return [];
   const known = buildIds.get(task) ?? new Map<string, number[]>();
   buildIds.set(task, known);
   const key = `${fd.dev}:${fd.ino}`;
-  const id = known.get(key) ?? readBuildIdOf(fd);
+  // Opened anew: reading through the program's own description would set the file's access time.
+  const id = known.get(key) ?? buildIdOfPath(`/proc/self/fd/${fd.local}`);
   known.set(key, id);
   return id;
-}
-
-/** What can be read is read through the borrowed duplicate, by position; the rest is opened anew through /proc. */
-function readBuildIdOf(fd: FdFacts): number[] {
-  const readable = (fd.flags & (O_PATH | O_DIRECT)) === 0 && (fd.flags & O_ACCMODE) !== O_WRONLY && fd.fd >= 0;
-  return readable ? buildIdOfFd(fd.local) : buildIdOfPath(`/proc/self/fd/${fd.local}`);
 }

@@ -19,12 +19,16 @@ export const S_IFDIR = 0o040000;
 export const S_IFREG = 0o100000;
 export const S_IFLNK = 0o120000;
 
-/** Flags to open a file of this type with, so that its description has `kept` again. */
-export function openFlags(kept: number, type: number): number {
-  const flags = kept & ~(ACTIONS | TMPFILE_BIT);
-  if (type === S_IFLNK) return flags | O_NOFOLLOW;
-  // O_TMPFILE is a bit of its own and O_DIRECTORY, and stays in f_flags: do_dentry_open(), fs/open.c.
-  return type === S_IFREG ? flags & ~O_DIRECTORY : flags;
+/**
+ * Flags to open a file of this type with, so that its description has `kept` again. O_TMPFILE, a bit of its own and that of
+ * O_DIRECTORY, stays in f_flags (do_dentry_open(), fs/open.c): who makes an unlinked file again wants to know.
+ */
+export function openFlags(kept: number, type: number, isRemapped: boolean): number {
+  const flags = kept & ~ACTIONS;
+  if (isRemapped && type === S_IFREG) return (flags & TMPFILE_BIT) !== 0 ? flags : flags & ~O_DIRECTORY;
+  const named = flags & ~TMPFILE_BIT;
+  if (type === S_IFLNK) return named | O_NOFOLLOW;
+  return type === S_IFREG ? named & ~O_DIRECTORY : named;
 }
 
 /** Whether it is only ever appended to: such a file may grow between dump and restore. */

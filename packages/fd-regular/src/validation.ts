@@ -2,11 +2,12 @@
 import type { RegFileEntry } from '@crts/image-io';
 import { encodeName, type RunOptions } from '@crts/plugin-api';
 import { buildIdOfPath } from './build-id';
-import { badEntry, changed, external, gone, modeChanged, notOpened, otherMountNamespace } from './errors';
-import { isStats, statName } from './identity';
+import { badEntry, changed, gone, modeChanged, notOpened, otherMountNamespace } from './errors';
 import { O_PATH, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './open-flags';
+import { isStats, statName } from './stat-name';
 
 const PATH_MAX = 4096;
+const EXTERNAL = /^file\[[0-9a-f]{1,8}:[0-9a-f]{1,16}\]$/;
 const POSITION_END = 1n << 63n;
 /** The format's "no position". */
 export const NO_POSITION = (1n << 64n) - 1n;
@@ -18,8 +19,9 @@ const OF_A_PROCESS = /^\/proc\/\d+(\/|$)/;
 /** Fields that no dump writes are refused before they reach a system call. */
 export function checkEntry(entry: RegFileEntry): void {
   const { id, name, pos, mode, mnt_id } = entry;
-  if (entry.ext === true) throw external(name);
-  if (!name.startsWith('/') || name.includes('\0') || encodeName(name).length >= PATH_MAX)
+  if (entry.ext === true) {
+    if (!EXTERNAL.test(name)) throw badEntry(id, `"${name}" names no external file`);
+  } else if (!name.startsWith('/') || name.includes('\0') || encodeName(name).length >= PATH_MAX)
     throw badEntry(id, `"${name}" is no absolute path`);
   if (pos >= POSITION_END && pos !== NO_POSITION) throw badEntry(id, `offset ${pos} is out of range`);
   if (mode !== undefined && (mode & S_IFMT) === S_IFLNK && (entry.flags & O_PATH) === 0)
@@ -27,9 +29,9 @@ export function checkEntry(entry: RegFileEntry): void {
   if (mnt_id !== undefined && mnt_id !== -1) throw otherMountNamespace(name, mnt_id);
 }
 
-/** Type, mode, size and build id, as far as the entry has them. */
-export function validateFile(entry: RegFileEntry, options: RunOptions): void {
-  const { name, mode, size } = entry;
+/** Type, mode, size and build id, as far as the entry has them, of the file under a name. */
+export function validateFile(entry: RegFileEntry, name: string, options: RunOptions): void {
+  const { mode, size } = entry;
   const now = statName(name, mode ?? 0);
   if (!isStats(now)) {
     if (now === 'ENOENT' && OF_A_PROCESS.test(name)) return;

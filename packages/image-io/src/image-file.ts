@@ -56,8 +56,21 @@ function checkMagic(source: ByteSource, kind: ImageKind, file: string): number {
   return words.length * 4;
 }
 
-/** Entries one after the other; holds one at a time. Lengths are checked against the file before anything is allocated. */
+/** Where the bytes behind an entry lie. */
+export interface ExtraPlace {
+  readonly value: ImageRecord;
+  readonly offset: number;
+  readonly sizeBytes: number;
+}
+
+/** Entries one after the other; holds one at a time. */
 export function* readItems(source: ByteSource, kind: ImageKind, file: string): Generator<ImageItem> {
+  for (const { value, offset, sizeBytes } of readPlaces(source, kind, file))
+    yield { value, extra: sizeBytes > 0 ? source.read(offset, sizeBytes) : undefined };
+}
+
+/** The same without the bytes behind the entries. Lengths are checked against the file before anything is allocated. */
+export function* readPlaces(source: ByteSource, kind: ImageKind, file: string): Generator<ExtraPlace> {
   let offset = checkMagic(source, kind, file);
   const before: ImageRecord[] = [];
   while (offset < source.sizeBytes) {
@@ -81,10 +94,9 @@ export function* readItems(source: ByteSource, kind: ImageKind, file: string): G
     const extraSize = kind.extraAfter(value, rest, before);
     if (extraSize > rest)
       throw new ImageError('CRTS_IMAGE_TRUNCATED', `${extraSize} bytes follow the entry, ${rest} are left`, place);
-    const extra = extraSize > 0 ? source.read(offset, extraSize) : undefined;
-    offset += extraSize;
     before.push(value);
-    yield { value, extra };
+    yield { value, offset, sizeBytes: extraSize };
+    offset += extraSize;
   }
 }
 

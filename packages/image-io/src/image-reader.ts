@@ -1,7 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import type { ImageRecord, ImageSource } from '@crts/plugin-api';
 import { ImageError } from './errors';
-import { type ByteSource, type ImageItem, readItems } from './image-file';
+import { type ByteSource, type ExtraPlace, type ImageItem, readItems, readPlaces } from './image-file';
 import { openDirectory } from './image-writer';
 import { imageFileName, imageKind } from './kinds';
 
@@ -82,6 +82,14 @@ export class ImageReader implements ImageSource {
     } finally {
       closeSync(fd);
     }
+  }
+
+  /** Entries of an image whose bytes behind them stay in the file, which the reader keeps open. */
+  contents(kind: string, id: number): { fd: number; entries: ExtraPlace[] } {
+    const description = imageKind(kind);
+    const fd = this.rawFd(kind, id);
+    const file = `${this.directory}/${imageFileName(description, id)}`;
+    return { fd, entries: [...readPlaces(fileSource(fd), description, file)] };
   }
 
   rawFd(kind: string, id: number): number {

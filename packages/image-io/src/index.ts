@@ -6,10 +6,12 @@ export {
   type ByteSource,
   bufferSource,
   detectKind,
+  type ExtraPlace,
   encodeImage,
   type ImageItem,
   MESSAGE_MAX,
   readItems,
+  readPlaces,
 } from './image-file';
 export { fileSource, ImageReader } from './image-reader';
 export { ImageWriter, openDirectory } from './image-writer';

@@ -1,8 +1,11 @@
 /** Files by descriptor, with 64-bit offsets and addresses. */
+import { closeSync, openSync } from 'node:fs';
+import type { LateFd } from '@crts/plugin-api';
 import { SyscallError } from './errors';
 import { rawSyscall, syscall } from './syscall';
 
 const EINTR = 4;
+const O_CLOEXEC = 0o2000000;
 
 /** Reads exactly `buffer.length` bytes at `offset`, or throws; ENODATA when the file ends before. */
 export function preadFull(fd: number, buffer: Buffer, offset: bigint): void {
@@ -40,4 +43,27 @@ export function preallocate(fd: number, sizeBytes: bigint): void {
 
 export function closeFd(fd: number): void {
   syscall('close', fd);
+}
+
+/**
+ * A file that the engine opens when a task is to get it: the task's description is made here. `path` is asked then;
+ * `/proc/self/fd/N` opens what descriptor N has, whether or not a name leads to it.
+ */
+export function lateOpen(path: () => string, flags: number, fail: (errno: string | undefined) => Error): LateFd {
+  let fd: number | undefined;
+  return {
+    take: () => {
+      try {
+        fd = openSync(path(), flags | O_CLOEXEC);
+      } catch (error) {
+        const { code } = error as NodeJS.ErrnoException;
+        throw fail(code);
+      }
+      return fd;
+    },
+    sent: () => {
+      if (fd !== undefined) closeSync(fd);
+      fd = undefined;
+    },
+  };
 }

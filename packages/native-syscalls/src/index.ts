@@ -1,6 +1,6 @@
 export { agentBlob, stubPath } from './addon';
 export { errnoName, SyscallError } from './errors';
-export { closeFd, preadFull, preallocate, pwriteFull } from './files';
+export { closeFd, lateOpen, preadFull, preallocate, pwriteFull } from './files';
 export { mapShared, memfd, sharedMemoryDevice, unmapShared } from './memory';
 export { PAGE_IS, type PageQuery, type PageRegion, pagemapScan } from './pagemap-scan';
 export {

@@ -74,6 +74,15 @@ export function fileId(mntId: number, ino: bigint): string {
   return `${mntId.toString(16)}:${ino.toString(16)}`;
 }
 
+/** Name in the images of an open file that is to be left outside; undefined for all others. */
+export function externalFileName(
+  fd: { readonly mntId: number; readonly ino: bigint },
+  options: { readonly external?: ExternalResources | undefined },
+): string | undefined {
+  const id = fileId(fd.mntId, fd.ino);
+  return options.external?.has('file', id) === true ? `file[${id}]` : undefined;
+}
+
 /** One `--inherit-fd fd[N]:KEY`: a descriptor that crts was started with, for what the images call KEY. */
 export interface InheritedFd {
   readonly fd: number;

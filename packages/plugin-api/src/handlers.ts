@@ -1,9 +1,10 @@
 import type { Fd, FileId } from './brands';
 import type { CrtsError } from './errors';
-import type { ExternalResources, InheritedFds } from './external';
 import type { FdFacts, TaskFacts, TaskIdentity, ThreadFacts, ThreadIdentity, ThreadState, VmaFacts } from './facts';
 import type { FilePlanner, TaskPlan, ThreadPlan } from './plan';
-import type { Arg, PageRun, Program } from './program';
+import type { Arg, CallOptions, PageRun, Program } from './program';
+import type { RemappedFile } from './remaps';
+import type { RunOptions } from './run-options';
 import type { SharedMemory, SharedObjects } from './shared-objects';
 
 /**
@@ -27,37 +28,6 @@ export interface TaskImages {
   readonly locks: ImageRecord[];
   /** `tty_info_entry` of its terminals. */
   readonly ttys: ImageRecord[];
-}
-
-/** Options of the run that plugins may need, by CRIU's option name. */
-export interface RunOptions {
-  readonly shellJob: boolean;
-  /** File locks are carried instead of refused. */
-  readonly fileLocks: boolean;
-  /** Dump: unlinked files up to this size go into the images. */
-  readonly ghostLimitBytes: bigint;
-  /** Dump: files may get temporary names beside those that they lost. */
-  readonly linkRemap?: boolean | undefined;
-  /** Dump: what is left outside on purpose. */
-  readonly external?: ExternalResources | undefined;
-  /** Dump: unix sockets may lose a peer outside the tree. */
-  readonly externalUnixSockets?: boolean | undefined;
-  /** Restore: descriptors of crts for what only its caller has. */
-  readonly inherit?: InheritedFds | undefined;
-  /** Restore: crts leaves when the tree runs, so its root gets another parent. */
-  readonly detached: boolean;
-  /** How a file is recognised at restore, and what of it is kept for that at dump; `buildid` unless told. */
-  readonly fileValidation?: 'filesize' | 'buildid' | undefined;
-  /** Restore: permission bits of files may differ from those at the dump. */
-  readonly skipFileRwxCheck?: boolean | undefined;
-  /** A device may be opened by another name than the recorded one. */
-  readonly evasiveDevices?: boolean | undefined;
-  /** What becomes of events that nobody has read yet: `drop` unless told. */
-  readonly inotifyEvents?: 'fail' | 'drop' | 'provoke' | undefined;
-  /** Dump: a watched object is searched for by inode also where its file handle opens. */
-  readonly forceIrmap?: boolean | undefined;
-  /** Dump: where to search first. */
-  readonly irmapScanPaths?: readonly string[] | undefined;
 }
 
 /** Log lines carry fields; nothing is logged and thrown. */
@@ -301,6 +271,12 @@ export interface FdDumpContext extends TreeImages {
   readonly id: FileId;
   /** Adds a further entry that this one refers to, and returns its id. */
   addRecord(make: (id: FileId) => FileRecord): FileId;
+  /**
+   * The name for the entry of a file: its own, or one that a RemapHandler takes care of (unlinked, dead process). `id` is
+   * that of the entry, where it is not the description's own.
+   * @throws CrtsError when neither leads to the file again
+   */
+  nameOf(fd: FdFacts, id?: FileId): string;
   /** `fown_entry` as the engine read it (F_GETOWN_EX, F_GETSIG, F_GETOWNER_UIDS). */
   readonly fown: ImageRecord;
   /**
@@ -337,6 +313,19 @@ export interface FdPlanContext {
   readonly log: Logger;
   /** Entries of an image of the whole tree; none when the set does not have it. Untrusted: validate in `collect`. */
   items(kind: string): readonly ImageItem[];
+  /** How the file of this id comes back where its name does not lead to it. */
+  remapOf(id: FileId): RemappedFile | undefined;
+  /**
+   * Emits what opens a file by its name, by its remap, or, where the dump left it outside (`ext`), by what --inherit-fd hands
+   * back. The last two are opened by the engine: flags that make it wait (a FIFO without O_NONBLOCK) are not for them.
+   * @throws CrtsError CRTS_FILE_EXTERNAL when nothing is handed back
+   */
+  openFile(
+    program: Program,
+    file: { readonly id: FileId; readonly name: string; readonly ext?: boolean | undefined },
+    flags: number,
+    options: CallOptions,
+  ): Arg;
 }
 
 /** Where descriptions are opened. */

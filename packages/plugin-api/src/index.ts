@@ -7,6 +7,8 @@ export * from './names';
 export * from './plan';
 export * from './plugin';
 export * from './program';
+export * from './remaps';
+export * from './run-options';
 export * from './shared-objects';
 export * from './status-flags';
 export * from './vma';

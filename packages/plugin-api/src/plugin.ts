@@ -1,4 +1,5 @@
 import type { FdHandler, PageStore, TaskStateHandler, VmaHandler } from './handlers';
+import type { RemapHandler } from './remaps';
 
 /** A registration token that knows the type behind it. */
 export type Token<T> = symbol & { readonly __contract?: T };
@@ -7,6 +8,7 @@ export type Token<T> = symbol & { readonly __contract?: T };
 export const FD_HANDLER: Token<FdHandler> = Symbol.for('crts/fd-handler/1');
 export const VMA_HANDLER: Token<VmaHandler> = Symbol.for('crts/vma-handler/1');
 export const TASK_STATE_HANDLER: Token<TaskStateHandler> = Symbol.for('crts/task-state-handler/1');
+export const REMAP_HANDLER: Token<RemapHandler> = Symbol.for('crts/remap-handler/1');
 export const PAGE_STORE: Token<PageStore> = Symbol.for('crts/page-store/1');
 
 /** The part of the container that a plugin sees. tsyringe's DependencyContainer fits it. */

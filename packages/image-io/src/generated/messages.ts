@@ -36,12 +36,14 @@ export const MESSAGE_TEXT: Readonly<Record<string, string>> = {
   criu_veth_pair: '1 if_in string r;2 if_out string r',
   crts_deadline_entry: '1 runtime uint64 r;2 deadline uint64 r;3 period uint64 r;4 flags uint32 o hex',
   crts_dispatch_entry: '1 offset uint64 r hex;2 length uint64 r hex;3 selector uint64 r hex',
+  crts_ghost_entry: '1 atim_nsec uint32 r;2 mtim_nsec uint32 r;3 xattrs !crts_xattr_entry *',
   crts_packet_entry: '1 sender bytes o;2 pid uint32 o;3 uid uint32 o;4 gid uint32 o',
   crts_pipe_packet: '1 offset uint32 r;2 length uint32 r',
   crts_socket_option: '1 name uint32 r;2 value bytes r',
   crts_sysv_entry: '1 id uint32 r;2 key sint32 r;3 size uint64 r;4 mode uint32 r;5 uid uint32 r;6 gid uint32 r;7 cpid sint32 r;8 boot_id string r',
   crts_thread_entry: '1 timer_slack_ns uint64 o;2 cpu_affinity bytes o;3 io_priority uint32 o;4 coredump_filter uint32 o;5 mdwe uint32 o;6 sched_reset_on_fork bool o;7 deadline !crts_deadline_entry o;8 sched_slice_ns uint64 o;9 util_min uint32 o;10 util_max uint32 o;11 mem_policy uint32 o hex;12 mem_nodes bytes o;13 store_bypass uint32 o;14 indirect_branch uint32 o;15 l1d_flush uint32 o;16 tsc_faults bool o;17 cpuid_faults bool o;18 memory_failure uint32 o;19 syscall_dispatch !crts_dispatch_entry o;20 thp_except_advised bool o;21 memory_merge bool o;22 autogroup_nice sint32 o;23 io_flusher bool o;24 stop_untold bool o',
   crts_unix_entry: '1 peer_gone bool o;2 peer_name bytes o;3 pending_error bool o;4 cred_pid uint32 o;5 cred_uid uint32 o;6 cred_gid uint32 o;7 options !crts_socket_option *;8 waiting uint32 *;9 path string o',
+  crts_xattr_entry: '1 name string r;2 value bytes r',
   dump_stats_entry: '1 freezing_time uint32 r;2 frozen_time uint32 r;3 memdump_time uint32 r;4 memwrite_time uint32 r;5 pages_scanned uint64 r;6 pages_skipped_parent uint64 r;7 pages_written uint64 r;8 irmap_resolve uint32 o;9 pages_lazy uint64 r;10 page_pipes uint64 o;11 page_pipe_bufs uint64 o;12 shpages_scanned uint64 o;13 shpages_skipped_parent uint64 o;14 shpages_written uint64 o',
   eventfd_file_entry: '1 id uint32 r;2 flags uint32 r;3 fown !fown_entry r;4 counter uint64 r;1000 crts_semaphore bool o',
   eventpoll_file_entry: '1 id uint32 r;2 flags uint32 r;3 fown !fown_entry r;4 tfd !eventpoll_tfd_entry *;1000 crts_params bytes o',
@@ -61,7 +63,7 @@ export const MESSAGE_TEXT: Readonly<Record<string, string>> = {
   fown_entry: '1 uid uint32 r;2 euid uint32 r;3 signum uint32 r;4 pid_type uint32 r;5 pid uint32 r',
   fs_entry: '1 cwd_id uint32 r;2 root_id uint32 r;3 umask uint32 o',
   ghost_chunk_entry: '1 len uint64 r;2 off uint64 r',
-  ghost_file_entry: '1 uid uint32 r;2 gid uint32 r;3 mode uint32 r;4 dev uint32 o dev;5 ino uint64 o;6 rdev uint32 o dev,odev;7 atim !timeval o;8 mtim !timeval o;9 chunks bool o;10 size uint64 o;11 symlnk_target string o',
+  ghost_file_entry: '1 uid uint32 r;2 gid uint32 r;3 mode uint32 r;4 dev uint32 o dev;5 ino uint64 o;6 rdev uint32 o dev,odev;7 atim !timeval o;8 mtim !timeval o;9 chunks bool o;10 size uint64 o;11 symlnk_target string o;1000 crts !crts_ghost_entry o',
   img_streamer_reply_entry: '1 exists bool r',
   img_streamer_request_entry: '1 filename string r',
   inet_sk_entry: '1 id uint32 r;2 ino uint32 r;3 family uint32 r dict=sk;4 type uint32 r dict=sk;5 proto uint32 r dict=sk;6 state uint32 r dict=sk;7 src_port uint32 r;8 dst_port uint32 r;9 flags uint32 r hex;10 backlog uint32 r;11 src_addr uint32 * ip;12 dst_addr uint32 * ip;13 fown !fown_entry r;14 opts !sk_opts_entry r;15 v6only bool o;16 ip_opts !ip_opts_entry o;17 ifname string o;18 ns_id uint32 o;19 shutdown =sk_shutdown o;20 tcp_opts !tcp_opts_entry o',
@@ -536,6 +538,12 @@ export type CrtsDispatchEntry = {
   selector: bigint;
 };
 
+export type CrtsGhostEntry = {
+  atim_nsec: number;
+  mtim_nsec: number;
+  xattrs: CrtsXattrEntry[];
+};
+
 export type CrtsPacketEntry = {
   sender?: Uint8Array | undefined;
   pid?: number | undefined;
@@ -601,6 +609,11 @@ export type CrtsUnixEntry = {
   options: CrtsSocketOption[];
   waiting: number[];
   path?: string | undefined;
+};
+
+export type CrtsXattrEntry = {
+  name: string;
+  value: Uint8Array;
 };
 
 export type DumpStatsEntry = {
@@ -785,6 +798,7 @@ export type GhostFileEntry = {
   chunks?: boolean | undefined;
   size?: bigint | undefined;
   symlnk_target?: string | undefined;
+  crts?: CrtsGhostEntry | undefined;
 };
 
 export type ImgStreamerReplyEntry = {

@@ -1,0 +1,32 @@
+import type { ExternalResources, InheritedFds } from './external';
+
+/** Options of the run that plugins may need, by CRIU's option name. */
+export interface RunOptions {
+  readonly shellJob: boolean;
+  /** File locks are carried instead of refused. */
+  readonly fileLocks: boolean;
+  /** Dump: unlinked files up to this size go into the images. */
+  readonly ghostLimitBytes: bigint;
+  /** Dump: files may get temporary names beside those that they lost. */
+  readonly linkRemap?: boolean | undefined;
+  /** Dump: what is left outside on purpose. */
+  readonly external?: ExternalResources | undefined;
+  /** Dump: unix sockets may lose a peer outside the tree. */
+  readonly externalUnixSockets?: boolean | undefined;
+  /** Restore: descriptors of crts for what only its caller has. */
+  readonly inherit?: InheritedFds | undefined;
+  /** Restore: crts leaves when the tree runs, so its root gets another parent. */
+  readonly detached: boolean;
+  /** How a file is recognised at restore, and what of it is kept for that at dump; `buildid` unless told. */
+  readonly fileValidation?: 'filesize' | 'buildid' | undefined;
+  /** Restore: permission bits of files may differ from those at the dump. */
+  readonly skipFileRwxCheck?: boolean | undefined;
+  /** A device may be opened by another name than the recorded one. */
+  readonly evasiveDevices?: boolean | undefined;
+  /** What becomes of events that nobody has read yet: `drop` unless told. */
+  readonly inotifyEvents?: 'fail' | 'drop' | 'provoke' | undefined;
+  /** Dump: a watched object is searched for by inode also where its file handle opens. */
+  readonly forceIrmap?: boolean | undefined;
+  /** Dump: where to search first. */
+  readonly irmapScanPaths?: readonly string[] | undefined;
+}

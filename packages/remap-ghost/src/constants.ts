@@ -1,0 +1,30 @@
+/** include/uapi/asm-generic/fcntl.h, include/uapi/linux/{stat,fcntl,mount,fs,magic}.h */
+export const O_RDONLY = 0;
+export const O_RDWR = 2;
+export const O_CREAT = 0o100;
+export const O_EXCL = 0o200;
+export const O_NONBLOCK = 0o4000;
+export const O_DIRECTORY = 0o200000;
+export const O_NOFOLLOW = 0o400000;
+export const O_NOATIME = 0o1000000;
+export const O_CLOEXEC = 0o2000000;
+export const O_PATH = 0o10000000;
+/** Set in f_flags of who opened with O_TMPFILE, beside O_DIRECTORY. */
+export const TMPFILE_BIT = 0o20000000;
+export const O_TMPFILE = TMPFILE_BIT | O_DIRECTORY;
+export const S_IFMT = 0o170000;
+export const S_IFIFO = 0o010000;
+export const S_IFCHR = 0o020000;
+export const S_IFDIR = 0o040000;
+export const S_IFBLK = 0o060000;
+export const S_IFREG = 0o100000;
+export const S_IFLNK = 0o120000;
+export const S_IFSOCK = 0o140000;
+export const AT_FDCWD = -100;
+export const AT_SYMLINK_NOFOLLOW = 0x100;
+export const AT_SYMLINK_FOLLOW = 0x400;
+export const AT_EMPTY_PATH = 0x1000;
+export const SEEK_DATA = 3;
+export const SEEK_HOLE = 4;
+export const NFS_MAGIC = 0x6969n;
+export const OVERLAY_MAGIC = 0x794c7630n;
