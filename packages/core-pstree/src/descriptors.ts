@@ -86,6 +86,7 @@ function finishParts(table: DescriptorTable, places: ReadonlyMap<number, Place>,
     numbers: new Map(table.fdinfo.map((entry) => [entry.fd, { id: entry.id, cloexec: cloexec(entry) }])),
     spare: table.spare,
     scratch: table.scratch,
+    pid: table.plan.pid,
     borrow(program, id) {
       const place = places.get(id);
       if (place === undefined) return undefined;
@@ -158,7 +159,8 @@ function planOpening(
       provides: ['fds', ...numbers.map((fd) => `fd:${fd}`)],
     },
     (program) => {
-      const opened = opener.openGroup(program, ids, owner);
+      const { scratch, spare, plan } = owner;
+      const opened = opener.openGroup(program, ids, { scratch, spare, pid: plan.pid });
       const isPlaced = only !== undefined && numbers.length > 0;
       const apart = isPlaced ? opened : opened.map((fd) => setAside(program, fd, owner.spare));
       ids.forEach((id, index) => {

@@ -78,14 +78,18 @@ export class FileOpener implements FilePlanner {
   }
 
   /** Emits what opens all of a group at once; descriptors in the order of `fileIds`. */
-  openGroup(program: Program, fileIds: readonly number[], numbers: { scratch: number; spare: number }): readonly Arg[] {
+  openGroup(
+    program: Program,
+    fileIds: readonly number[],
+    owner: { scratch: number; spare: number; pid: number },
+  ): readonly Arg[] {
     const checked = fileIds.map((id) => this.check(id));
     const { handler } = checked[0]!;
     if (handler.planGroup === undefined) return fileIds.map((id) => this.open(program, id));
     const opened = handler.planGroup(
       checked.map(({ record }) => silent(record)),
       program,
-      { ...this.#context, ...numbers },
+      { ...this.#context, ...owner },
     );
     if (opened.length !== fileIds.length) throw groupIncomplete(handler.name, fileIds.length, opened.length);
     return opened;

@@ -19,6 +19,7 @@ import { dumpFurtherOptions, dumpOptions, getOption } from './options';
 import { lookHere } from './peek-here';
 import { isStill, lookInside } from './peek-inside';
 import { POLL, peekQueue } from './queue';
+import { separate } from './separation';
 import {
   AF_UNIX,
   FD_TYPE_UNIXSK,
@@ -165,7 +166,9 @@ function dumpQueue(fd: FdFacts, entry: UnixSkEntry, events: number, context: FdD
     peekOffset: getOption(fd.local, SO_PEEK_OFF)?.readInt32LE(0) ?? -1,
     passesCredentials: entry.opts.so_passcred === true,
   };
-  const messages = peekQueue(queue, isHere ? lookHere : lookInside(context.task));
+  const seen = peekQueue(queue, isHere ? lookHere : lookInside(context.task));
+  const sender = entry.peer === 0 ? undefined : dumpOf(context).all.get(entry.peer);
+  const messages = entry.type === SOCK_STREAM ? separate(seen, sender?.writeQueue) : seen;
   if (messages.length > 0) dumpOf(context).filled.add(entry.ino);
   const rights = messages.reduce((sum, message) => sum + message.rights.length, 0);
   for (const { data, sender, credentials, rights: locals } of messages) {

@@ -54,6 +54,7 @@ function open(records: readonly FileRecord[], program: Program, context: FdGroup
   const members = membersOf(records[0]!, restore);
   const opening = new Opening(members, program, { byIno: set.byIno, stale, inherited });
   const opened = opening.make();
+  reportCredentials(members, context);
   const isLater = bringsRights(members);
   if (isLater) {
     opening.keep(context.spare);
@@ -63,6 +64,14 @@ function open(records: readonly FileRecord[], program: Program, context: FdGroup
   const wanted = new Set(records.map((record) => entryOf(record).ino));
   for (const [ino, fd] of opened) if (!wanted.has(ino)) program.call('close', [fd]);
   return records.map((record) => opened.get(entryOf(record).ino)!);
+}
+
+/** SO_PEERCRED takes the process that makes a connection, which is now the one that opens them all. */
+function reportCredentials(members: readonly Socket[], { pid, log }: FdGroupContext): void {
+  const others = members.filter(({ entry }) => (entry.crts?.cred_pid ?? pid) !== pid);
+  if (others.length === 0) return;
+  const files = others.map(({ entry }) => entry.id);
+  log.warn({ pid, files }, `SO_PEERCRED of these sockets will show process ${pid}, not the one that connected them`);
 }
 
 function membersOf(record: FileRecord, { groups }: Restore): readonly Socket[] {

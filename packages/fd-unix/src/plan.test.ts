@@ -65,7 +65,7 @@ function plan(entries: readonly UnixSkEntry[], packets: readonly ImageItem[] = [
   for (const one of records) unixHandler.collect!(one, context);
   const key = unixHandler.group!(records[0]!, context);
   const group = records.filter((one) => unixHandler.group!(one, context) === key);
-  unixHandler.planGroup!(group, program, { ...context, scratch: 99, spare: 100 });
+  unixHandler.planGroup!(group, program, { ...context, scratch: 99, spare: 100, pid: 1 });
   return program.text().filter((line) => !/setsockopt\(.*, 1, 3[23], /.test(line));
 }
 
@@ -162,10 +162,10 @@ test('messages that bring descriptors wait until all are open', () => {
   for (const one of records) unixHandler.collect!(one, context);
   expect(unixHandler.inFlight!(records[1]!, context)).toEqual([7, 8]);
   const program = new ProgramBuilder();
-  unixHandler.planGroup!(records, program, { ...context, scratch: 99, spare: 100 });
+  unixHandler.planGroup!(records, program, { ...context, scratch: 99, spare: 100, pid: 1 });
   const first = program.instructions.length;
   const borrow = (inside: Program, id: number) => inside.call('fcntl', [id, 1030, 100]);
-  const finish = { ...context, scratch: 99, spare: 100, numbers: new Map(), borrow };
+  const finish = { ...context, scratch: 99, spare: 100, pid: 1, numbers: new Map(), borrow };
   for (const one of records) unixHandler.finish!(one, 3, program, finish);
   const lines = program.text().filter((line) => !/setsockopt/.test(line));
   expect(lines).toMatchInlineSnapshot(`

@@ -62,7 +62,7 @@ function isEmpty({ type, events, shutdown, waitingBytes }: QueueFacts): boolean 
 
 /**
  * A look ends behind the bytes that bring descriptors. Where these begin cannot be seen: MSG_PEEK tells of the next descriptors in the queue
- * whatever its size (unix_stream_read_generic()). So they come with the first byte that was looked at, as with CRIU.
+ * whatever its size (unix_stream_read_generic()). `separate` decides.
  */
 function peekStream(queue: QueueFacts, look: Look): QueuedMessage[] {
   const messages: QueuedMessage[] = [];

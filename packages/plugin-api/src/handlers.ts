@@ -1,4 +1,4 @@
-import type { Fd, FileId } from './brands';
+import type { Fd, FileId, Pid } from './brands';
 import type { CrtsError } from './errors';
 import type { FdFacts, TaskFacts, TaskIdentity, ThreadFacts, ThreadIdentity, ThreadState, VmaFacts } from './facts';
 import type { FilePlanner, TaskPlan, ThreadPlan } from './plan';
@@ -330,6 +330,8 @@ export interface FdPlanContext {
 
 /** Where descriptions are opened. */
 export interface FdGroupContext extends FdPlanContext {
+  /** The task that opens them. */
+  readonly pid: Pid;
   /** A number that is free between two handlers' turns: for what must be named before it exists, `/proc/self/fd/NUMBER`. */
   readonly scratch: number;
   /** From here on numbers are free while the task is built: for what has to stay until `finish`. */
