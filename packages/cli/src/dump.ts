@@ -1,4 +1,4 @@
-import { dumpTree } from '@crts/core-pstree';
+import { dumpTree, preDumpTree } from '@crts/core-pstree';
 import { badValue, missingOption } from './errors';
 import type { Parsed } from './parse';
 import { type Directories, type EngineOptions, last } from './run';
@@ -8,14 +8,24 @@ import { dumpStats, reportStats } from './stats';
 const PID_MAX = 4 * 1024 * 1024;
 
 export function dump(parsed: Parsed, { images, work }: Directories, options: EngineOptions): void {
-  const outcome = dumpTree({
+  const request = {
     pid: treeRoot(parsed),
     imagesDir: images,
     finalState: finalState(parsed),
     sync: parsed.switches.has('sync'),
+    prevImagesDir: last(parsed, 'prev-images-dir'),
+    trackMem: parsed.switches.has('track-mem'),
     ...options,
-  });
+  };
+  preDumpMode(parsed);
+  const outcome = parsed.action === 'pre-dump' ? preDumpTree(request) : dumpTree(request);
   reportStats('stats-dump', work, dumpStats(outcome), parsed.switches.has('display-stats'), options.log);
+}
+
+/** Both modes of CRIU are one here: pages are read while the tree runs on, and what it writes meanwhile is tracked. */
+function preDumpMode(parsed: Parsed): void {
+  const mode = last(parsed, 'pre-dump-mode') ?? 'splice';
+  if (mode !== 'splice' && mode !== 'read') throw badValue('--pre-dump-mode', mode, 'splice or read');
 }
 
 function treeRoot(parsed: Parsed): number {

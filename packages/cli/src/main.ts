@@ -53,7 +53,7 @@ async function act(
     `crts ${host.version}`,
   );
   const options = await runOptions(parsed, log, host.importModule);
-  if (parsed.action === 'dump') dump(parsed, directories, options);
+  if (parsed.action === 'dump' || parsed.action === 'pre-dump') dump(parsed, directories, options);
   else restore(parsed, directories, options);
   return log;
 }

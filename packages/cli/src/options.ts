@@ -1,6 +1,6 @@
 /** The options of crts: CRIU's names and meanings (criu --help, criu/config.c), and our own at the end. */
 
-export type Action = 'dump' | 'restore';
+export type Action = 'dump' | 'pre-dump' | 'restore';
 
 export interface OptionRow {
   readonly name: string;
@@ -20,10 +20,12 @@ export interface OptionRow {
   readonly help?: string;
 }
 
-const both: readonly Action[] = ['dump', 'restore'];
+const both: readonly Action[] = ['dump', 'pre-dump', 'restore'];
+/** What a pre-dump does without: it takes what a dump takes, so that a command line serves both. */
+const dumps: readonly Action[] = ['dump', 'pre-dump'];
 
 const SUPPORTED: readonly OptionRow[] = [
-  { name: 'tree', short: 't', argument: 'PID', actions: ['dump'], help: 'checkpoint the process tree with this root' },
+  { name: 'tree', short: 't', argument: 'PID', actions: dumps, help: 'checkpoint the process tree with this root' },
   {
     name: 'images-dir',
     short: 'D',
@@ -57,7 +59,7 @@ const SUPPORTED: readonly OptionRow[] = [
     name: 'leave-running',
     short: 'R',
     group: 'final',
-    actions: ['dump'],
+    actions: dumps,
     help: 'let the program go on after the dump',
   },
   { name: 'leave-stopped', short: 's', group: 'final', actions: both, help: 'leave the program stopped' },
@@ -149,30 +151,43 @@ const SUPPORTED: readonly OptionRow[] = [
   {
     name: 'irmap-scan-path',
     argument: 'DIR',
-    actions: ['dump'],
+    actions: dumps,
     help: 'search here first for watched files whose file system opens no handles; may be repeated',
   },
   {
     name: 'force-irmap',
     twin: true,
-    actions: ['dump'],
+    actions: dumps,
     help: 'search for the names of watched files also where their handles open',
   },
+  {
+    name: 'track-mem',
+    twin: true,
+    actions: dumps,
+    help: 'keep track of what the program writes from now on, so that the next images hold that alone',
+  },
+  {
+    name: 'prev-images-dir',
+    argument: 'DIR',
+    actions: dumps,
+    help: 'images to build on, meant from the images directory: pages that were not written since stay there',
+  },
+  { name: 'pre-dump-mode', argument: 'MODE', actions: ['pre-dump'], help: 'splice or read, as with criu: one here' },
   { name: 'display-stats', twin: true, actions: both, help: 'print statistics' },
   { name: 'no-default-config', actions: both, help: 'read no configuration of criu; crts never does' },
   { name: 'log-format', argument: 'FORMAT', actions: both, help: 'form of the log: human (default) or json' },
   { name: 'plugin', argument: 'NAME', actions: both, help: 'load a plugin: a package name or a path; may be repeated' },
-  { name: 'sync', actions: ['dump'], help: 'write the images through to the disk before the dump counts as done' },
+  { name: 'sync', actions: dumps, help: 'write the images through to the disk before the dump counts as done' },
   { name: 'dry-run', actions: ['restore'], help: 'compile the restore plan, print it, and make nothing' },
   { name: 'explain', actions: ['restore'], help: 'with --dry-run: say which plugin wants what' },
 ];
 
 /** What CRIU 4.2 has besides. Each is refused by name, so that nobody believes it was heeded. */
 const KNOWN_WITH_TWIN =
-  'tcp-established log-pid page-server track-mem auto-dedup extra experimental skip-in-flight deprecated weak-sysctls tcp-close stream tls mntns-compat-mode unprivileged ghost-fiemap allow-uprobes';
+  'tcp-established log-pid page-server auto-dedup extra experimental skip-in-flight deprecated weak-sysctls tcp-close stream tls mntns-compat-mode unprivileged ghost-fiemap allow-uprobes';
 const KNOWN_SWITCHES = 'ms exec-cmd enable-external-sharing enable-external-masters lazy-pages all tls-no-cn-verify';
 const KNOWN_WITH_ARGUMENT =
-  'join-ns root close veth-pair action-script address port prev-images-dir libdir ext-mount-map cgroup-root feature skip-mnt enable-fs freeze-cgroup lsm-profile timeout empty-ns cgroup-props cgroup-props-file cgroup-dump-controller status-fd ps-socket config tls-cacert tls-cacrl tls-cert tls-key cgroup-yard pre-dump-mode lsm-mount-context network-lock';
+  'join-ns root close veth-pair action-script address port libdir ext-mount-map cgroup-root feature skip-mnt enable-fs freeze-cgroup lsm-profile timeout empty-ns cgroup-props cgroup-props-file cgroup-dump-controller status-fd ps-socket config tls-cacert tls-cacrl tls-cert tls-key cgroup-yard lsm-mount-context network-lock';
 const KNOWN_WITH_OPTIONAL = 'cpu-cap manage-cgroups';
 const KNOWN_SHORT: Readonly<Record<string, string>> = { 'join-ns': 'J', root: 'r', libdir: 'L', 'ext-mount-map': 'M' };
 
@@ -191,10 +206,9 @@ export const OPTIONS: readonly OptionRow[] = [
   ...known(KNOWN_WITH_OPTIONAL, { argument: 'ARG', optional: true }),
 ];
 
-export const ACTIONS: readonly Action[] = ['dump', 'restore'];
+export const ACTIONS: readonly Action[] = ['dump', 'pre-dump', 'restore'];
 /** Actions of CRIU that crts does not have yet. */
 export const KNOWN_ACTIONS = [
-  'pre-dump',
   'check',
   'page-server',
   'service',
@@ -206,15 +220,21 @@ export const KNOWN_ACTIONS = [
   'show',
 ];
 
+function placesOf({ actions }: OptionRow): string {
+  if (actions.length === both.length) return '';
+  return ` (${actions.length === 1 ? actions[0] : 'dump'})`;
+}
+
 export function helpText(): string {
   const lines = SUPPORTED.map((row) => {
     const argument = row.argument === undefined ? '' : row.optional ? `[=${row.argument}]` : ` ${row.argument}`;
     const head = `${row.short === undefined ? '    ' : `-${row.short}, `}--${row.name}${argument}`;
-    return `  ${head.padEnd(30)} ${row.help}${row.actions.length === 1 ? ` (${row.actions[0]})` : ''}`;
+    return `  ${head.padEnd(30)} ${row.help}${placesOf(row)}`;
   });
   return [
     'Usage:',
     '  crts dump -t PID [-D DIR] [options]',
+    '  crts pre-dump -t PID [-D DIR] [options]',
     '  crts restore [-D DIR] [options]',
     '',
     'Options:',

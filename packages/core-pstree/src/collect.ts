@@ -77,7 +77,12 @@ function ask(
   };
 }
 
-export function collectMappings(registry: Registry, task: FrozenTask): PageArea[] {
+/** `tracked`: starts of mappings whose writes the kernel keeps track of. */
+export function collectMappings(
+  registry: Registry,
+  task: FrozenTask,
+  tracked: ReadonlySet<bigint> = new Set(),
+): PageArea[] {
   const mm = task.images.mm as MmEntry;
   const areas: PageArea[] = [];
   const pkru = pkruOf(task.threads[0]!.state.xstate);
@@ -90,6 +95,7 @@ export function collectMappings(registry: Registry, task: FrozenTask): PageArea[
       pages,
       readable: vma.read && mayAccess(pkru, vma.protectionKey ?? 0),
       // CRIU never marks locked memory: it must be there when the program runs.
+      tracked: tracked.has(vma.start),
       lazy: !vma.shared && vma.inode === 0n && pages === 'private' && !vma.vmFlags.has('lo'),
     });
   }

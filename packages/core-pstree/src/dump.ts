@@ -10,6 +10,7 @@ import { FrozenTree } from './freeze';
 import { Frozen } from './frozen-task';
 import { refuseRoot, refuseTask } from './limits';
 import { ObjectIds } from './object-ids';
+import { ParentSet, startTracking } from './parent-set';
 import { buildRegistry, checkExternal, type Registry } from './registry';
 import { rehearse } from './rehearsal';
 import { DumpRemaps } from './remaps';
@@ -29,11 +30,13 @@ export function dumpTree(request: DumpRequest): DumpOutcome {
   checkExternal(registry, request.external);
   const writer = ImageWriter.open(request.imagesDir);
   let tree: FrozenTree | undefined;
+  let parent: ParentSet | undefined;
   try {
+    parent = new ParentSet(request);
     tree = new FrozenTree(request.pid, request.log);
     prepareImages(writer, tree);
     rehearse(registry, request, tree.root);
-    const outcome = dumpFrozen(request, registry, tree, writer);
+    const outcome = dumpFrozen(request, registry, tree, writer, parent);
     writer.close();
     tree.close();
     return outcome;
@@ -45,6 +48,8 @@ export function dumpTree(request: DumpRequest): DumpOutcome {
     tree?.close();
     writer.abort();
     throw error;
+  } finally {
+    parent?.close();
   }
 }
 
@@ -59,10 +64,18 @@ function prepareImages(writer: ImageWriter, { known }: FrozenTree): void {
 interface Member {
   readonly target: Target;
   readonly task: Frozen;
+  /** Starts of mappings of which it is known what was written since the parent set. */
+  readonly tracked: ReadonlySet<bigint>;
   readonly numbers: readonly number[];
 }
 
-function dumpFrozen(request: DumpRequest, registry: Registry, tree: FrozenTree, writer: ImageWriter): DumpOutcome {
+function dumpFrozen(
+  request: DumpRequest,
+  registry: Registry,
+  tree: FrozenTree,
+  writer: ImageWriter,
+  parent: ParentSet,
+): DumpOutcome {
   const { log, pid } = request;
   const started = process.hrtime.bigint();
   onCpu(tree.root.cpu, () => tree.freeze());
@@ -70,14 +83,17 @@ function dumpFrozen(request: DumpRequest, registry: Registry, tree: FrozenTree, 
   log.info({ pid }, `frozen: ${describe(tree)}`);
   const remaps = new DumpRemaps(registry.remaps, writer);
   const files = new FileTable(registry.fd, remaps);
-  const members = enroll(request, registry, tree, files);
+  const members = enroll(request, registry, tree, files, parent);
   for (const { target } of members) onCpu(target.cpu, () => target.infect());
   log.info({ pid }, 'the agents are in');
   noteUntold(members);
   for (const { target, task, numbers } of members) task.descriptors = files.addDescriptors(task, target.pidfd, numbers);
   files.finish();
   const memory = process.hrtime.bigint();
-  const stats = members.map(({ target, task }) => onCpu(target.cpu, () => dumpTask(registry, task, writer)));
+  if (request.trackMem === true) parent.tracker.leaveParent();
+  const stats = members.map((member) =>
+    onCpu(member.target.cpu, () => dumpTask(registry, member, writer, parent, request.trackMem === true)),
+  );
   let pagesId = members.length;
   for (const [shmid, object] of files.sharedMemory)
     stats.push({ ...registry.pages.dumpShared({ ...object, shmid, pagesId: ++pagesId }, writer), guards: [] });
@@ -93,10 +109,14 @@ function dumpFrozen(request: DumpRequest, registry: Registry, tree: FrozenTree, 
   };
   // A program that goes on need not wait for the small images; one that is to end does until all are in place.
   if (request.finalState !== 'kill') thaw();
-  writeImages(writer, { tasks: members.map(({ task }) => task), zombies: tree.zombies, files });
+  const goesOn = request.finalState !== 'kill';
+  const tracker = request.trackMem === true && goesOn ? parent.tracker.hold(pid) : undefined;
+  writeImages(writer, { tasks: members.map(({ task }) => task), zombies: tree.zombies, files }, tracker);
   const finish = () => {
+    parent.link();
     writer.commit(request.sync);
-    if (request.finalState !== 'kill') return;
+    if (goesOn) return;
+    parent.tracker.leaveParent();
     end(tree);
     ended = process.hrtime.bigint();
   };
@@ -147,7 +167,13 @@ function noteUntold(members: readonly Member[]): void {
 }
 
 /** Looks at every process, and refuses the tree before anything in it is touched. */
-function enroll(request: DumpRequest, registry: Registry, tree: FrozenTree, files: FileTable): Member[] {
+function enroll(
+  request: DumpRequest,
+  registry: Registry,
+  tree: FrozenTree,
+  files: FileTable,
+  parent: ParentSet,
+): Member[] {
   const shared = new ObjectIds();
   const members = tree.targets.map((target, index) => {
     const { pid } = target;
@@ -155,8 +181,9 @@ function enroll(request: DumpRequest, registry: Registry, tree: FrozenTree, file
     for (const [kind, other] of Object.entries(first)) {
       if (other !== pid) throw sharedWith(pid, SHARED_NAMES[kind]!, other);
     }
-    const task = new Frozen(request, target, files, { ppid: tree.parentOf(pid), pagesId: index + 1, ids });
-    return { target, task, numbers: descriptorNumbers(pid) };
+    const { vmas, tracked } = parent.view(target);
+    const task = new Frozen(request, target, files, { ppid: tree.parentOf(pid), pagesId: index + 1, ids, vmas });
+    return { target, task, tracked, numbers: descriptorNumbers(pid) };
   });
   const root = members[0]!.task;
   const refusal = refuseRoot(root.pid, root.facts, request.shellJob);
@@ -176,13 +203,20 @@ const SHARED_NAMES: Readonly<Record<string, string>> = {
 };
 
 /** State, threads, mappings and memory. All descriptors of the tree are known. */
-function dumpTask(registry: Registry, task: Frozen, writer: ImageWriter): PageStats {
+function dumpTask(
+  registry: Registry,
+  { task, tracked }: Member,
+  writer: ImageWriter,
+  parent: ParentSet,
+  track: boolean,
+): PageStats {
   const questions = askProcess(registry, task);
   task.target.infection.task.run(questions.program);
   questions.read();
   askThreads(registry, task);
-  const areas = collectMappings(registry, task);
-  const stats = registry.pages.dump(task, areas, writer);
+  const areas = collectMappings(registry, task, track ? startTracking(task, tracked, parent) : tracked);
+  const increment = { parent: tracked.size > 0 ? parent.pagesOf(registry, task.pid) : undefined, startOver: track };
+  const stats = registry.pages.dump(task, areas, writer, increment);
   addGuards(task, stats);
   return stats;
 }

@@ -83,6 +83,39 @@ export function ownTree(pid: number): CrtsError {
   );
 }
 
+export function cannotTrack(pid: number, errno: string | undefined): CrtsError {
+  return refused(
+    'CRTS_TRACK_MEM',
+    pid,
+    'the kernel does not keep track of what the task writes',
+    'Tracking needs Linux 6.7 with CONFIG_USERFAULTFD and asynchronous write protection; dump without --track-mem.',
+    { call: 'ioctl(UFFDIO_API, UFFD_FEATURE_WP_ASYNC)', errno },
+  );
+}
+
+export function noParentSet(path: string, errno: string | undefined): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_PARENT_SET',
+    kind: 'refused',
+    stage: 'dump',
+    path,
+    what: 'the image set that this one is to build on cannot be opened',
+    errno,
+    hint: 'The path of --prev-images-dir is meant from the images directory (-D), as with criu.',
+  });
+}
+
+export function preDumped(): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_PRE_DUMP',
+    kind: 'refused',
+    stage: 'restore',
+    path: 'inventory.img',
+    what: 'the images are those of a pre-dump, which has memory alone',
+    hint: 'Restore the set that crts dump made with --prev-images-dir.',
+  });
+}
+
 export function escaping(pid: number, passes: number): CrtsError {
   return refused(
     'CRTS_ESCAPING',

@@ -11,6 +11,7 @@ import {
   type TaskImages,
   type ThreadFacts,
   type ThreadState,
+  type VmaFacts,
 } from '@crts/plugin-api';
 import type { FileTable } from './file-table';
 import type { DumpRequest } from './requests';
@@ -56,6 +57,8 @@ export interface Place {
   readonly ppid: number;
   readonly pagesId: number;
   readonly ids: TaskKobjIdsEntry;
+  /** The mappings as handlers are to see them; as the kernel shows them unless told. */
+  readonly vmas?: readonly VmaFacts[] | undefined;
 }
 
 /** What of a Target the contract's view needs. */
@@ -80,14 +83,14 @@ export class Frozen implements FrozenTask {
     readonly request: DumpRequest,
     readonly target: Stopped,
     readonly files: FileTable,
-    { ppid, pagesId, ids }: Place,
+    { ppid, pagesId, ids, vmas }: Place,
   ) {
     this.pid = target.pid;
     this.hostPid = target.pid;
     this.ppid = ppid;
     this.pagesId = pagesId;
     this.ids = ids;
-    this.facts = target.facts;
+    this.facts = vmas === undefined ? target.facts : { ...target.facts, vmas };
     const core = { ...emptyCore(), tc: { sigactions: [] } } as unknown as CoreEntry;
     this.images = {
       core,

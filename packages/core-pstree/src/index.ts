@@ -1,3 +1,4 @@
 export * from './dump';
+export * from './pre-dump';
 export * from './requests';
 export * from './restore';

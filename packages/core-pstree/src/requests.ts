@@ -9,6 +9,10 @@ export interface DumpRequest extends RunOptions {
   readonly finalState: 'kill' | 'leave-running' | 'leave-stopped';
   /** fsync every image before the inventory is written. */
   readonly sync: boolean;
+  /** The set to build on, meant from the images directory. */
+  readonly prevImagesDir?: string | undefined;
+  /** Keep track of what the tree writes from now on, for the next set. */
+  readonly trackMem?: boolean | undefined;
   readonly log: Logger;
   readonly plugins: readonly Plugin[];
 }

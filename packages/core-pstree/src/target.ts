@@ -197,6 +197,11 @@ export class Target {
     return this.#facts;
   }
 
+  /** Something outside changed what /proc shows of the stopped process. */
+  lookAgain(): void {
+    this.#lookAtProcess();
+  }
+
   /** All threads stand still: what they could still change is read again. */
   settled(): void {
     if (this.#threads.size > 1) this.#lookAtProcess();

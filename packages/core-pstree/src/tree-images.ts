@@ -1,6 +1,6 @@
 /** Writes the images of a tree that all have been collected. */
 import { readFileSync } from 'node:fs';
-import type { CoreEntry, ImageWriter, InventoryEntry, PstreeEntry } from '@crts/image-io';
+import type { CoreEntry, CrtsTrackerEntry, ImageWriter, InventoryEntry, PstreeEntry } from '@crts/image-io';
 import type { ImageRecord } from '@crts/plugin-api';
 import type { FileTable } from './file-table';
 import type { Zombie } from './freeze';
@@ -29,7 +29,11 @@ export interface DumpedTree {
   readonly files: FileTable;
 }
 
-export function writeImages(writer: Pick<ImageWriter, 'write' | 'writeItems'>, tree: DumpedTree): void {
+export function writeImages(
+  writer: Pick<ImageWriter, 'write' | 'writeItems'>,
+  tree: DumpedTree,
+  tracker?: CrtsTrackerEntry,
+): void {
   const { tasks, zombies, files } = tree;
   writer.write('pstree', undefined, [...tasks.map(pstreeEntry), ...zombies.map(zombieEntry)]);
   const tables = new Set<number>();
@@ -66,6 +70,7 @@ export function writeImages(writer: Pick<ImageWriter, 'write' | 'writeItems'>, t
     root_cg_set: 1,
     lsmtype: 0,
     network_lock_method: 0,
+    ...(tracker === undefined ? {} : { crts_tracker: tracker }),
   };
   writer.write('inventory', undefined, [inventory]);
 }

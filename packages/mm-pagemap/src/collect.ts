@@ -7,6 +7,8 @@ export interface PageStretch {
   readonly end: bigint;
   readonly readable: boolean;
   readonly lazy: boolean;
+  /** Not written since the parent set was made. */
+  readonly unchanged: boolean;
 }
 
 export interface Region {
@@ -33,26 +35,34 @@ const OWN_PAGES: PageQuery = {
 };
 const GUARDS: PageQuery = { inverted: 0n, required: PAGE_IS.guard, anyOf: 0n, report: PAGE_IS.guard };
 
+function trackedPages(startOver: boolean): PageQuery {
+  return { ...OWN_PAGES, report: PAGE_IS.guard | PAGE_IS.written, startOver };
+}
+
 export function scanOf(pagemap: number): Scan {
   const vector = new BigUint64Array(3 * 4096);
   return (start, end, query) => pagemapScan(pagemap, start, end, query, vector);
 }
 
 /** Pages to store and guard regions (MADV_GUARD_INSTALL) of all areas, both ascending. */
-export function collectPages(areas: readonly PageArea[], scan: Scan): { stretches: PageStretch[]; guards: Region[] } {
+export function collectPages(
+  areas: readonly PageArea[],
+  scan: Scan,
+  startOver = false,
+): { stretches: PageStretch[]; guards: Region[] } {
   const stretches: PageStretch[] = [];
   const guards: Region[] = [];
   for (const area of areas) {
     // The vsyscall page lies in the kernel's half, which PAGEMAP_SCAN refuses.
     if (area.start >= USER_END) continue;
     // Any mapping of files or memory can have guards, also one whose contents are kept elsewhere (since Linux 6.15).
-    const query = area.pages === 'private' ? OWN_PAGES : GUARDS;
+    const query = area.pages === 'private' ? (area.tracked === true ? trackedPages(startOver) : OWN_PAGES) : GUARDS;
     let position = area.start;
     for (const region of onlyForward(scan(area.start, area.end, query), area)) {
       const guard = (region.categories & PAGE_IS.guard) !== 0n;
       if (area.pages === 'all') push(stretches, { start: position, end: region.start }, area);
       if (guard) guards.push({ start: region.start, end: region.end });
-      else push(stretches, region, area);
+      else push(stretches, region, area, area.tracked === true && (region.categories & PAGE_IS.written) === 0n);
       position = region.end;
     }
     if (area.pages === 'all') push(stretches, { start: position, end: area.end }, area);
@@ -74,12 +84,13 @@ function* onlyForward<R extends Region>(regions: readonly R[], area: Region): Ge
   }
 }
 
-function push(stretches: PageStretch[], { start, end }: Region, area: PageArea): void {
+function push(stretches: PageStretch[], { start, end }: Region, area: PageArea, unchanged = false): void {
   if (start === end) return;
+  const { readable, lazy } = area;
   const last = stretches.at(-1);
-  if (last !== undefined && last.end === start && last.readable === area.readable && last.lazy === area.lazy) {
+  if (last?.end === start && last.readable === readable && last.lazy === lazy && last.unchanged === unchanged) {
     stretches[stretches.length - 1] = { ...last, end };
     return;
   }
-  stretches.push({ start, end, readable: area.readable, lazy: area.lazy });
+  stretches.push({ start, end, readable, lazy, unchanged });
 }

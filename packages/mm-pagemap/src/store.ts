@@ -1,11 +1,12 @@
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import type { PagemapEntry, PagemapHead } from '@crts/image-io';
-import { preadFull, preallocate, pwriteFull } from '@crts/native-syscalls';
+import { preadFull, preallocate, pwriteFull, rawSyscall } from '@crts/native-syscalls';
 import type {
   CrtsError,
   FrozenTask,
   ImageSink,
   ImageSource,
+  Increment,
   PageArea,
   PageRun,
   PageSource,
@@ -17,7 +18,8 @@ import { noPagemapScan, pagesNotWritten, pagesUnreadable } from './errors';
 import { dumpShared } from './shared';
 import { openPages } from './source';
 
-/** PE_LAZY and PE_PRESENT of the format. */
+/** PE_PARENT, PE_LAZY and PE_PRESENT of the format. */
+const PARENT = 1;
 const LAZY = 2;
 const PRESENT = 4;
 const PAGE = 4096n;
@@ -30,17 +32,25 @@ const UNLIMITED = 2n ** 64n - 1n;
 export const pageStore: PageStore = {
   name: 'mm-pagemap',
 
-  dump(task: FrozenTask, areas: readonly PageArea[], sink: ImageSink): PageStats {
-    const { stretches, guards } = scanTask(task, areas);
-    const pagesId = task.pagesId;
-    const runs = placeRuns(stretches);
-    const head: PagemapHead = { pages_id: pagesId };
-    sink.write('pagemap', task.pid, [head, ...stretches.map(entryOf)]);
-    const total = sumOf(runs);
-    const fd = sink.rawFd('pages', pagesId);
-    if (total > 0n) writePages(task, fd, stretches, runs, total);
-    const scanned = areas.reduce((sum, area) => sum + (area.pages === 'none' ? 0n : area.end - area.start), 0n);
-    return { pagesScanned: Number(scanned / PAGE), pagesWritten: Number(total / PAGE), guards };
+  dump(task: FrozenTask, areas: readonly PageArea[], sink: ImageSink, increment?: Increment): PageStats {
+    const { choice, guards } = choosePages(task, areas, increment);
+    const fd = writePagemap(task, choice, sink);
+    if (choice.total > 0n) writePages(task, fd, choice.stored, choice.runs, choice.total);
+    return { ...statsOf(areas, choice), guards };
+  },
+
+  preDump(task: FrozenTask, areas: readonly PageArea[], sink: ImageSink, increment: Increment): () => PageStats {
+    const { choice, guards } = choosePages(task, areas, increment);
+    const mem = openSync(`/proc/${task.hostPid}/mem`, 'r');
+    return () => {
+      try {
+        const kept = copyRunning(task.pid, mem, choice, sink.rawFd('pages', task.pagesId));
+        writePagemap(task, kept, sink);
+        return { ...statsOf(areas, kept), guards };
+      } finally {
+        closeSync(mem);
+      }
+    };
   },
 
   open: (pid: number, source: ImageSource): PageSource => openPages('pagemap', pid, source),
@@ -50,10 +60,113 @@ export const pageStore: PageStore = {
   openShared: (shmid: number, source: ImageSource): PageSource => openPages('pagemap-shmem', shmid, source),
 };
 
-function scanTask(task: FrozenTask, areas: readonly PageArea[]): ReturnType<typeof collectPages> {
+/** Pages of a task by where they are kept. */
+interface Choice {
+  /** All, ascending: entries of the pagemap. */
+  readonly entries: readonly (PageStretch & { readonly inParent: boolean })[];
+  readonly stored: readonly PageStretch[];
+  /** Where the stored ones lie in the file. */
+  readonly runs: readonly PageRun[];
+  readonly total: bigint;
+}
+
+function choosePages(task: FrozenTask, areas: readonly PageArea[], increment: Increment | undefined) {
+  const { stretches, guards } = scanTask(task, areas, increment?.startOver ?? false);
+  return { choice: choiceOf(splitByParent(stretches, increment?.parent)), guards };
+}
+
+function choiceOf(entries: Choice['entries']): Choice {
+  const stored = entries.filter(({ inParent }) => !inParent);
+  const runs = placeRuns(stored);
+  return { entries, stored, runs, total: sumOf(runs) };
+}
+
+/** Pages that were not written since stay in the parent set, but only those that it really has: never a wrong one. */
+export function splitByParent(stretches: readonly PageStretch[], parent: PageSource | undefined): Choice['entries'] {
+  const entries: (PageStretch & { readonly inParent: boolean })[] = [];
+  for (const stretch of stretches) {
+    let position = stretch.start;
+    const known = stretch.unchanged && parent !== undefined ? parent.runs(stretch.start, stretch.end) : [];
+    const add = (start: bigint, end: bigint, inParent: boolean): void => {
+      if (start === end) return;
+      const last = entries.at(-1);
+      if (last?.end === start && last.inParent && inParent && last.lazy === stretch.lazy)
+        entries[entries.length - 1] = { ...last, end };
+      else entries.push({ ...stretch, start, end, inParent });
+    };
+    for (const { addr, lengthBytes } of known) {
+      add(position, addr, false);
+      add(addr, addr + lengthBytes, true);
+      position = addr + lengthBytes;
+    }
+    add(position, stretch.end, false);
+  }
+  return entries;
+}
+
+function writePagemap(task: FrozenTask, { entries }: Choice, sink: ImageSink): number {
+  const head: PagemapHead = { pages_id: task.pagesId };
+  sink.write('pagemap', task.pid, [head, ...entries.map(entryOf)]);
+  return sink.rawFd('pages', task.pagesId);
+}
+
+function statsOf(areas: readonly PageArea[], { total }: Choice) {
+  const scanned = areas.reduce((sum, area) => sum + (area.pages === 'none' ? 0n : area.end - area.start), 0n);
+  return { pagesScanned: Number(scanned / PAGE), pagesWritten: Number(total / PAGE) };
+}
+
+/**
+ * Copies pages of a task that runs. Those that it has unmapped meanwhile are left out: whatever is there later counts as
+ * written. Returns what was copied.
+ */
+function copyRunning(pid: number, mem: number, { entries }: Choice, fd: number): Choice {
+  const kept: (PageStretch & { readonly inParent: boolean })[] = [];
+  const buffer = Buffer.alloc(COPY_BYTES);
+  let offset = 0n;
+  for (const entry of entries) {
+    if (entry.inParent) {
+      kept.push(entry);
+      continue;
+    }
+    for (let start = entry.start; start < entry.end; ) {
+      const left = entry.end - start;
+      const piece = left < buffer.length ? buffer.subarray(0, Number(left)) : buffer;
+      const copied = readRunning(mem, piece, start);
+      if (copied > 0) {
+        writePiece(pid, fd, offset, piece.subarray(0, copied));
+        kept.push({ ...entry, start, end: start + BigInt(copied) });
+        offset += BigInt(copied);
+      }
+      // A page that is gone is passed over; then it goes on behind it.
+      start += copied === piece.length ? BigInt(copied) : BigInt(copied) + PAGE;
+    }
+  }
+  return choiceOf(kept);
+}
+
+/** Whole pages that could be read from the start on. */
+function readRunning(mem: number, piece: Buffer, start: bigint): number {
+  let done = 0;
+  while (done < piece.length) {
+    const count = rawSyscall('pread64', mem, piece.subarray(done), piece.length - done, start + BigInt(done));
+    if (count <= 0) break;
+    done += count;
+  }
+  return done - (done % Number(PAGE));
+}
+
+function writePiece(pid: number, fd: number, offset: bigint, piece: Buffer): void {
+  try {
+    pwriteFull(fd, piece, offset);
+  } catch (error) {
+    throw pagesNotWritten(pid, BigInt(piece.length), (error as { errno?: string }).errno);
+  }
+}
+
+function scanTask(task: FrozenTask, areas: readonly PageArea[], startOver: boolean): ReturnType<typeof collectPages> {
   const pagemap = openSync(`/proc/${task.hostPid}/pagemap`, 'r');
   try {
-    return collectPages(areas, scanOf(pagemap));
+    return collectPages(areas, scanOf(pagemap), startOver);
   } catch (error) {
     const errno = (error as { errno?: string }).errno;
     // ENOTTY: no PAGEMAP_SCAN; EINVAL: it knows no guards.
@@ -67,12 +180,12 @@ function sumOf(runs: readonly PageRun[]): bigint {
   return runs.reduce((sum, run) => sum + run.lengthBytes, 0n);
 }
 
-function entryOf(stretch: PageStretch): PagemapEntry {
+function entryOf(stretch: PageStretch & { readonly inParent: boolean }): PagemapEntry {
   return {
     vaddr: stretch.start,
     // The 32-bit count of older versions: zero tells that the 64-bit one is in use.
     compat_nr_pages: 0,
-    flags: PRESENT | (stretch.lazy ? LAZY : 0),
+    flags: (stretch.inParent ? PARENT : PRESENT) | (stretch.lazy && !stretch.inParent ? LAZY : 0),
     nr_pages: (stretch.end - stretch.start) / PAGE,
   };
 }

@@ -50,5 +50,6 @@ export { type Field, type FieldType, type Struct, struct } from './struct/struct
 export * from './struct/tables';
 export { cPath, rawSyscall, syscall, syscallOn } from './syscall';
 export { syscallNumber } from './syscall-numbers';
+export { UFFD_CREATE_FLAGS, uffdRegister, uffdTrackWrites } from './userfaultfd';
 export { WNOHANG, waitPid, waitStatus } from './wait';
 export { type XstateComponent, xstateComponents, xstateSize } from './xstate';

@@ -7,6 +7,8 @@ import { rawSyscall } from './syscall';
 /** _IOWR('f', 16, struct pm_scan_arg), 96 bytes. */
 const PAGEMAP_SCAN = 0xc0606610;
 
+const WP_MATCHING = 1n;
+
 export const PAGE_IS = {
   wpAllowed: 1n,
   written: 2n,
@@ -28,6 +30,11 @@ export interface PageQuery {
   readonly anyOf: bigint;
   /** Categories reported; equal neighbours are merged. */
   readonly report: bigint;
+  /**
+   * Matching pages count as not written from now on (PM_SCAN_WP_MATCHING); mappings whose writes are not tracked are passed
+   * over then.
+   */
+  readonly startOver?: boolean;
 }
 
 export interface PageRegion {
@@ -51,7 +58,7 @@ export function pagemapScan(
   while (from < end) {
     arg.set([
       96n,
-      0n,
+      query.startOver === true ? WP_MATCHING : 0n,
       from,
       end,
       0n,

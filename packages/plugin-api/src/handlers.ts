@@ -227,6 +227,16 @@ export interface PageArea {
   readonly readable: boolean;
   /** Private anonymous memory: CRIU marks its pages as fit for lazy restore. */
   readonly lazy: boolean;
+  /** The kernel keeps track of writes to it. */
+  readonly tracked?: boolean | undefined;
+}
+
+/** How the pages of an increment are chosen. */
+export interface Increment {
+  /** The task's pages in the set that this one builds on. Tracked pages that were not written since stay there. */
+  readonly parent?: PageSource | undefined;
+  /** Tracked pages count as not written from now on. */
+  readonly startOver: boolean;
 }
 
 export interface PageStats {
@@ -246,7 +256,12 @@ export interface StoredMemory extends SharedMemory {
 /** Stores and finds page contents: `pagemap-ID.img` and `pages-N.img`. Exactly one is registered. */
 export interface PageStore {
   readonly name: string;
-  dump(task: FrozenTask, areas: readonly PageArea[], sink: ImageSink): PageStats;
+  dump(task: FrozenTask, areas: readonly PageArea[], sink: ImageSink, increment?: Increment): PageStats;
+  /**
+   * Chooses the pages while the task stands still; the function returned stores them when it runs again. What it writes
+   * meanwhile counts as written.
+   */
+  preDump(task: FrozenTask, areas: readonly PageArea[], sink: ImageSink, increment: Increment): () => PageStats;
   /** Validates the task's pagemap and gives access to its pages. */
   open(pid: number, source: ImageSource): PageSource;
   /** Stores the contents of an object: `pagemap-shmem-SHMID.img`. */

@@ -42,6 +42,8 @@ export const MESSAGE_TEXT: Readonly<Record<string, string>> = {
   crts_socket_option: '1 name uint32 r;2 value bytes r',
   crts_sysv_entry: '1 id uint32 r;2 key sint32 r;3 size uint64 r;4 mode uint32 r;5 uid uint32 r;6 gid uint32 r;7 cpid sint32 r;8 boot_id string r',
   crts_thread_entry: '1 timer_slack_ns uint64 o;2 cpu_affinity bytes o;3 io_priority uint32 o;4 coredump_filter uint32 o;5 mdwe uint32 o;6 sched_reset_on_fork bool o;7 deadline !crts_deadline_entry o;8 sched_slice_ns uint64 o;9 util_min uint32 o;10 util_max uint32 o;11 mem_policy uint32 o hex;12 mem_nodes bytes o;13 store_bypass uint32 o;14 indirect_branch uint32 o;15 l1d_flush uint32 o;16 tsc_faults bool o;17 cpuid_faults bool o;18 memory_failure uint32 o;19 syscall_dispatch !crts_dispatch_entry o;20 thp_except_advised bool o;21 memory_merge bool o;22 autogroup_nice sint32 o;23 io_flusher bool o;24 stop_untold bool o',
+  crts_tracked_entry: '1 pid uint32 r;2 uffd uint32 r;3 pidfd uint32 r',
+  crts_tracker_entry: '1 holder_pid uint32 r;2 holder_start uint64 r;3 tasks !crts_tracked_entry *',
   crts_unix_entry: '1 peer_gone bool o;2 peer_name bytes o;3 pending_error bool o;4 cred_pid uint32 o;5 cred_uid uint32 o;6 cred_gid uint32 o;7 options !crts_socket_option *;8 waiting uint32 *;9 path string o',
   crts_xattr_entry: '1 name string r;2 value bytes r',
   dump_stats_entry: '1 freezing_time uint32 r;2 frozen_time uint32 r;3 memdump_time uint32 r;4 memwrite_time uint32 r;5 pages_scanned uint64 r;6 pages_skipped_parent uint64 r;7 pages_written uint64 r;8 irmap_resolve uint32 o;9 pages_lazy uint64 r;10 page_pipes uint64 o;11 page_pipe_bufs uint64 o;12 shpages_scanned uint64 o;13 shpages_skipped_parent uint64 o;14 shpages_written uint64 o',
@@ -70,7 +72,7 @@ export const MESSAGE_TEXT: Readonly<Record<string, string>> = {
   inherit_fd: '1 key string r;2 fd int32 r',
   inotify_file_entry: '1 id uint32 r;2 flags uint32 r hex;4 fown !fown_entry r;5 wd !inotify_wd_entry *;1000 crts_queued_bytes uint32 o',
   inotify_wd_entry: '1 id uint32 r;2 i_ino uint64 r;3 mask uint32 r hex;4 ignored_mask uint32 r hex;5 s_dev uint32 r dev;6 wd uint32 r;7 f_handle !fh_entry r',
-  inventory_entry: '1 img_version uint32 r;2 fdinfo_per_id bool o;3 root_ids !task_kobj_ids_entry o;4 ns_per_id bool o;5 root_cg_set uint32 o;6 lsmtype =lsmtype o;8 dump_uptime uint64 o;9 pre_dump_mode uint32 o;10 tcp_close bool o;11 network_lock_method uint32 o;12 plugins_entry !plugins_entry o;13 dump_criu_run_id string o;14 allow_uprobes bool o',
+  inventory_entry: '1 img_version uint32 r;2 fdinfo_per_id bool o;3 root_ids !task_kobj_ids_entry o;4 ns_per_id bool o;5 root_cg_set uint32 o;6 lsmtype =lsmtype o;8 dump_uptime uint64 o;9 pre_dump_mode uint32 o;10 tcp_close bool o;11 network_lock_method uint32 o;12 plugins_entry !plugins_entry o;13 dump_criu_run_id string o;14 allow_uprobes bool o;1000 crts_tracker !crts_tracker_entry o',
   ip_opts_entry: '1 freebind bool o;4 raw !ip_opts_raw_entry o;5 pktinfo bool o;6 tos uint32 o;7 ttl uint32 o',
   ip_opts_raw_entry: '1 hdrincl bool o;2 nodefrag bool o;3 checksum bool o;4 icmpv_filter uint32 *',
   ipc_desc_entry: '1 key uint32 r;2 uid uint32 r;3 gid uint32 r;4 cuid uint32 r;5 cgid uint32 r;6 mode uint32 r;7 id uint32 r',
@@ -599,6 +601,18 @@ export type CrtsThreadEntry = {
   stop_untold?: boolean | undefined;
 };
 
+export type CrtsTrackedEntry = {
+  pid: number;
+  uffd: number;
+  pidfd: number;
+};
+
+export type CrtsTrackerEntry = {
+  holder_pid: number;
+  holder_start: bigint;
+  tasks: CrtsTrackedEntry[];
+};
+
 export type CrtsUnixEntry = {
   peer_gone?: boolean | undefined;
   peer_name?: Uint8Array | undefined;
@@ -869,6 +883,7 @@ export type InventoryEntry = {
   plugins_entry?: PluginsEntry | undefined;
   dump_criu_run_id?: string | undefined;
   allow_uprobes?: boolean | undefined;
+  crts_tracker?: CrtsTrackerEntry | undefined;
 };
 
 export type IpOptsEntry = {
