@@ -103,7 +103,7 @@ describe('actions', () => {
     expect(parseArguments(['dump', '--version']).action).toBe('version');
   });
 
-  test.each(['pre-dump', 'check', 'page-server', 'service', 'swrk', 'dedup', 'lazy-pages', 'cpuinfo'])(
+  test.each(['check', 'page-server', 'service', 'swrk', 'dedup', 'lazy-pages', 'cpuinfo'])(
     "criu's %s is refused by name",
     (action) => {
       expect(codeOf(action)).toBe('CRTS_ACTION_UNSUPPORTED');
