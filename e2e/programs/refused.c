@@ -5,6 +5,7 @@
 #include <linux/seccomp.h>
 #include <linux/userfaultfd.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -19,6 +20,12 @@ static void *idle(void *nothing)
 	for (;;)
 		pause();
 	return nothing;
+}
+
+static void *idle_apart(void *flags)
+{
+	check(unshare((int)(long)flags) == 0, "unshare: %m");
+	return idle(NULL);
 }
 
 static void *outlive(void *file)
@@ -44,6 +51,12 @@ int main(int argc, char **argv)
 	}
 	if (!strcmp(what, "thread"))
 		check(pthread_create(&thread, NULL, idle, NULL) == 0, "thread: %m");
+	if (!strcmp(what, "own-fs") || !strcmp(what, "own-files") || !strcmp(what, "own-net")) {
+		long flags = !strcmp(what, "own-fs") ? CLONE_FS : !strcmp(what, "own-files") ? CLONE_FILES : CLONE_NEWNET;
+
+		check(pthread_create(&thread, NULL, idle_apart, (void *)flags) == 0, "thread: %m");
+		usleep(100000);
+	}
 	if (!strcmp(what, "dead-main")) {
 		check(pthread_create(&thread, NULL, outlive, argv[1]) == 0, "thread: %m");
 		pthread_exit(NULL);

@@ -152,6 +152,15 @@ export function foreignNamespace(pid: number, kind: string): CrtsError {
   );
 }
 
+export function unshared(pid: number, tid: number, what: string): CrtsError {
+  return refused(
+    'CRTS_THREAD_UNSHARED',
+    pid,
+    `thread ${tid} has ${what} of its own (unshare), which the images cannot hold`,
+    'Dump when that thread has ended.',
+  );
+}
+
 export function foreignSession(pid: number, sid: number): CrtsError {
   return refused(
     'CRTS_SESSION',

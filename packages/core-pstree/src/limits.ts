@@ -1,16 +1,41 @@
 /** What this version of the engine refuses as a whole, from facts alone. */
 import { readlinkSync } from 'node:fs';
+import { KCMP, kcmp } from '@crts/native-syscalls';
 import type { CrtsError, FrozenTask, TaskFacts } from '@crts/plugin-api';
-import { foreignNamespace, foreignSession, kernelThread } from './errors';
+import { foreignNamespace, foreignSession, kernelThread, unshared } from './errors';
 
 /** A kernel thread: include/linux/sched.h. */
 const PF_KTHREAD = 0x0020_0000;
 const NAMESPACES = ['cgroup', 'ipc', 'mnt', 'net', 'pid', 'time', 'user', 'uts'];
 
-export function refuseTask({ pid, facts }: FrozenTask): CrtsError | undefined {
+/** What pthread_create(3) shares, and unshare(2) takes apart: include/uapi/linux/kcmp.h. */
+const SHARED_BY_THREADS = { files: 'descriptors', fs: 'directories' } as const;
+/**
+ * Namespaces that a thread can enter alone. It needs directories of its own for another mount namespace, and to be the only
+ * thread for time and user (man 2 setns).
+ */
+const NAMESPACES_BY_THREAD = ['cgroup', 'ipc', 'net', 'uts'];
+
+export function refuseTask(task: FrozenTask): CrtsError | undefined {
+  const { pid, facts } = task;
   if ((Number(facts.stat.flags) & PF_KTHREAD) !== 0) return kernelThread(pid);
   for (const kind of NAMESPACES) {
     if (namespace(pid, kind) !== namespace('self', kind)) return foreignNamespace(pid, kind);
+  }
+  return refuseThreads(task);
+}
+
+/** Images have one table of descriptors, one set of directories and one set of namespaces for all threads of a process. */
+function refuseThreads({ pid, hostPid, threads }: FrozenTask): CrtsError | undefined {
+  const others = threads.slice(1);
+  const own = others.length === 0 ? [] : NAMESPACES_BY_THREAD.map((kind) => namespace(hostPid, kind));
+  for (const { tid, hostTid } of others) {
+    for (const [kind, name] of Object.entries(SHARED_BY_THREADS))
+      if (kcmp(hostPid, hostTid, KCMP[kind as keyof typeof SHARED_BY_THREADS]) !== 0) return unshared(pid, tid, name);
+    const differs = NAMESPACES_BY_THREAD.find(
+      (kind, index) => namespace(`${hostPid}/task/${hostTid}`, kind) !== own[index],
+    );
+    if (differs !== undefined) return unshared(pid, tid, `a ${differs} namespace`);
   }
   return undefined;
 }
