@@ -16,3 +16,13 @@ flavours('memory protection keys', {
 });
 
 flavours('what madvise and mlock leave on a mapping', { start: () => Target.program('mappings', ['flags']) });
+
+flavours('sealed and droppable memory, memory locked when touched or as it is mapped', {
+  start: () => Target.program('mappings', ['states']),
+  notWithCriu: 'CRIU knows none of them',
+});
+
+flavours('memory that is locked when it is touched, whenever it is mapped', {
+  start: () => Target.program('mappings', ['touched']),
+  notWithCriu: 'CRIU does not know it',
+});

@@ -89,6 +89,46 @@ static void flags(const char *go)
 		check(at[i][0] == (char)(i + 1) && at[i][4 * PAGE - 1] == (char)(i + 1) && at[i][4 * PAGE] == 0, "mapping %zu differs", i);
 }
 
+/* What new kernels know: sealed (Linux 6.10), droppable (6.11), locked when touched; and memory locked as it is mapped. */
+static void states(const char *go)
+{
+	char *sealed = map(NULL, 3 * PAGE, RW, ANONYMOUS), *lazy = map(NULL, 8 * PAGE, RW, ANONYMOUS), *later, *droppable;
+	unsigned char resident[8];
+	int has_seal;
+
+	memset(sealed, 7, PAGE);
+	memset(lazy, 8, PAGE);
+	has_seal = syscall(462 /* mseal */, sealed, 2 * PAGE, 0) == 0;
+	check(mlock2(lazy, 8 * PAGE, MLOCK_ONFAULT) == 0, "mlock2: %m");
+	droppable = mmap(NULL, 4 * PAGE, RW, 8 /* MAP_DROPPABLE */ | MAP_ANONYMOUS, -1, 0);
+	check(mlockall(MCL_FUTURE) == 0, "mlockall: %m");
+	ready();
+	wait_for(go);
+	check(sealed[0] == 7 && sealed[2 * PAGE] == 0 && lazy[0] == 8, "contents differ");
+	if (has_seal)
+		check(munmap(sealed, PAGE) < 0 && mprotect(sealed + PAGE, PAGE, PROT_READ) < 0 && munmap(sealed + 2 * PAGE, PAGE) == 0, "the seal does not hold");
+	if (droppable != MAP_FAILED)
+		droppable[0] = 1;
+	check(mincore(lazy, 8 * PAGE, resident) == 0 && (resident[5] & 1) == 0, "locked memory came in untouched");
+	later = map(NULL, 8 * PAGE, RW, ANONYMOUS);
+	check(mincore(later, 8 * PAGE, resident) == 0 && (resident[5] & 1) == 1, "new memory is not locked");
+}
+
+/* The same, on fault. */
+static void touched(const char *go)
+{
+	unsigned char resident[8];
+	char *later;
+
+	check(mlockall(MCL_FUTURE | MCL_ONFAULT) == 0, "mlockall: %m");
+	ready();
+	wait_for(go);
+	later = map(NULL, 8 * PAGE, RW, ANONYMOUS);
+	check(mincore(later, 8 * PAGE, resident) == 0 && (resident[5] & 1) == 0, "new memory comes in untouched");
+	later[0] = 1;
+	check(munlockall() == 0, "munlockall: %m");
+}
+
 /* Stacks made by hand, which grow down by faults; and the main stack near its limit. */
 static unsigned long deep(size_t bytes)
 {
@@ -232,7 +272,8 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*run)(const char *);
 	} variants[] = { { "sparse", sparse }, { "many", many },	   { "crowded", crowded }, { "flags", flags },
-			 { "stacks", stacks }, { "generated", generated }, { "keys", keys } };
+			 { "stacks", stacks }, { "generated", generated }, { "keys", keys },
+			 { "states", states }, { "touched", touched } };
 
 	for (size_t i = 0; argc > 2 && i < sizeof(variants) / sizeof(variants[0]); i++)
 		if (!strcmp(argv[2], variants[i].name))

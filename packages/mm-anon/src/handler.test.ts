@@ -1,4 +1,4 @@
-import { ProgramBuilder } from '@crts/native-syscalls';
+import { hasAnonymousNames, ProgramBuilder } from '@crts/native-syscalls';
 import {
   type FrozenTask,
   type ImageRecord,
@@ -46,6 +46,7 @@ function plan(entry: ImageRecord, stored = false) {
   } as unknown as TaskPlan;
   const context = {
     pages: { runs: () => (stored ? [{}] : []) },
+    log: { warn: () => undefined },
     fillPages: (into: Program) => (stored ? into.call('read', []) : undefined),
   } as unknown as RestoreContext;
   anonymousHandler.plan(entry, {} as TaskImages, taskPlan, context);
@@ -61,7 +62,7 @@ describe('match', () => {
     ['a file', { inode: 12n, name: '/lib' }],
     ['shared memory', { shared: true, inode: 3n, name: '/dev/zero' }],
     ['the vdso', { name: '[vdso]' }],
-    ['sealed memory', { vmFlags: new Set(['sl']) }],
+    ['huge TLB pages', { vmFlags: new Set(['ht']) }],
   ])('leaves %s', (_what, more) => {
     expect(anonymousHandler.match(facts(more))).toBe(0);
   });
@@ -124,6 +125,25 @@ describe('protection keys', () => {
   });
 });
 
+test('locked when touched, and sealed (which another handler does in the end)', () => {
+  const { entry } = dump({ vmFlags: new Set(['lo', 'lf', 'sl']) });
+  expect(entry).toMatchObject({ crts_state: 3, flags: 0x2022 });
+  expect(plan(entry).text[1]).toBe('mlock2(0x7f0000000000, 0x2000, 1)');
+});
+
+test('droppable memory comes back empty', () => {
+  const { entry, pages } = dump({ vmFlags: new Set(['dp', 'nr', 'wf', 'dd']) });
+  expect(pages).toBe('none');
+  expect(plan(entry).text[0]).toMatch(/^mmap\(0x7f0000000000, 0x2000, 3, 0x104028, -1, 0\)/);
+});
+
+test('a name, where the kernel has names', () => {
+  const { entry } = dump({ name: '[anon:arena 1]' });
+  expect(entry).toMatchObject({ crts_name: 'arena 1' });
+  const named = plan(entry).text.filter((line) => line.startsWith('prctl('));
+  expect(named).toHaveLength(hasAnonymousNames() ? 1 : 0);
+});
+
 test('a guard region inside a mapping', () => {
   const entry = { start: START, end: START + 0x1000n, prot: 0, flags: 0, status: VMA_STATUS.guard };
   const { text, heads } = plan(entry);
@@ -137,6 +157,9 @@ test.each([
   ['the half of the kernel', { end: 1n << 63n }],
   ['an unknown protection', { prot: 8 }],
   ['a key that no CPU has', { crts_pkey: 16 }],
+  ['an unknown state', { crts_state: 8 }],
+  ['a name that is none', { crts_name: 'a[b' }],
+  ['a name too long', { crts_name: 'x'.repeat(80) }],
 ])('images with %s are refused', (_what, more) => {
   expect(() => plan({ ...dump().entry, ...more })).toThrow(/CRTS_IMAGE_FIELD/);
 });

@@ -1,14 +1,17 @@
 import type { VmaEntry } from '@crts/image-io';
+import { hasAnonymousNames } from '@crts/native-syscalls';
 import {
   CrtsError,
   finishMapping,
   firstProtection,
+  type Layout,
   layoutOf,
   MAP,
   type RestoreContext,
   refusedFlag,
   type TaskImages,
   type TaskPlan,
+  VMA_STATE,
   VMA_STATUS,
   type VmaFacts,
   type VmaHandler,
@@ -31,11 +34,12 @@ export const anonymousHandler: VmaHandler = {
 
   match: (vma) => (isAnonymous(vma) && refusedFlag(vma) === undefined ? 10 : 0),
 
-  dump(vma, task) {
-    if (vma.name.startsWith('[anon:'))
-      task.log.warn({ pid: task.pid, vma: vma.start.toString(16) }, `the name ${vma.name} of a mapping is lost`);
+  dump(vma) {
     const status = VMA_STATUS.regular | VMA_STATUS.anonPrivate | (vma.name === '[heap]' ? VMA_STATUS.heap : 0);
-    return { entry: vmaEntry(vma, { shmid: 0n, pgoff: 0n, flags: MAP.anonymous, status }), pages: 'private' };
+    const entry = vmaEntry(vma, { shmid: 0n, pgoff: 0n, flags: MAP.anonymous, status });
+    // The kernel may drop such memory at any moment; it holds the state of random number generators, whose numbers
+    // must not come twice.
+    return { entry, pages: vma.vmFlags.has('dp') ? 'none' : 'private' };
   },
 
   owns: (entry) => {
@@ -47,7 +51,7 @@ export const anonymousHandler: VmaHandler = {
   plan(record, _images: TaskImages, plan: TaskPlan, context: RestoreContext) {
     const entry = record as VmaEntry;
     if ((entry.status & VMA_STATUS.guard) !== 0) return planGuard(entry, plan);
-    const layout = layoutOf(entry, NAME);
+    const layout = namedWherePossible(layoutOf(entry, NAME), context);
     const runs = context.pages.runs(layout.start, layout.end);
     const range = `0x${layout.start.toString(16)}-0x${layout.end.toString(16)}`;
     plan.pass(
@@ -60,8 +64,8 @@ export const anonymousHandler: VmaHandler = {
       },
       (program) => {
         const prot = firstProtection(layout, runs.length > 0);
-        const flags =
-          MAP.private | MAP.anonymous | MAP.fixedNoReplace | (layout.flags & (MAP.growsDown | MAP.noReserve));
+        const kind = (layout.state & VMA_STATE.droppable) === 0 ? MAP.private : MAP.droppable;
+        const flags = kind | MAP.anonymous | MAP.fixedNoReplace | (layout.flags & (MAP.growsDown | MAP.noReserve));
         program.call('mmap', [layout.start, layout.end - layout.start, prot, flags, -1, 0], {
           expect: layout.start,
           what: `map ${range}`,
@@ -72,6 +76,14 @@ export const anonymousHandler: VmaHandler = {
     );
   },
 };
+
+/** A name is for people who look at a process: it stops no restore. */
+function namedWherePossible(layout: Layout, { log }: RestoreContext): Layout {
+  if (layout.name === undefined || hasAnonymousNames()) return layout;
+  const fields = { vma: layout.start.toString(16) };
+  log.warn(fields, `the name ${layout.name} of a mapping is lost: the kernel has no CONFIG_ANON_VMA_NAME`);
+  return { ...layout, name: undefined };
+}
 
 const MADV_GUARD_INSTALL = 102;
 

@@ -25,7 +25,7 @@ export const fileHandler: VmaHandler = {
   match: (vma) =>
     vma.inode !== 0n &&
     vma.name.startsWith('/') &&
-    !(vma.deleted && /^\/(SYSV|dev\/zero|anon_hugepage|\[aio\])/.test(vma.name)) &&
+    !(vma.deleted && /^\/(secretmem$|SYSV|dev\/zero|anon_hugepage|\[aio\])/.test(vma.name)) &&
     refusedFlag(vma) === undefined
       ? 10
       : 0,

@@ -40,6 +40,18 @@ export function noProtectionKeys(pid: number): CrtsError {
   });
 }
 
+export function notSealed(pid: number, start: bigint, errno: string | undefined): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_SEAL',
+    plugin: PLUGIN,
+    pid,
+    what: `the mapping at 0x${start.toString(16)} cannot be sealed as it was`,
+    call: 'mseal',
+    errno,
+    hint: 'Sealing needs Linux 6.10.',
+  });
+}
+
 export function notExecutable(
   pid: number,
   path: string | undefined,

@@ -15,7 +15,6 @@ import { badLayout, layoutNotSet, localDescriptors, notExecutable } from './erro
 
 const PR_SET_MM = 35;
 const PR_SET_MM_MAP = 14;
-const PR_GET_MEMORY_MERGE = 68;
 /** PR_SET_MM_MAP refuses more than mm->saved_auxv holds, AT_VECTOR_SIZE: 56 words on Linux 6.18, with room for newer ones. */
 const AUXV_WORDS_MAX = 64;
 /** CRIU refuses images with more; newer kernels have more. */
@@ -42,14 +41,10 @@ export const layoutHandler = {
   dump(task: FrozenTask, program: Program) {
     // brk(2) with an impossible address changes nothing and returns the present end.
     const brk = program.call('brk', [0], { expect: 'any' });
-    // Linux 6.4.
-    const merge = program.call('prctl', [PR_GET_MEMORY_MERGE, 0, 0, 0, 0], { expect: 'any' });
     // Bytes of the table: none when there is no table, an errno as 32 bits when the kernel has no such call.
     const ldt = program.call('modify_ldt', [0, program.out(8), 8], { expect: 'any' });
     return () => {
       if (ldt.value > 0n && ldt.value <= 0x1_0000n) throw localDescriptors(task.pid);
-      if (merge.value === 1n)
-        task.log.warn({ pid: task.pid }, 'PR_SET_MEMORY_MERGE is lost: memory mapped after the restore is not merged');
       const mm = task.images.mm as MmEntry;
       for (const [field, stat] of ADDRESSES)
         mm[field] = stat === undefined ? brk.value : BigInt(task.facts.stat[stat] ?? '0');

@@ -1,5 +1,6 @@
 import { type Plugin, TASK_STATE_HANDLER } from '@crts/plugin-api';
 import { layoutHandler } from './handler';
+import { locksAndSeals } from './locks-and-seals';
 import { protectionKeys } from './protection-keys';
 
 export const plugin: Plugin = {
@@ -7,5 +8,6 @@ export const plugin: Plugin = {
   register: (container) => {
     container.register(TASK_STATE_HANDLER, { useValue: layoutHandler });
     container.register(TASK_STATE_HANDLER, { useValue: protectionKeys() });
+    container.register(TASK_STATE_HANDLER, { useValue: locksAndSeals });
   },
 };

@@ -4,7 +4,6 @@ import { ProgramBuilder, prctlMmMap, rawSyscall } from '@crts/native-syscalls';
 import type {
   FileRegistry,
   FrozenTask,
-  Logger,
   PassHead,
   Program,
   RestoreContext,
@@ -165,7 +164,6 @@ const STAT: Record<string, string> = Object.fromEntries(
 );
 
 function frozen(more: object = {}) {
-  const warnings: string[] = [];
   const paths: Parameters<FileRegistry['addPath']>[1][] = [];
   const images = { mm: mm() };
   const task = {
@@ -179,19 +177,18 @@ function frozen(more: object = {}) {
         return 4;
       },
     },
-    log: { warn: (_fields: object, text: string) => warnings.push(text) } as unknown as Logger,
     readLink: () => '/usr/bin/thing',
     readProcBytes: () => bytesOf([33n, 0x7000n, 6n, 4096n, 0n, 0n, 0n, 0n]),
     ...more,
   } as unknown as FrozenTask;
-  return { task, images, warnings, paths };
+  return { task, images, paths };
 }
 
 /** Dumps with these answers of the task. */
-function dump(task: FrozenTask, answers: { brk: bigint; prctl: bigint; modify_ldt?: bigint }) {
+function dump(task: FrozenTask, answers: { brk: bigint; modify_ldt?: bigint }) {
   const calls: string[] = [];
   const program = {
-    call(name: 'brk' | 'prctl' | 'modify_ldt') {
+    call(name: 'brk' | 'modify_ldt') {
       calls.push(name);
       return { value: answers[name] ?? 0n };
     },
@@ -202,36 +199,26 @@ function dump(task: FrozenTask, answers: { brk: bigint; prctl: bigint; modify_ld
 }
 
 test('a dump takes the addresses of stat, the end of the heap of the task, the vector up to its end', () => {
-  const { task, images, paths, warnings } = frozen();
-  dump(task, { brk: 0x530000n, prctl: 0n });
+  const { task, images, paths } = frozen();
+  dump(task, { brk: 0x530000n });
   expect(images.mm).toMatchObject({ ...layout, mm_brk: 0x530000n, exe_file_id: 4 });
   expect(images.mm.mm_saved_auxv).toEqual([33n, 0x7000n, 6n, 4096n, 0n, 0n]);
   expect(images.mm.crts_saved_auxv).toEqual([]);
   expect(paths).toMatchObject([{ path: '/usr/bin/thing', deleted: false, via: `/proc/${process.pid}/exe` }]);
-  expect(warnings).toEqual([]);
 });
 
 test('a vector longer than CRIU takes is whole in the field of our own', () => {
   const words = [...Array.from({ length: 46 }, (_, index) => BigInt(index + 1)), 0n, 0n];
   const { task, images } = frozen({ readProcBytes: () => bytesOf([...words, 7n, 7n]) });
-  dump(task, { brk: 1n, prctl: 0n });
+  dump(task, { brk: 1n });
   expect(images.mm.mm_saved_auxv).toEqual(words.slice(0, 44));
   expect(images.mm.crts_saved_auxv).toEqual(words);
 });
 
 test('an executable that was deleted is told so, without the mark of the kernel', () => {
   const { task, paths } = frozen({ readLink: () => '/usr/bin/thing (deleted)' });
-  dump(task, { brk: 1n, prctl: 0n });
+  dump(task, { brk: 1n });
   expect(paths).toMatchObject([{ path: '/usr/bin/thing', deleted: true }]);
-});
-
-test('merging of all memory (KSM) is reported lost', () => {
-  const { task, warnings } = frozen();
-  dump(task, { brk: 1n, prctl: 1n });
-  expect(warnings).toEqual([expect.stringContaining('PR_SET_MEMORY_MERGE')]);
-  const older = frozen();
-  dump(older.task, { brk: 1n, prctl: -22n });
-  expect(older.warnings).toEqual([]);
 });
 
 test('a task is refused at the dump when its images could not be restored', () => {
@@ -243,6 +230,6 @@ test('a task is refused at the dump when its images could not be restored', () =
 });
 
 test('segments of its own are refused; a kernel without the call has none', () => {
-  expect(() => dump(frozen().task, { brk: 1n, prctl: 0n, modify_ldt: 8n })).toThrow(/CRTS_LDT/);
-  expect(() => dump(frozen().task, { brk: 1n, prctl: 0n, modify_ldt: 0xffff_ffdan })).not.toThrow();
+  expect(() => dump(frozen().task, { brk: 1n, modify_ldt: 8n })).toThrow(/CRTS_LDT/);
+  expect(() => dump(frozen().task, { brk: 1n, modify_ldt: 0xffff_ffdan })).not.toThrow();
 });

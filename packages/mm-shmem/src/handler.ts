@@ -1,7 +1,8 @@
 import { statSync } from 'node:fs';
 import type { MmEntry, VmaEntry } from '@crts/image-io';
-import { sharedMemoryDevice } from '@crts/native-syscalls';
+import { hasAnonymousNames, sharedMemoryDevice } from '@crts/native-syscalls';
 import {
+  anonymousNameOf,
   finishMapping,
   firstProtection,
   layoutOf,
@@ -36,7 +37,8 @@ const received = new WeakMap<TaskPlan, Map<number, Received>>();
 
 /** mmap(2) of /dev/zero, or of nothing, makes an object with this name: shmem_zero_setup(), mm/shmem.c. */
 function isSharedAnonymous(vma: VmaFacts): boolean {
-  if (!vma.shared || !vma.deleted || vma.name !== '/dev/zero') return false;
+  const isNamed = anonymousNameOf(vma) !== undefined;
+  if (!vma.shared || !(isNamed || (vma.deleted && vma.name === '/dev/zero'))) return false;
   const { major, minor } = sharedMemoryDevice();
   return vma.major === major && vma.minor === minor;
 }
@@ -63,7 +65,10 @@ export const sharedHandler: VmaHandler = {
 
   plan(record, images: TaskImages, plan: TaskPlan, context: RestoreContext) {
     const entry = record as VmaEntry;
-    const layout = layoutOf(entry, NAME);
+    const { name, ...rest } = layoutOf(entry, NAME);
+    if (name !== undefined && !hasAnonymousNames())
+      context.log.warn({}, `the name ${name} of a mapping is lost: the kernel has no CONFIG_ANON_VMA_NAME`);
+    const layout = hasAnonymousNames() ? { ...rest, name } : rest;
     const range = `0x${layout.start.toString(16)}-0x${layout.end.toString(16)}`;
     const shmid = checkedObject(entry, range);
     noteSize(context.shared, shmid, entry);

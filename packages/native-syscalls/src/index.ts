@@ -1,7 +1,7 @@
 export { agentBlob, stubPath } from './addon';
 export { errnoName, SyscallError } from './errors';
 export { closeFd, lateOpen, preadFull, preallocate, pwriteFull } from './files';
-export { mapShared, memfd, sharedMemoryDevice, unmapShared } from './memory';
+export { hasAnonymousNames, mapShared, memfd, sharedMemoryDevice, unmapShared } from './memory';
 export { PAGE_IS, type PageQuery, type PageRegion, pagemapScan } from './pagemap-scan';
 export {
   CLONE_PARENT,

@@ -1,7 +1,7 @@
 import { fstatSync } from 'node:fs';
 import { addon } from './addon';
 import { SyscallError } from './errors';
-import { cPath, syscall } from './syscall';
+import { cPath, rawSyscall, syscall } from './syscall';
 
 const MFD_CLOEXEC = 1;
 
@@ -28,6 +28,15 @@ export function sharedMemoryDevice(): { readonly major: number; readonly minor: 
   // As glibc's gnu_dev_major() has it: these numbers are small.
   device = { major: (dev >>> 8) & 0xfff, minor: (dev & 0xff) | ((dev >>> 12) & 0xfff00) };
   return device;
+}
+
+const PR_SET_VMA = 0x5356_4d41;
+let names: boolean | undefined;
+
+/** Whether anonymous memory can have a name: CONFIG_ANON_VMA_NAME. Asked for an empty range, which is named for nothing. */
+export function hasAnonymousNames(): boolean {
+  names ??= rawSyscall('prctl', PR_SET_VMA, 0, 0, 0, null) === 0;
+  return names;
 }
 
 /** Maps a file shared and writable. The mapping lives as long as the buffer; unmapShared() ends it early. */

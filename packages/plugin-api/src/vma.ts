@@ -12,6 +12,7 @@ export const MAP = {
   private: 2,
   fixed: 0x10,
   anonymous: 0x20,
+  droppable: 8,
   growsDown: 0x100,
   locked: 0x2000,
   noReserve: 0x4000,
@@ -48,15 +49,26 @@ const ADVICE: readonly (readonly [flag: string, advice: number])[] = [
   ['wf', 18], // MADV_WIPEONFORK
 ];
 
+/** vma_entry.crts_state: what the format has no field for, by its code in VmFlags. */
+export const VMA_STATE = { lockOnFault: 1, sealed: 2, droppable: 4 } as const;
+const STATES: readonly (readonly [flag: string, state: number])[] = [
+  ['lf', VMA_STATE.lockOnFault],
+  ['sl', VMA_STATE.sealed],
+  ['dp', VMA_STATE.droppable],
+];
+const MLOCK_ONFAULT = 1;
+const PR_SET_VMA = 0x5356_4d41;
+const PR_SET_VMA_ANON_NAME = 0;
+/** ANON_VMA_NAME_MAX_LEN, include/uapi/linux/prctl.h, less the NUL; which characters: is_valid_name_char(), kernel/sys.c. */
+const ANON_NAME = /^[ !"#%-Z^_a-~]{0,79}$/;
+
 /** VmFlags that no handler here carries, with their meaning. */
 const REFUSED_FLAGS: Readonly<Record<string, string>> = {
   ht: 'huge TLB pages',
-  dp: 'droppable memory (MAP_DROPPABLE)',
   um: 'userfaultfd missing tracking',
   uw: 'userfaultfd write-protect tracking',
   ui: 'userfaultfd minor faults',
   ss: 'a shadow stack',
-  sl: 'sealed (mseal)',
   io: 'device memory',
   pf: 'raw device pages',
   mm: 'mixed device pages',
@@ -70,6 +82,10 @@ export interface Layout {
   readonly madv: bigint;
   /** Memory protection key; absent where mmap(2) is to choose, which has one for execute-only memory. */
   readonly pkey?: number | undefined;
+  /** VMA_STATE. */
+  readonly state: number;
+  /** PR_SET_VMA_ANON_NAME; the kernel must have CONFIG_ANON_VMA_NAME. */
+  readonly name?: string | undefined;
 }
 
 export function protOf(vma: VmaFacts): number {
@@ -101,6 +117,15 @@ function pkeyOf({ protectionKey, read, write, exec }: VmaFacts): number | undefi
   return protectionKey === 0 && (read || write || !exec) ? undefined : protectionKey;
 }
 
+/** Name that the program gave to anonymous memory, `[anon:NAME]` or, where it is shared, `[anon_shmem:NAME]`. */
+export function anonymousNameOf(vma: VmaFacts): string | undefined {
+  return /^\[anon(?:_shmem)?:(.*)\]$/s.exec(vma.name)?.[1];
+}
+
+function stateOf(vma: VmaFacts): number {
+  return STATES.reduce((bits, [flag, state]) => (vma.vmFlags.has(flag) ? bits | state : bits), 0);
+}
+
 /** Meaning of a flag that cannot be carried, or undefined. */
 export function refusedFlag(vma: VmaFacts): string | undefined {
   for (const flag of vma.vmFlags) if (REFUSED_FLAGS[flag] !== undefined) return REFUSED_FLAGS[flag];
@@ -113,6 +138,8 @@ export function vmaEntry(
 ): ImageRecord {
   const madv = adviceOf(vma);
   const pkey = pkeyOf(vma);
+  const state = stateOf(vma);
+  const name = anonymousNameOf(vma);
   return {
     start: vma.start,
     end: vma.end,
@@ -125,6 +152,8 @@ export function vmaEntry(
     ...(madv === 0n ? {} : { madv }),
     ...(more.fdflags === undefined ? {} : { fdflags: more.fdflags }),
     ...(pkey === undefined ? {} : { crts_pkey: pkey }),
+    ...(state === 0 ? {} : { crts_state: state }),
+    ...(name === undefined ? {} : { crts_name: name }),
   };
 }
 
@@ -143,9 +172,14 @@ export function layoutOf(entry: ImageRecord, plugin: string): Layout {
   if ((prot & ~7) !== 0) throw bad(`prot 0x${prot.toString(16)} has unknown bits`);
   const pkey = entry.crts_pkey as number | undefined;
   if (pkey !== undefined && pkey >= PKEYS) throw bad(`there is no protection key ${pkey}`);
+  const state = (entry.crts_state as number | undefined) ?? 0;
+  if ((state & ~7) !== 0) throw bad(`state 0x${state.toString(16)} has unknown bits`);
+  const name = entry.crts_name as string | undefined;
+  if (name !== undefined && !ANON_NAME.test(name)) throw bad('no possible name of anonymous memory');
   const known = MAP.shared | MAP.private | MAP.anonymous | MAP.growsDown | MAP.locked | MAP.noReserve;
   // CRIU keeps MAP_STACK, MAP_HUGETLB and the like where it saw them; they change nothing or are refused by the kind.
-  return { start, end, prot, flags: flags & known, madv: (entry.madv as bigint | undefined) ?? 0n, pkey };
+  const madv = (entry.madv as bigint | undefined) ?? 0n;
+  return { start, end, prot, flags: flags & known, madv, pkey, state, name };
 }
 
 /** Protection to map with: pages are read in before the final one; memory without pages is never made writable. */
@@ -167,7 +201,12 @@ export function finishMapping(program: Program, layout: Layout, mappedProt: numb
     if ((layout.madv & (1n << BigInt(advice))) !== 0n)
       program.call('madvise', [layout.start, length, advice], { what: `madvise ${advice}` });
   }
-  if ((layout.flags & MAP.locked) !== 0) program.call('mlock', [layout.start, length]);
+  if ((layout.state & VMA_STATE.lockOnFault) !== 0) program.call('mlock2', [layout.start, length, MLOCK_ONFAULT]);
+  else if ((layout.flags & MAP.locked) !== 0) program.call('mlock', [layout.start, length]);
+  if (layout.name !== undefined)
+    program.call('prctl', [PR_SET_VMA, PR_SET_VMA_ANON_NAME, layout.start, length, program.cstring(layout.name)], {
+      what: `name it ${layout.name}`,
+    });
 }
 
 /** Name of the resource that a mapping's pass provides. */
