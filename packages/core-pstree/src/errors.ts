@@ -225,7 +225,7 @@ export function noVmaHandler(pid: number, range: string, name: string, why: stri
   return refused(
     'CRTS_VMA_KIND',
     pid,
-    `no plugin carries the mapping ${range} (${why ?? (name || 'shared anonymous memory')})`,
+    `no plugin carries the mapping ${range} (${[name, why].filter((part) => part).join(', ') || 'without a name'})`,
     'Dump when the program has unmapped it, or add a plugin for it with --plugin.',
   );
 }
