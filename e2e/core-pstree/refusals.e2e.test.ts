@@ -9,7 +9,7 @@ import { until } from '../harness/until';
 
 test.each([
   ['io_uring', 'CRTS_FD_KIND', /fd 3 \(anon_inode:\[io_uring\]\).*\(io_uring\)/],
-  ['unlinked', 'CRTS_FILE_UNLINKED', /fd 3 \(.*\/unlinked\)/],
+  ['unlinked', 'CRTS_LINK_REMAP', /fd 3 \(.*\/unlinked\).*--link-remap/s],
   ['userfaultfd', 'CRTS_VMA_KIND', /mapping 0x[0-9a-f]+-0x[0-9a-f]+ \(userfaultfd missing tracking\)/],
   ['timer', 'CRTS_TIMER_CLOCK', /timer 0 runs on the CPU time of process \d+/],
   ['keyring', 'CRTS_KEYRING', /a process keyring/],

@@ -129,8 +129,9 @@ function nameless(link: string): string {
 }
 
 function descriptor(link: string, fdinfo: string, { isMoving }: SnapshotOptions): string {
-  // A deleted file is made again, with another inode number.
-  const left = link.endsWith(' (deleted)') ? /^(scm_fds|eventfd-id|ino):/ : /^(scm_fds|eventfd-id):/;
+  // A deleted file is made again, and /proc makes its files up, with other inode numbers.
+  const left =
+    link.endsWith(' (deleted)') || link.startsWith('/proc/') ? /^(scm_fds|eventfd-id|ino):/ : /^(scm_fds|eventfd-id):/;
   const lines = fdinfo.split('\n').filter((line) => line !== '' && !left.test(line));
   // What an epoll watches is listed in the order of kernel addresses.
   const [targets, others] = [/^tfd:/, /^(?!tfd:)/].map((kind) => lines.filter((line) => kind.test(line)));

@@ -40,7 +40,7 @@ int main(int argc, char **argv)
 {
 	const char *what = argc > 2 ? argv[2] : "";
 	int pair[2] = { -1, -1 }, child = 0;
-	char path[4096], byte = 0;
+	char path[4096], other[4096], byte = 0;
 	pthread_t thread;
 
 	if (!strcmp(what, "socket"))
@@ -67,7 +67,8 @@ int main(int argc, char **argv)
 	if (!strcmp(what, "unlinked")) {
 		snprintf(path, sizeof(path), "%s/unlinked", argv[3]);
 		pair[0] = open(path, O_RDWR | O_CREAT, 0600);
-		check(write(pair[0], "x", 1) == 1 && unlink(path) == 0, "unlink: %m");
+		snprintf(other, sizeof(other), "%s/linked", argv[3]);
+		check(write(pair[0], "x", 1) == 1 && link(path, other) == 0 && unlink(path) == 0, "unlink: %m");
 	}
 	if (!strcmp(what, "userfaultfd")) {
 		struct uffdio_api api = { .api = UFFD_API };
