@@ -8,6 +8,8 @@ type Body = () => Promise<void>;
 
 const PROBES: Record<string, () => boolean> = {
   CRTS_CRIU: () => criuBinary !== undefined && existsSync(criuBinary),
+  // Debian keeps the server's programs out of PATH.
+  'postgres 15': () => existsSync('/usr/lib/postgresql/15/bin/postgres') && inPath('psql'),
   // The system's python has crit's protobuf package, whatever python comes first in PATH.
   crit: () => spawnSync('/usr/bin/python3', ['-c', 'import pycriu']).status === 0,
 };

@@ -1,5 +1,7 @@
 /** Servers that listen on UNIX sockets alone, and their clients. */
 import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { testNeeding } from '../harness/needs';
 import { Target } from '../harness/target';
@@ -30,6 +32,37 @@ testNeeding(['redis-server', 'redis-cli'])('redis keeps what it was told, and ta
   }
   expect(cli('LRANGE', 'rounds', '0', '-1').split('\n')).toEqual(['round 0', 'round 1', 'round 2']);
   expect(redis.alive()).toBe(true);
+});
+
+/** As its own user, with a tree of seven processes, shared memory and a directory that nobody else may read. */
+testNeeding(['postgres 15', 'setpriv'])('postgres keeps its tables, and its sessions end as they should', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'crts-postgres-'));
+  const bin = '/usr/lib/postgresql/15/bin';
+  const user = ['--reuid=postgres', '--regid=postgres', '--init-groups'];
+  const sql = (text: string) => output('psql', '-h', directory, '-U', 'postgres', '-Atc', text);
+  try {
+    output('chown', 'postgres', directory);
+    output('setpriv', ...user, `${bin}/initdb`, '-D', `${directory}/data`, '-A', 'trust', '-N');
+    const settings = ['listen_addresses=', `unix_socket_directories=${directory}`, 'fsync=off'].flatMap((one) => [
+      '-c',
+      one,
+    ]);
+    const postgres = Target.start('setpriv', [...user, `${bin}/postgres`, '-D', `${directory}/data`, ...settings]);
+    await until('postgres to be ready', () => postgres.text().includes('ready to accept connections'));
+    sql('create table rounds(number int)');
+    for (let round = 0; round < 3; round++) {
+      sql(`insert into rounds values (${round})`);
+      await postgres.cycle();
+    }
+    expect(sql('select number from rounds order by number').split('\n')).toEqual(['0', '1', '2']);
+    expect(postgres.text()).not.toMatch(/terminat|PANIC|FATAL|ERROR/);
+    // A fast shutdown: checkpoint, then every child ends.
+    output('kill', '-INT', String(postgres.pid));
+    await until('postgres to end', () => !postgres.alive());
+    expect(postgres.text()).toContain('database system is shut down');
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
 });
 
 /** A server and ten clients of one event loop, talking all the time until the go file is there. */
