@@ -52,3 +52,9 @@ test('a lease that is being broken is refused', async () => {
   await target.end();
   await other.end();
 });
+
+flavours('a flock of a description that a family shares', {
+  start: () => Target.program('shared-lock', ['DIR']),
+  options: ['--file-locks'],
+  only: ['plain', 'once', 'criu and back'],
+});
