@@ -248,12 +248,15 @@ function statFacts(local: number) {
   };
 }
 
+/** Every fdinfo begins with these lines: seq_show(), fs/proc/fd.c. */
+const FDINFO_HEAD = /^pos:\s*(-?\d+)\nflags:\s*(\d+)\nmnt_id:\s*(-?\d+)/;
+
 function fdFacts(task: FrozenTask, { hostPid, fd }: Holder, local: number): FdFacts {
   const text = decodeName(readlinkSync(`/proc/${hostPid}/fd/${fd}`, 'buffer'));
   const stat = statFacts(local);
   const deleted = stat.nlink === 0n && text.endsWith(' (deleted)');
   const fdinfo = readFileSync(`/proc/${hostPid}/fdinfo/${fd}`, 'utf8');
-  const field = (name: string) => new RegExp(`^${name}:\\s*(\\S+)`, 'm').exec(fdinfo)?.[1] ?? '0';
+  const [, pos = '0', flags = '0', mntId = '0'] = FDINFO_HEAD.exec(fdinfo) ?? [];
   return {
     ...stat,
     via: `/proc/${task.hostPid}/fd/${fd}`,
@@ -263,10 +266,10 @@ function fdFacts(task: FrozenTask, { hostPid, fd }: Holder, local: number): FdFa
     link: deleted ? text.slice(0, -' (deleted)'.length) : text,
     deleted,
     // Octal, with O_CLOEXEC where the descriptor has it: proc_fd seq_show(), fs/proc/fd.c.
-    flags: Number.parseInt(field('flags'), 8),
+    flags: Number.parseInt(flags, 8),
     fdinfo,
-    pos: BigInt(field('pos')),
-    mntId: Number(field('mnt_id')),
+    pos: BigInt(pos),
+    mntId: Number(mntId),
   };
 }
 
