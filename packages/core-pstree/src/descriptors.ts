@@ -190,7 +190,7 @@ function planOpening(
     const number = () => own?.fd ?? Number(lent[nth]!.value);
     places.set(id, { table: owner, local: () => own?.fd ?? lent[nth]!, number });
     const loan = lender.loan(owner.plan.pid, number);
-    planSettlement(owner, id, uses, opener, lender, loan);
+    planSettlement(owner, id, opener, loan, own !== undefined);
     for (const { table, entries } of uses.get(id)!)
       if (table !== owner && entries.length > 0) planReceiving(table, entries, loan, owner);
   }
@@ -204,21 +204,16 @@ function planOpening(
   return places;
 }
 
-function planSettlement(
-  owner: DescriptorTable,
-  id: number,
-  uses: ReadonlyMap<number, Use[]>,
-  opener: FileOpener,
-  lender: Lender,
-  loan: Loan,
-): void {
+function planSettlement(owner: DescriptorTable, id: number, opener: FileOpener, loan: Loan, hasNumber: boolean): void {
   const settlement = opener.settlement(id);
   if (settlement === undefined) return;
   loan.use();
-  const pathTo = (fileId: number) => {
-    const use = uses.get(fileId)?.find(({ entries }) => entries.length > 0);
-    return use && `/proc/${lender.hostPidOf(use.table.plan.pid)}/fd/${use.entries[0]!.fd}`;
-  };
+  // What is in flight only, or of other tasks, is closed here before the end.
+  if (!hasNumber)
+    owner.plan.hostStep(
+      { plugin: 'engine', stage: 'sharing', what: `keep file ${id}`, why: 'no task has a number for it at the end' },
+      () => void loan.take(),
+    );
   owner.plan.hostStep(
     {
       plugin: opener.check(id).handler.name,
@@ -228,7 +223,7 @@ function planSettlement(
       why: 'from here on the restore touches no file, so none of its own doings is reported to the program',
     },
     () => {
-      settlement.run(loan.take(), { pathTo });
+      settlement.run(loan.take());
       loan.sent();
     },
   );

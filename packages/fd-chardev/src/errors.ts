@@ -1,6 +1,13 @@
 import { CrtsError } from '@crts/plugin-api';
+import { driverOf, usualName } from './device';
 
 const PLUGIN = 'fd-chardev';
+
+interface Subject {
+  readonly pid: number;
+  readonly fd?: number | undefined;
+  readonly path: string;
+}
 
 export function badEntry(id: number, what: string): CrtsError {
   return new CrtsError({
@@ -19,6 +26,17 @@ export function deviceChanged(path: string, now: number, before: number): CrtsEr
     path,
     what: `the device's mode changed since the dump: 0${now.toString(8)}, was 0${before.toString(8)}`,
     hint: 'chmod it back, or pass --skip-file-rwx-check.',
+  });
+}
+
+export function deviceState(subject: Subject, state: string): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_DEVICE_STATE',
+    kind: 'refused',
+    plugin: PLUGIN,
+    ...subject,
+    what: `the device has state that is not carried: ${state}`,
+    hint: 'Dump when the program has closed it, or add a plugin that carries it with --plugin.',
   });
 }
 
@@ -46,10 +64,22 @@ export function otherDevice(
     plugin: PLUGIN,
     ...subject,
     path,
-    what: `the name does not lead to null, zero, full, random or urandom (${found})`,
+    what: `the name does not lead to a device that crts carries (${found})`,
     hint:
       kind === 'refused'
-        ? 'The device node was removed or replaced: put it back, then dump.'
-        : 'The device node must exist under the same name where the program is restored.',
+        ? 'The device node was removed or replaced: put it back, or dump with --evasive-devices.'
+        : 'The device node must exist under the same name where the program is restored; --evasive-devices looks for it in /dev.',
+  });
+}
+
+export function unknownDevice(subject: Subject, number: string): CrtsError {
+  const name = usualName(number)?.slice('/dev/'.length) ?? driverOf(number);
+  return new CrtsError({
+    code: 'CRTS_FD_KIND',
+    kind: 'refused',
+    plugin: PLUGIN,
+    ...subject,
+    what: `no plugin carries the character device ${number}${name === '' ? '' : ` (${name})`}`,
+    hint: 'Add a plugin that carries it with --plugin, or dump when the program has closed it.',
   });
 }

@@ -8,7 +8,7 @@ import {
   type FdPlanContext,
   type FileRecord,
 } from '@crts/plugin-api';
-import { deviceNumber } from './device';
+import { deviceNumber, driverOf, stateOf } from './device';
 import { chardevHandler } from './handler';
 
 const NULL = 0x103n;
@@ -16,8 +16,10 @@ const fown = { uid: 0, euid: 0, signum: 0, pid_type: 0, pid: 0 };
 const opener = {
   openFile: (program: ProgramBuilder, { name }: { name: string }, flags: number, call: CallOptions) =>
     program.call('openat', [-100, program.cstring(name), flags, 0], call),
+  options: {},
+  remapOf: () => undefined,
 } as unknown as FdPlanContext;
-const context = { id: 7, fown } as unknown as FdDumpContext;
+const context = { id: 7, fown, options: {} } as unknown as FdDumpContext;
 const fd = (more: Partial<FdFacts> = {}): FdFacts =>
   ({ pid: 12, fd: 1, link: '/dev/null', mode: 0o020666, rdev: NULL, flags: 0o2100002, pos: 0n, ...more }) as FdFacts;
 const record = (more: Partial<RegFileEntry> = {}): FileRecord => ({
@@ -47,10 +49,49 @@ test('device numbers as the kernel encodes them', () => {
   expect(deviceNumber(0x0001_2000_6783_4590n)).toBe('74565:424080');
 });
 
-test('null, zero, full, random and urandom are matched; other devices and other files are not', () => {
-  for (const minor of [3n, 5n, 7n, 8n, 9n]) expect(chardevHandler.match(fd({ rdev: 0x100n | minor }))).toBe(20);
-  for (const rdev of [0x101n, 0x10bn, 0x500n, 0x8803n, 0xa03n]) expect(chardevHandler.match(fd({ rdev }))).toBe(0);
+test('devices without state are matched; others only where no other plugin is; a path to one is none', () => {
+  for (const rdev of [0x103n, 0x105n, 0x107n, 0x108n, 0x109n, 0x10bn, 0xab7n])
+    expect(chardevHandler.match(fd({ rdev }))).toBe(20);
+  for (const rdev of [0x101n, 0x500n, 0x8803n, 0xa03n]) expect(chardevHandler.match(fd({ rdev }))).toBe(1);
   expect(chardevHandler.match(fd({ mode: 0o060666 }))).toBe(0);
+  expect(chardevHandler.match(fd({ flags: 0o10000000 }))).toBe(0);
+});
+
+test('a device that nobody carries is named with its number', () => {
+  const error = failure(() => chardevHandler.dump(fd({ rdev: 0x101n, link: '/dev/mem' }), context));
+  expect(error).toMatchObject({ code: 'CRTS_FD_KIND', kind: 'refused', pid: 12, fd: 1, path: '/dev/mem' });
+  expect(error.what).toContain('character device 1:1');
+});
+
+test('the messages of the kernel may be written, not read', () => {
+  const kmsg = { rdev: 0x10bn, link: '/dev/kmsg', mode: 0o020644 };
+  expect(failure(() => chardevHandler.dump(fd({ ...kmsg, flags: 0 }), context)).code).toBe('CRTS_DEVICE_STATE');
+  expect(stateOf('1:11', 0o100001)).toBeUndefined();
+  expect(stateOf('1:11', 0o100002)).toBeDefined();
+});
+
+test('a clock that interrupts for nobody is carried', () => {
+  // The form of rtc_proc_show(), drivers/rtc/proc.c.
+  const text = (periodic: string) =>
+    `rtc_time\t: 10:00:00\nalarm_IRQ\t: no\nalrm_pending\t: no\nupdate IRQ enabled\t: no\nperiodic IRQ enabled\t: ${periodic}\n24hr\t\t: yes\n`;
+  expect(stateOf('10:135', 0, () => text('no'))).toBeUndefined();
+  expect(stateOf('10:135', 0, () => text('yes'))).toContain('periodic IRQ');
+});
+
+test('drivers by major number', () => {
+  const devices = 'Character devices:\n  1 mem\n254 rtc\n\nBlock devices:\n  7 loop\n';
+  expect(driverOf('254:0', devices)).toBe('rtc');
+  expect(driverOf('7:0', devices)).toBe('');
+});
+
+test('with --evasive-devices any name that leads to the device will do', () => {
+  const evasive = { ...context, options: { evasiveDevices: true } } as unknown as FdDumpContext;
+  expect(chardevHandler.dump(fd({ link: '/no/such/node' }), evasive).value.name).toBe('/dev/null');
+  const plan = { ...opener, options: { evasiveDevices: true }, remapOf: () => undefined } as unknown as FdPlanContext;
+  const program = new ProgramBuilder();
+  chardevHandler.collect!(record({ name: '/container/null' }), plan);
+  chardevHandler.plan(record({ name: '/container/null' }), program, plan);
+  expect(program.text()).toEqual(['openat(AT_FDCWD, "/dev/null", 0x8002, 0)']);
 });
 
 test('the entry as CRIU writes it', () => {

@@ -90,7 +90,7 @@ test.each([
 });
 
 test('marks come last; one that is gone is told before anything is made', () => {
-  const context = { options: {} } as unknown as FdPlanContext;
+  const context = { options: {}, items: () => [] } as unknown as FdPlanContext;
   expect(fanotifyHandler.settle!(record({ mark: [] }), context)).toBeUndefined();
   const me = { mnt_id: 1, path: '/' };
   expect(fanotifyHandler.settle!(record({ mark: [mark({ type: 2, me })] }), context)?.what).toBe('1 marks');

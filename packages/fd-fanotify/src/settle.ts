@@ -45,12 +45,12 @@ export function settleGroup(value: FanotifyFileEntry, context: FdPlanContext): S
   const planned = withFinder((finder) => [...value.mark].reverse().map((mark) => planMark(mark, finder, context)));
   return {
     what: `${planned.length} marks`,
-    run: (local, tree) =>
+    run: (local) =>
       withFinder((finder) => {
         for (const { name, target, calls } of planned) {
           // A link of /proc has to be followed to what it stands for; a path never is.
           const follow = target.kind === 'path' ? FAN_MARK_DONT_FOLLOW : 0;
-          const done = reachTarget(target, finder, tree, (path) => {
+          const done = reachTarget(target, finder, (path) => {
             for (const call of calls) addMark(local, call, follow, path, name);
             return true;
           });

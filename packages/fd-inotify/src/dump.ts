@@ -59,8 +59,12 @@ function watchEntry(line: WatchLine, fd: FdFacts, context: FdDumpContext, finder
     const device = `${line.device >>> MINOR_BITS}:${line.device & 0xf_ffff}`;
     throw watchLost(holder, line.wd, device, line.ino);
   }
-  if (found.kind === 'handle')
-    context.log.info({ ...holder, wd: line.wd }, `inotify: what is watched has no name now (${found.formerPath})`);
+  if (found.kind === 'handle') {
+    const what = `inotify: what is watched has no name now (${found.formerPath})`;
+    if (found.deleted)
+      context.log.warn({ ...holder, wd: line.wd }, `${what}: the watch comes back if the tree has it open`);
+    else context.log.info({ ...holder, wd: line.wd }, what);
+  }
   return {
     id: context.id,
     i_ino: line.ino,

@@ -74,13 +74,18 @@ test('the instance is made without its watches, which come last', () => {
   const program = new ProgramBuilder();
   inotifyHandler.plan(record({ flags: 0o24000 }), program, {} as FdPlanContext);
   expect(program.text()).toEqual(['inotify_init1(2048)']);
-  const context = { options: {}, log: { info() {}, warn() {}, debug() {} } } as unknown as FdPlanContext;
+  const context = {
+    options: {},
+    items: () => [],
+    log: { info() {}, warn() {}, debug() {} },
+  } as unknown as FdPlanContext;
   expect(inotifyHandler.settle!(record(), context)?.what).toBe('1 watches');
   expect(inotifyHandler.settle!(record({ wd: [] }), context)).toBeUndefined();
 });
 
 test('queued events count only where others are to be provoked', () => {
-  const context = (inotifyEvents: string) => ({ options: { inotifyEvents } }) as unknown as FdPlanContext;
+  const context = (inotifyEvents: string) =>
+    ({ options: { inotifyEvents }, items: () => [] }) as unknown as FdPlanContext;
   const queued = record({ wd: [], crts_queued_bytes: 32 });
   expect(inotifyHandler.settle!(queued, context('drop'))).toBeUndefined();
   expect(inotifyHandler.settle!(queued, context('provoke'))?.what).toContain('events');
@@ -90,7 +95,7 @@ test('a watch whose object is gone is told before anything is made', () => {
   const gone = watch({
     f_handle: { bytes: 8, type: 1, handle: Array(16).fill(0xeeee_eeee_eeee_eeeen), path: '/no/such' },
   });
-  const context = { options: {} } as unknown as FdPlanContext;
+  const context = { options: {}, items: () => [] } as unknown as FdPlanContext;
   const error = failure(() => inotifyHandler.settle!(record({ wd: [gone] }), context));
   expect(error).toMatchObject({ code: 'CRTS_WATCH_GONE', path: '/no/such' });
 });

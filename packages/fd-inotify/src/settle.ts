@@ -1,7 +1,7 @@
 /** The end of an instance's restore: watches, when nothing that crts does is left to be reported by them. */
 import { type Finder, ghostLookup, reachTarget, resolveTarget, type Target, withFinder } from '@crts/file-handles';
 import type { InotifyFileEntry, InotifyWdEntry } from '@crts/image-io';
-import type { FdPlanContext, RestoredTree, Settlement } from '@crts/plugin-api';
+import type { FdPlanContext, Settlement } from '@crts/plugin-api';
 import { watchGone } from './errors';
 import { inotifyKernel } from './kernel';
 import { provokeOverflow, touch } from './provoke';
@@ -19,11 +19,11 @@ export function settleInstance(value: InotifyFileEntry, context: FdPlanContext):
   const planned = planWatches(value.wd, context);
   return {
     what: `${planned.length} watches${provoke ? ', and events for those that were queued' : ''}`,
-    run: (local, tree) => {
+    run: (local) => {
       const kernel = inotifyKernel(local);
       if (provoke) provokeOverflow(kernel, log);
       withFinder((finder) => {
-        const watches = planned.map((one) => watchOf(one, finder, tree));
+        const watches = planned.map((one) => watchOf(one, finder));
         addWatches(kernel, watches);
         if (provoke) touch(watches, log);
       });
@@ -51,14 +51,14 @@ function planWatches(entries: readonly InotifyWdEntry[], context: FdPlanContext)
   );
 }
 
-function watchOf({ entry, target }: Planned, finder: Finder, tree: RestoredTree): Watch {
+function watchOf({ entry, target }: Planned, finder: Finder): Watch {
   const { wd, f_handle, i_ino } = entry;
   return {
     wd,
     mask: entry.mask,
     name: f_handle.path ?? `inode ${i_ino}`,
     reach: (use) => {
-      const result = reachTarget(target, finder, tree, use);
+      const result = reachTarget(target, finder, use);
       if (result === undefined) throw watchGone(wd, f_handle.path);
       return result;
     },

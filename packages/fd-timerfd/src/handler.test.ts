@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { TimerfdEntry } from '@crts/image-io';
 import { closeFd, ProgramBuilder, syscall } from '@crts/native-syscalls';
-import type { FdDumpContext, FdFacts, FdPlanContext, FileRecord, RestoredTree } from '@crts/plugin-api';
+import type { FdDumpContext, FdFacts, FdPlanContext, FileRecord } from '@crts/plugin-api';
 import { add } from './clock';
 import { parseTimer } from './fdinfo';
 import { timerfdHandler } from './handler';
@@ -41,7 +41,7 @@ function timer(clock: number): number {
 function settled(more: Partial<TimerfdEntry>): TimerfdEntry {
   const fd = timer(more.clockid ?? 1);
   const settlement = timerfdHandler.settle!(record(more), {} as FdPlanContext);
-  settlement!.run(fd, {} as RestoredTree);
+  settlement!.run(fd);
   return value(timerfdHandler.dump(facts(fd), context));
 }
 
@@ -129,7 +129,7 @@ test('a periodic timer that CRIU met expired begins anew', () => {
 
 test('a timer that cannot be set', () => {
   const settlement = timerfdHandler.settle!(record({ vsec: 1n }), {} as FdPlanContext)!;
-  expect(() => settlement.run(-1, {} as RestoredTree)).toThrow(
+  expect(() => settlement.run(-1)).toThrow(
     expect.objectContaining({ code: 'CRTS_TIMERFD', errno: 'EBADF' }),
   );
 });

@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { RemappedFile } from '@crts/plugin-api';
 import { Finder, type WatchedObject } from './finder';
 import { handleEntry, handleOfPath } from './handle';
 import { resolveTarget } from './resolve';
@@ -75,7 +76,7 @@ test('a handle that nobody opens: searched for where it was told to', () => {
 });
 
 describe('at restore', () => {
-  const resolve = (path: string, object: WatchedObject, ghost?: number) => {
+  const resolve = (path: string, object: WatchedObject, ghost?: RemappedFile) => {
     const entry = { ...handleEntry(object.handle), path };
     const finder = new Finder({ proc: '/proc/self' });
     try {
@@ -89,7 +90,8 @@ describe('at restore', () => {
     const path = join(directory, 'file');
     writeFileSync(path, '');
     expect(resolve(path, watched(path))).toEqual({ kind: 'path', path, isReplaced: false });
-    expect(resolve(path, watched(path), 7)).toEqual({ kind: 'ghost', fileId: 7 });
+    const ghost: RemappedFile = { open: () => 3 };
+    expect(resolve(path, watched(path), ghost)).toEqual({ kind: 'ghost', file: ghost });
   });
 
   rootTest('what was renamed is followed; a replaced one is told; nothing at all is none (needs root)', () => {

@@ -1,10 +1,8 @@
 /** Where a watch or a mark of the images goes: decided before anything is made, reached when the tasks are there. */
-import { existsSync, openSync } from 'node:fs';
-import { encodeName, type FdPlanContext, type RestoredTree } from '@crts/plugin-api';
+import { existsSync } from 'node:fs';
+import { encodeName, type FdPlanContext, type RemappedFile } from '@crts/plugin-api';
 import { Finder, type WatchedObject } from './finder';
 import { handleOf, leadsTo } from './handle';
-
-const O_PATH = 0o10000000;
 
 /** `fh_entry` and what stands beside it. */
 export interface RecordedObject {
@@ -22,11 +20,11 @@ export type Target =
   | { readonly kind: 'path'; readonly path: string; readonly isReplaced: boolean }
   /** It has another name than the recorded one, or none. */
   | { readonly kind: 'object'; readonly object: WatchedObject }
-  /** An unlinked file that the images carry: whoever has it open leads to it. */
-  | { readonly kind: 'ghost'; readonly fileId: number };
+  /** An unlinked file that the images carry. */
+  | { readonly kind: 'ghost'; readonly file: RemappedFile };
 
-/** Id of the file in the images that was an unlinked inode. */
-export type GhostLookup = (device: number, ino: bigint) => number | undefined;
+/** The file of the images that was an unlinked inode. */
+export type GhostLookup = (device: number, ino: bigint) => RemappedFile | undefined;
 
 /**
  * The object itself counts, its name is for other machines: what was renamed since the dump is followed, and a name
@@ -34,8 +32,8 @@ export type GhostLookup = (device: number, ino: bigint) => number | undefined;
  */
 export function resolveTarget(recorded: RecordedObject, finder: Finder, ghosts: GhostLookup): Target | undefined {
   const { device, ino, entry } = recorded;
-  const fileId = ghosts(device, ino);
-  if (fileId !== undefined) return { kind: 'ghost', fileId };
+  const file = ghosts(device, ino);
+  if (file !== undefined) return { kind: 'ghost', file };
   const known = handleOf(entry);
   const handle = known === 'bad' ? undefined : known;
   const { path } = entry;
@@ -52,25 +50,19 @@ export function resolveTarget(recorded: RecordedObject, finder: Finder, ghosts: 
 }
 
 /** Gives `use` a path that leads to the object and is good until it returns; undefined when the object has gone meanwhile. */
-export function reachTarget<T>(
-  target: Target,
-  finder: Finder,
-  tree: RestoredTree,
-  use: (path: string) => T,
-): T | undefined {
+export function reachTarget<T>(target: Target, finder: Finder, use: (path: string) => T): T | undefined {
   if (target.kind === 'path') return use(target.path);
-  const fd = target.kind === 'ghost' ? openGhost(target.fileId, tree) : finder.open(target.object);
+  if (target.kind === 'ghost') {
+    const path = target.file.reach?.();
+    return path === undefined ? undefined : use(path);
+  }
+  const fd = finder.open(target.object);
   if (fd === undefined) return undefined;
   try {
     return use(`/proc/self/fd/${fd}`);
   } finally {
     finder.release(fd);
   }
-}
-
-function openGhost(fileId: number, tree: RestoredTree): number | undefined {
-  const path = tree.pathTo(fileId);
-  return path === undefined ? undefined : openSync(path, O_PATH);
 }
 
 /** Mounts of crts itself, for the time that `use` takes. */
@@ -83,6 +75,12 @@ export function withFinder<T>(use: (finder: Finder) => T): T {
   }
 }
 
-export function ghostLookup(_context: FdPlanContext): GhostLookup {
-  return () => undefined;
+/** By device and inode, as at the dump. */
+export function ghostLookup(context: Pick<FdPlanContext, 'items' | 'remapOf'>): GhostLookup {
+  const ghosts = new Map<string, RemappedFile>();
+  for (const { value } of context.items('remap-fpath')) {
+    const file = context.remapOf(Number(value.orig_id));
+    if (file?.was !== undefined) ghosts.set(`${file.was.device}:${file.was.ino}`, file);
+  }
+  return (device, ino) => ghosts.get(`${device}:${ino}`);
 }

@@ -409,11 +409,5 @@ export interface Settlement {
   /** One line for `--dry-run` and `--explain`. */
   readonly what: string;
   /** `local` is the engine's own duplicate, which the engine closes. */
-  run(local: Fd, tree: RestoredTree): void;
-}
-
-/** The restored tasks, as the engine reaches them. */
-export interface RestoredTree {
-  /** A /proc path that leads to the very object that a description has open; undefined where no table has it. */
-  pathTo(fileId: number): string | undefined;
+  run(local: Fd): void;
 }

@@ -89,6 +89,10 @@ export interface RemapPlanContext {
 export interface RemappedFile {
   /** The name whose type, mode, size and build id must be those of the dump; absent: there is nothing to compare. */
   readonly checkName?: string | undefined;
+  /** What it was at the dump: device (major << 20 | minor) and inode. Who watched it finds it by them. */
+  readonly was?: { readonly device: number; readonly ino: bigint } | undefined;
+  /** A path that leads crts itself to the file, whatever its names are; good from before the tasks to the end of the restore. */
+  reach?(): string | undefined;
   /** Emits what opens it with these O_* flags. */
   open(program: Program, flags: number, options: CallOptions): Arg;
 }

@@ -51,7 +51,7 @@ export const ghostHandler: RemapHandler = {
           },
         });
       }
-      const slot = known.slots.get(name) ?? new Slot(name, typeOf(known.ghost.mode));
+      const slot = known.slots.get(name) ?? new Slot(name, typeOf(known.ghost.mode), undefined, known.ghost.was);
       known.slots.set(name, slot);
       files.set(orig_id, slot);
     }

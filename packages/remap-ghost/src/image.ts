@@ -26,6 +26,8 @@ export interface Ghost {
   readonly uid: number;
   readonly gid: number;
   readonly rdev: number;
+  /** The deleted inode; absent where the image does not say. */
+  readonly was: { readonly device: number; readonly ino: bigint } | undefined;
   readonly target: string;
   /** atime and mtime as two struct timespec; absent where the image has none. */
   readonly times: Buffer | undefined;
@@ -62,6 +64,7 @@ export function readGhost(id: number, { fd, entries }: ImageContents): Ghost {
     uid,
     gid,
     rdev,
+    was: entry.dev === undefined || entry.ino === undefined ? undefined : { device: entry.dev, ino: entry.ino },
     target,
     times: timesOf(id, entry),
     xattrs: xattrs.map(({ name, value }) => ({ name, value: Buffer.from(value) })),

@@ -23,6 +23,7 @@ interface Early {
  */
 export class Slot implements RemappedFile {
   readonly checkName: string | undefined;
+  readonly was: RemappedFile['was'];
   readonly name: string;
   /** Descriptions that were opened with O_TMPFILE: only such a one can be given a name later (linkat). */
   original: Early | undefined;
@@ -30,8 +31,9 @@ export class Slot implements RemappedFile {
   readonly #early: Early[] = [];
   readonly #type: number;
 
-  constructor(name: string, type: number, checkName?: string) {
+  constructor(name: string, type: number, checkName?: string, was?: RemappedFile['was']) {
     this.name = name;
+    this.was = was;
     this.#type = type;
     this.checkName = checkName;
   }
@@ -54,6 +56,10 @@ export class Slot implements RemappedFile {
       lateOpen(() => `/proc/self/fd/${this.#fd}`, again, fail),
       what,
     );
+  }
+
+  reach(): string | undefined {
+    return this.#fd === undefined ? undefined : `/proc/self/fd/${this.#fd}`;
   }
 
   /** Keeps the path to what `fd` has open, without a name. */
