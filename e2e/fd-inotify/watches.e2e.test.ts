@@ -1,4 +1,6 @@
+import { must } from '../harness/checkpointer';
 import { flavours } from '../harness/flavours';
+import { testNeeding } from '../harness/needs';
 import { Target } from '../harness/target';
 
 const notWithCriu = 'CRIU cuts IN_ONESHOT and IN_EXCL_UNLINK off, and follows watched symbolic links';
@@ -15,3 +17,19 @@ flavours('inotify: a program that watches its own binary hears nothing of the re
 });
 
 flavours('inotify: a directory and a file', { start: () => Target.program('inotify-plain', ['DIR']) });
+
+// The file has another inode afterwards, so fdinfo is not compared.
+test('inotify: a deleted file that is open', async () => {
+  const target = await Target.program('inotify-deleted', ['DIR']);
+  for (let round = 0; round < 2; round++) await target.cycle();
+  await target.finish();
+});
+
+// The other way round the watch is lost, as it is when CRIU restores its own images: it removes the file that it has just made.
+testNeeding(['CRTS_CRIU'])('inotify: a deleted file that criu dumped', async () => {
+  const target = await Target.program('inotify-deleted', ['DIR']);
+  must(target.dumpWithCriu());
+  await target.gone();
+  must(target.restore());
+  await target.finish();
+});
