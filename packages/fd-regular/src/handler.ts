@@ -9,11 +9,13 @@ import {
   type FileRecord,
   type FrozenTask,
   type Program,
+  type Result,
 } from '@crts/plugin-api';
 import { buildIdOfPath } from './build-id';
 import { gone, notOpened, notSought } from './errors';
 import { O_CLOEXEC, O_PATH, onlyAppends, openFlags, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './open-flags';
 import { checkEntry, NO_POSITION, validateFile } from './validation';
+import { emitWriteHint, writeHint } from './write-hint';
 
 const FD_TYPE_REG = 1;
 const SEEK_SET = 0;
@@ -57,6 +59,8 @@ export const regularHandler: FdHandler = {
       build_id: [],
     };
     if (external !== undefined) return { type: FD_TYPE_REG, field: 'reg', value: { ...value, ext: true } };
+    const hint = (fd.mode & S_IFMT) === S_IFREG && (fd.flags & O_PATH) === 0 ? writeHint(fd.local) : 0;
+    if (hint !== 0) value.crts_write_hint = hint;
     // A log that is only appended to may be rotated or grow: CRIU compares the size wherever the image has one.
     if ((fd.mode & S_IFMT) === S_IFREG && !onlyAppends(fd.flags)) {
       value.size = fd.sizeBytes;
@@ -98,6 +102,7 @@ export const regularHandler: FdHandler = {
         what: `seek in ${name}`,
         fail: (errno) => notSought(name, pos, errno),
       });
+    if (entry.crts_write_hint !== undefined) emitWriteHint(program, fd as Result, entry.crts_write_hint);
     return fd;
   },
 };

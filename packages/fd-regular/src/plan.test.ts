@@ -51,6 +51,13 @@ describe('plan', () => {
     ]);
   });
 
+  test('how long its contents are to live', () => {
+    expect(planText(record({ crts_write_hint: 3 }))[1]).toBe('fcntl($0, 1036, &<0300000000000000>) = any');
+    expect(() => regularHandler.collect!(record({ crts_write_hint: 6 }), planContext())).toThrow(
+      expect.objectContaining({ code: 'CRTS_IMAGE_FIELD' }),
+    );
+  });
+
   test('nothing to seek at the start, without position, or without a file behind the path', () => {
     for (const more of [{ pos: 0n }, { pos: (1n << 64n) - 1n }, { flags: O_PATH, pos: 9n }])
       expect(planText(record(more))).toHaveLength(1);

@@ -5,6 +5,7 @@ import { buildIdOfPath } from './build-id';
 import { badEntry, changed, gone, modeChanged, notOpened, otherMountNamespace } from './errors';
 import { O_PATH, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './open-flags';
 import { isStats, statName } from './stat-name';
+import { isWriteHint } from './write-hint';
 
 const PATH_MAX = 4096;
 const EXTERNAL = /^file\[[0-9a-f]{1,8}:[0-9a-f]{1,16}\]$/;
@@ -23,6 +24,8 @@ export function checkEntry(entry: RegFileEntry): void {
     if (!EXTERNAL.test(name)) throw badEntry(id, `"${name}" names no external file`);
   } else if (!name.startsWith('/') || name.includes('\0') || encodeName(name).length >= PATH_MAX)
     throw badEntry(id, `"${name}" is no absolute path`);
+  if (entry.crts_write_hint !== undefined && !isWriteHint(entry.crts_write_hint))
+    throw badEntry(id, `write hint ${entry.crts_write_hint}`);
   if (pos >= POSITION_END && pos !== NO_POSITION) throw badEntry(id, `offset ${pos} is out of range`);
   if (mode !== undefined && (mode & S_IFMT) === S_IFLNK && (entry.flags & O_PATH) === 0)
     throw badEntry(id, 'a symbolic link that is open without O_PATH');

@@ -109,7 +109,7 @@ export const MESSAGE_TEXT: Readonly<Record<string, string>> = {
   plugins_entry: '12 plugins string *',
   posix_timer_entry: '1 it_id uint32 r;2 clock_id uint32 r;3 si_signo uint32 r;4 it_sigev_notify uint32 r;5 sival_ptr uint64 r;6 overrun uint32 r;7 isec uint64 r;8 insec uint64 r;9 vsec uint64 r;10 vnsec uint64 r;11 notify_thread_id int32 o',
   pstree_entry: '1 pid uint32 r;2 ppid uint32 r;3 pgid uint32 r;4 sid uint32 r;5 threads uint32 *',
-  reg_file_entry: '1 id uint32 r;2 flags uint32 r flags=rfile.flags;3 pos uint64 r;5 fown !fown_entry r;6 name string r;7 mnt_id sint32 o;8 size uint64 o;9 ext bool o;10 mode uint32 o;11 build_id uint32 *;12 checksum uint32 o;13 checksum_config uint32 o;14 checksum_parameter uint32 o',
+  reg_file_entry: '1 id uint32 r;2 flags uint32 r flags=rfile.flags;3 pos uint64 r;5 fown !fown_entry r;6 name string r;7 mnt_id sint32 o;8 size uint64 o;9 ext bool o;10 mode uint32 o;11 build_id uint32 *;12 checksum uint32 o;13 checksum_config uint32 o;14 checksum_parameter uint32 o;1000 crts_write_hint uint32 o',
   remap_file_path_entry: '1 orig_id uint32 r;2 remap_id uint32 r;3 remap_type =remap_type o',
   restore_stats_entry: '1 pages_compared uint64 r;2 pages_skipped_cow uint64 r;3 forking_time uint32 r;4 restore_time uint32 r;5 pages_restored uint64 o',
   rlimit_entry: '1 cur uint64 r;2 max uint64 r',
@@ -1244,6 +1244,7 @@ export type RegFileEntry = {
   checksum?: number | undefined;
   checksum_config?: number | undefined;
   checksum_parameter?: number | undefined;
+  crts_write_hint?: number | undefined;
 };
 
 export type RemapFilePathEntry = {
