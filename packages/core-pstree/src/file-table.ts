@@ -109,7 +109,9 @@ export class FileTable implements FileRegistry, TreeImages {
         const cloexec = (facts.flags & O_CLOEXEC) !== 0;
         const { id, type } = this.#description(task, holder, { ...facts, flags: facts.flags & ~O_CLOEXEC });
         this.#descriptors.push({ task, fd, id, facts });
-        return { id, flags: cloexec ? FD_CLOEXEC : 0, type, fd };
+        const entry: FdinfoEntry = { id, flags: cloexec ? FD_CLOEXEC : 0, type, fd };
+        // For handlers (locks), and no field of the image.
+        return Object.defineProperty(entry, 'facts', { value: facts });
       } finally {
         closeFd(local);
       }
