@@ -1,33 +1,10 @@
 // Where watched things can be, and where they are gone to when they come back.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { must } from '../harness/checkpointer';
+import { Places } from '../harness/places';
 import { Target } from '../harness/target';
-
-/** A directory with mounts in it, which are gone when the test ends: the harness counts them then. */
-class Places {
-  readonly directory = mkdtempSync(join(tmpdir(), 'crts-places-'));
-  readonly #mounts: string[] = [];
-
-  make(...names: string[]): void {
-    for (const name of names) mkdirSync(join(this.directory, name));
-  }
-
-  mount(...args: string[]): string {
-    const point = join(this.directory, 'mount');
-    mkdirSync(point);
-    execFileSync('mount', [...args, point]);
-    this.#mounts.push(point);
-    return point;
-  }
-
-  [Symbol.dispose](): void {
-    for (const point of this.#mounts) execFileSync('umount', [point]);
-    rmSync(this.directory, { recursive: true });
-  }
-}
 
 test('overlayfs: a directory of a lower layer, a file copied up', async () => {
   using places = new Places();
