@@ -33,3 +33,8 @@ testNeeding(['CRTS_CRIU'])('inotify: a deleted file that criu dumped', async () 
   must(target.restore());
   await target.finish();
 });
+
+flavours('inotify: a parent and its child share an instance', {
+  start: () => Target.program('inotify-family', ['DIR']),
+  only: ['plain', 'once', 'repeated'],
+});
