@@ -129,9 +129,7 @@ test('a periodic timer that CRIU met expired begins anew', () => {
 
 test('a timer that cannot be set', () => {
   const settlement = timerfdHandler.settle!(record({ vsec: 1n }), {} as FdPlanContext)!;
-  expect(() => settlement.run(-1)).toThrow(
-    expect.objectContaining({ code: 'CRTS_TIMERFD', errno: 'EBADF' }),
-  );
+  expect(() => settlement.run(-1)).toThrow(expect.objectContaining({ code: 'CRTS_TIMERFD', errno: 'EBADF' }));
 });
 
 test('times are added', () => {
