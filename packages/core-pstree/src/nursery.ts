@@ -16,6 +16,7 @@ import type { Area } from './compile';
 import { cannotFork, pidTaken } from './errors';
 import type { ForkOp, ForkPlan } from './forks/plan';
 import type { DeadSet } from './image-set';
+import { SparePids } from './spare-pids';
 
 const SIGKILL = 9;
 const PR_SET_NAME = 15;
@@ -35,9 +36,13 @@ export class Nursery {
   /** Also of helpers that have ended. */
   readonly #hostPids = new Map<number, number>();
 
-  constructor(area: Area, doorbellNumber: number, tasks: number, plan: ForkPlan) {
+  readonly #spare: SparePids;
+
+  /** `numbers`: of all tasks and threads that are made. */
+  constructor(area: Area, doorbellNumber: number, tasks: number, plan: ForkPlan, numbers: ReadonlySet<number>) {
     this.#yard = new StubYard(area, doorbellNumber, tasks);
     this.#plan = plan;
+    this.#spare = new SparePids(numbers);
   }
 
   /** A living task. */
@@ -128,8 +133,9 @@ export class Nursery {
       program.origin = { plugin: 'engine', stage: 'forking' };
       if (op.op === 'fork') {
         const unborn = this.#yard.unborn();
-        const result = program.fork(Math.max(0, op.child), op.cloneParent ? CLONE_PARENT : 0n, unborn.channel, {
-          fail: (errno) => forkFailed(op.child, errno, `clone3(set_tid=${op.child})`),
+        const pid = op.child < 0 ? this.#spare.next() : op.child;
+        const result = program.fork(pid, op.cloneParent ? CLONE_PARENT : 0n, unborn.channel, {
+          fail: (errno) => forkFailed(pid, errno, `clone3(set_tid=${pid})`),
         });
         births.push({ pid: op.child, unborn, result });
       } else this.#emit(op, program);

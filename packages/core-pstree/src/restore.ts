@@ -68,12 +68,19 @@ export function explainRestore(request: RestoreRequest, explain: boolean): PlanT
   }
 }
 
+/** Of tasks, threads, groups and sessions: no helper may take one. */
+function numbersOf({ set, forks }: TreeRestore): Set<number> {
+  const threads = set.tasks.flatMap(({ pgid, sid, threads }) => [pgid, sid, ...threads.map(({ tid }) => tid)]);
+  const forked = forks.rounds.flat().flatMap((op) => (op.op === 'fork' ? [op.child] : []));
+  return new Set([set.root.pid, ...threads, ...forked]);
+}
+
 function execute(request: RestoreRequest, tree: TreeRestore, affinity: Buffer): RestoreOutcome {
   const { log } = request;
   const { set, tasks, lender } = tree;
   const started = process.hrtime.bigint();
   const size = tasks.length + set.dead.length + tree.helpers;
-  const nursery = new Nursery(tree.area, tree.doorbellNumber, size, tree.forks);
+  const nursery = new Nursery(tree.area, tree.doorbellNumber, size, tree.forks, numbersOf(tree));
   try {
     const root = nursery.launchRoot(set.root.pid, request.sibling);
     // The stub was born with the engine's one CPU; the plan sets each task's own where the images have it.
