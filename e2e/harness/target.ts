@@ -115,6 +115,8 @@ export class Target {
   }
 
   async gone(): Promise<void> {
+    // Also those that were born after the look at the family.
+    this.#family = [...new Set([...this.#family, ...dumpedPids(this.images)])];
     await until(`pid ${this.pid} to be gone`, () => {
       this.#reap();
       return ![this.pid, ...this.#family].some((pid) => existsSync(`/proc/${pid}`));
@@ -202,6 +204,11 @@ export class Target {
   #reap(): void {
     for (const pid of [this.pid, ...this.#family]) rawSyscall('wait4', pid, null, WNOHANG, null);
   }
+}
+
+/** Processes and threads of an image set, of crts or CRIU. */
+function dumpedPids(images: string): number[] {
+  return readdirSync(images).flatMap((name) => (/^core-(\d+)\.img$/.exec(name) ?? []).slice(1).map(Number));
 }
 
 /** Processes below one that runs. */

@@ -54,6 +54,8 @@ export class Target {
   /** Stopped threads by tid; the main thread is the first. */
   readonly #threads = new Map<number, { facts: ThreadFacts; state: ThreadState }>();
   readonly #seized = new Set<number>();
+  /** Seized threads whose first stop has been waited for: a second wait would not return. */
+  readonly #waited = new Set<number>();
   #facts: TaskFacts | undefined;
   /** All mappings, and those of agents that killed engines left behind, which are no part of `facts`. */
   #mapped: readonly VmaFacts[] = [];
@@ -134,10 +136,11 @@ export class Target {
       ptraceSeize(tid, PTRACE_O_TRACESYSGOOD);
     } catch (error) {
       if (!(error instanceof SyscallError)) throw error;
-      if (error.errno === 'ESRCH' && tid !== this.pid) return false;
       const { state, tracer } = tracerOf(this.pid, tid);
-      // The main thread has ended, the others have not: nobody can trace it any more.
-      if (tid === this.pid && state === 'Z') throw deadMainThread(this.pid);
+      // What has ended in this moment cannot be traced: ESRCH, or EPERM until it is gone (ptrace_attach(), kernel/ptrace.c).
+      const ended = error.errno === 'ESRCH' || ['', 'Z', 'X'].includes(state);
+      if (ended && tid !== this.pid) return false;
+      if (ended) throw isOutlived(tid) ? deadMainThread(tid) : noSuchTask(tid);
       throw notOurs(tid, error.errno, tracer);
     }
     ptraceInterrupt(tid);
@@ -158,10 +161,10 @@ export class Target {
         }
         continue;
       }
-      waitForEventStop(tid, status);
+      this.#waited.add(tid);
       // A stop signal rather than SIGTRAP tells a group stop (man 2 ptrace): it was stopped before.
-      if (tid === this.pid && waitStatus.stopSignal(status) !== SIGTRAP)
-        this.#stopSignal = waitStatus.stopSignal(status);
+      const signal = waitStatus.stopSignal(waitForEventStop(tid, status));
+      if (tid === this.pid && signal !== SIGTRAP) this.#stopSignal = signal;
       this.#threads.set(tid, this.#look(tid));
     }
   }
@@ -282,9 +285,10 @@ export class Target {
     } finally {
       for (const tid of [...this.#seized]) {
         // Asked to stop, and not waited for yet.
-        const status = this.#threads.has(tid) ? undefined : stopOf(tid);
+        if (this.#waited.has(tid)) continue;
+        const status = stopOf(tid);
         if (status !== undefined) waitForEventStop(tid, status);
-        else if (!this.#threads.has(tid)) this.#seized.delete(tid);
+        else this.#seized.delete(tid);
       }
       this.detach(false);
     }

@@ -28,12 +28,15 @@ export function expectSyscallStop(pid: number, first: number): void {
   throw agentSilent(pid, 'is stopped again and again');
 }
 
-/** Goes on until the stop that PTRACE_INTERRUPT asked for; a signal that was on its way is delivered. */
-export function waitForEventStop(pid: number, first: number): void {
+/**
+ * Goes on until the stop that PTRACE_INTERRUPT asked for, and returns its status; signals that were on their way are delivered,
+ * and stopped for before.
+ */
+export function waitForEventStop(pid: number, first: number): number {
   let status = first;
   for (let stops = 0; stops < 64; stops++) {
     if (!waitStatus.stopped(status)) throw taskGone(pid, 'its freezing');
-    if (waitStatus.event(status) === PTRACE_EVENT_STOP) return;
+    if (waitStatus.event(status) === PTRACE_EVENT_STOP) return status;
     status = ptraceContinueToStop(pid, waitStatus.heldSignal(status));
   }
   throw agentSilent(pid, 'is stopped again and again');
