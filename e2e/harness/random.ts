@@ -1,6 +1,6 @@
 /** Random numbers from 0 up to 1 by a seed that is printed; CRTS_SEED repeats a run. */
 export function seeded(): () => number {
-  const seed = Number(process.env.CRTS_SEED ?? Date.now() % 1_000_000_000);
+  const seed = Number(process.env.CRTS_SEED ?? 20261126);
   process.stdout.write(`CRTS_SEED=${seed} (${expect.getState().currentTestName})\n`);
   let state = seed | 0;
   // mulberry32

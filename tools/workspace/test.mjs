@@ -22,7 +22,8 @@ function check(name, command, args) {
 function jest(name, args) {
   console.log(`\n== ${name}`);
   const file = join(results, `${name}.json`);
-  const { status } = spawnSync('npx', ['jest', ...args, '--json', `--outputFile=${file}`], {
+  // A child of a test that somebody else has waited for stays a handle of libuv's, and jest would wait for it for ever.
+  const { status } = spawnSync('npx', ['jest', ...args, '--forceExit', '--json', `--outputFile=${file}`], {
     cwd: root,
     env,
     stdio: ['inherit', 'ignore', 'inherit'],

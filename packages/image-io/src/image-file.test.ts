@@ -101,7 +101,7 @@ test('what cannot be written exactly is refused', () => {
 // A damaged image may be refused or understood; it must not crash, hang, or take memory beyond a few times its size.
 test('flipped, cut and spliced images end in ImageErrors at worst', () => {
   const images = recorded.map((path) => ({ file: basename(path), bytes: readFileSync(join(fixtures, path)) }));
-  const seed = Number(process.env.CRTS_SEED ?? Date.now() % 1_000_000_000);
+  const seed = Number(process.env.CRTS_SEED ?? 20261126);
   const property = fc.property(
     fc.nat(images.length - 1),
     fc.nat(images.length - 1),

@@ -2,6 +2,9 @@ import fc from 'fast-check';
 import { CrtsError } from './errors';
 import { decodeName, encodeName } from './names';
 
+// One run is like the other: what a new seed finds belongs into a named test.
+fc.configureGlobal({ seed: 20261126 });
+
 test('any bytes survive as a name', () => {
   fc.assert(
     fc.property(fc.uint8Array(), (bytes) => Buffer.from(bytes).equals(encodeName(decodeName(Buffer.from(bytes))))),
