@@ -82,7 +82,8 @@ function dumpFrozen(
   const frozen = process.hrtime.bigint();
   log.info({ pid }, `frozen: ${describe(tree)}`);
   const remaps = new DumpRemaps(registry.remaps, writer);
-  const files = new FileTable(registry.fd, remaps);
+  const pids = [...tree.targets, ...tree.zombies].map((one) => one.pid);
+  const files = new FileTable(registry.fd, pids, remaps);
   const members = enroll(request, registry, tree, files, parent);
   for (const { target } of members) onCpu(target.cpu, () => target.infect());
   log.info({ pid }, 'the agents are in');

@@ -53,6 +53,7 @@ export class FileTable implements FileRegistry, TreeImages {
   readonly sharedMemory = new Map<number, SharedMemory>();
   readonly #handlers: readonly FdHandler[];
   readonly #remaps: DumpRemaps | undefined;
+  readonly #processes: ReadonlySet<number>;
   readonly #paths = new Map<string, number>();
   readonly #firsts = new Set<string>();
   readonly #descriptors: TreeDescriptor[] = [];
@@ -62,9 +63,10 @@ export class FileTable implements FileRegistry, TreeImages {
   readonly #alike = new Map<string, Known[]>();
   #nextId = 1;
 
-  /** A rehearsal has no `remaps`: nothing is written. */
-  constructor(handlers: readonly FdHandler[], remaps?: DumpRemaps) {
+  /** `processes`: host pids of the tree. A rehearsal has no `remaps`: nothing is written. */
+  constructor(handlers: readonly FdHandler[], processes: readonly number[], remaps?: DumpRemaps) {
     this.#handlers = handlers;
+    this.#processes = new Set(processes);
     this.#remaps = remaps;
   }
 
@@ -206,6 +208,7 @@ export class FileTable implements FileRegistry, TreeImages {
         this.#inFlight.push(one);
         return () => one.id;
       },
+      processes: this.#processes,
       descriptors: this.#descriptors,
       afterAll: (action) => this.#afterAll.push(action),
       addSharedMemory: (memory) => this.addSharedMemory(memory),

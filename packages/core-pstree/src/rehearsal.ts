@@ -21,7 +21,7 @@ const ARENA_BYTES = 64 * 1024;
  */
 export function rehearse(registry: Registry, request: DumpRequest, target: Target): void {
   try {
-    const files = new FileTable(registry.fd);
+    const files = new FileTable(registry.fd, [request.pid]);
     const task = new Rehearsed(request, running(target), files, { ppid: 0, pagesId: 1, ids: ENGINE_IDS });
     firstRefusal(registry, task);
     task.descriptors = task.files.addDescriptors(task, target.pidfd, descriptorNumbers(request.pid));

@@ -27,7 +27,14 @@ function dump(facts: FdFacts): FileRecord {
   const after: (() => void)[] = [];
   const task = { pid: 12, hostPid: 4012, threads: [{ hostTid: 4012 }, { hostTid: 4013 }] } as unknown as FrozenTask;
   const other = { pid: 20, hostPid: 4020, threads: [{ hostTid: 4020 }] } as unknown as FrozenTask;
-  const context = { id: 7, fown, task, descriptors: [{ task: other }], afterAll: (one: () => void) => after.push(one) };
+  const context = {
+    id: 7,
+    fown,
+    task,
+    descriptors: [{ task: other }],
+    processes: new Set([4012, 4020, 4030]),
+    afterAll: (one: () => void) => after.push(one),
+  };
   const made = pidfdHandler.dump(facts, context as unknown as FdDumpContext);
   for (const action of after) action();
   return made;
@@ -48,6 +55,7 @@ test('pidfds are matched, other anonymous inodes are not', () => {
 test('a process of the dump, by its number in its own namespace', () => {
   expect(dump(fd({ flags: O_NONBLOCK | 2 }))).toEqual(record({ flags: O_NONBLOCK }));
   expect(dump(fd({ fdinfo: fdinfo(4020, '20') }))).toEqual(record({ nspid: 20 }));
+  expect(dump(fd({ fdinfo: fdinfo(4030, '30') }))).toEqual(record({ nspid: 30 }));
   expect(dump(fd({ flags: PIDFD_THREAD | 2 }))).toEqual(record({ flags: PIDFD_THREAD }));
 });
 

@@ -46,6 +46,7 @@ export const pidfdHandler: FdHandler = {
       if (status !== undefined) value.crts_exit_status = status;
     } else {
       const isThread = (fd.flags & PIDFD_THREAD) !== 0;
+      // Threads of tasks that come later are not known before.
       context.afterAll(() => refuseForeign(fd, Number(hostPid), isThread, context));
     }
     return { type: FD_TYPE_PIDFD, field: 'pidfd', value };
@@ -94,8 +95,8 @@ function openLive({ nspid, flags }: PidfdEntry, program: Program): Arg {
 }
 
 function refuseForeign(fd: FdFacts, hostPid: number, isThread: boolean, context: FdDumpContext): void {
+  if (context.processes.has(hostPid)) return;
   const tasks = [context.task, ...context.descriptors.map(({ task }) => task)];
-  if (tasks.some((task) => task.hostPid === hostPid)) return;
   const owner = isThread ? tasks.find((task) => task.threads.some(({ hostTid }) => hostTid === hostPid)) : undefined;
   throw owner === undefined ? foreignProcess(fd.pid, fd.fd, hostPid) : otherThread(fd.pid, fd.fd, hostPid);
 }

@@ -299,6 +299,8 @@ export interface FdDumpContext extends TreeImages {
    * its id, and is for an `afterAll`: a description that some task has open as well keeps its one id.
    */
   addInFlight(local: Fd): () => FileId;
+  /** Host pids of all processes of the tree, also of those that are dead and not waited for. */
+  readonly processes: ReadonlySet<number>;
   /** Descriptors of the tree met so far; all of them when an `afterAll` runs. */
   readonly descriptors: readonly TreeDescriptor[];
   /**
