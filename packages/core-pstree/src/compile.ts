@@ -3,6 +3,7 @@ import type { ImageReader, MmEntry } from '@crts/image-io';
 import { findFreeArea, stubAreaSize } from '@crts/native-syscalls';
 import {
   CrtsError,
+  type ImageItem,
   type PageSource,
   type Program,
   type RestoreContext,
@@ -61,6 +62,16 @@ export interface TreeRestore {
   readonly remaps: RestoreRemaps;
 }
 
+/** Handlers ask once for each entry of theirs: an image is decoded when it is first asked for, and not again. */
+function readOnce(reader: ImageReader): (kind: string) => readonly ImageItem[] {
+  const known = new Map<string, readonly ImageItem[]>();
+  return (kind) => {
+    const items = known.get(kind) ?? (reader.has(kind) ? [...reader.items(kind)] : []);
+    known.set(kind, items);
+    return items;
+  };
+}
+
 export function compileRestore(request: RestoreRequest, reader: ImageReader): TreeRestore {
   const registry = buildRegistry(request.plugins);
   checkExternal(registry, request.external);
@@ -70,7 +81,7 @@ export function compileRestore(request: RestoreRequest, reader: ImageReader): Tr
   const helpers = helpersOf(forks);
   const barriers = set.tasks.length + set.dead.length + helpers > 1;
   const area = agentArea(set, barriers ? TREE_ARENA_BYTES : ARENA_BYTES);
-  const items = (kind: string) => (reader.has(kind) ? [...reader.items(kind)] : []);
+  const items = readOnce(reader);
   const shared = new HeldObjects((shmid) => registry.pages.openShared(shmid, reader));
   const files = new FileOpener(set.files, registry.fd, request, request.log, set.ttys, items, shared, remaps.files);
   const lender = new Lender();
