@@ -106,7 +106,7 @@ class NoFiles extends FileTable {
 /** What a dump would refuse is refused here: memory alone that nothing can be built on is of no use. */
 function lookAt(request: DumpRequest, registry: Registry, tree: FrozenTree, parent: ParentSet) {
   const ids = new ObjectIds();
-  const files = new NoFiles(registry.fd);
+  const files = new NoFiles(registry.fd, []);
   const members = tree.targets.map((target, index) => {
     const { vmas, tracked } = parent.view(target);
     const place = { ppid: tree.parentOf(target.pid), pagesId: index + 1, ids: ids.add(target.pid).ids, vmas };

@@ -1,9 +1,11 @@
 /** Which descriptor of the tree is the file that an epoll watches. */
-import { closeFd, pidfdGetfd, pidfdOpen, rawSyscall, syscall } from '@crts/native-syscalls';
+import { closeFd, pidfdGetfd, pidfdOpen, rawSyscall } from '@crts/native-syscalls';
 import type { FrozenTask, TreeDescriptor } from '@crts/plugin-api';
 import { inodeOf, type Watched } from './fdinfo';
 
 const KCMP_EPOLL_TFD = 7;
+/** A signal of the engine's own interrupts also a look that does not wait: do_poll(), fs/select.c. */
+const EINTR = 4;
 /** Events that poll(2) tells: EPOLLIN, PRI, OUT, RDNORM, RDBAND, WRNORM, WRBAND, MSG, RDHUP. */
 const POLLABLE = 0x1 | 0x2 | 0x4 | 0x40 | 0x80 | 0x100 | 0x200 | 0x400 | 0x2000;
 
@@ -49,7 +51,7 @@ export function readyEvents({ task, fd }: { task: FrozenTask; fd: number }): num
     const pollfd = Buffer.alloc(8);
     pollfd.writeInt32LE(local, 0);
     pollfd.writeInt16LE(POLLABLE, 4);
-    syscall('poll', pollfd, 1, 0);
+    while (rawSyscall('poll', pollfd, 1, 0) === -EINTR);
     closeFd(local);
     return pollfd.readInt16LE(6) & POLLABLE;
   } finally {

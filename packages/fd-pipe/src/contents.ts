@@ -9,6 +9,7 @@ const IOC_WATCH_QUEUE_SET_SIZE = 0x5760;
 const SPLICE_F_NONBLOCK = 2;
 const POLLERR = 8;
 const POLLHUP = 16;
+const EINTR = 4;
 const EBUSY = 16;
 const EINVAL = 22;
 
@@ -34,7 +35,8 @@ export function pipeSize(fd: number): number {
 export function isAlone(fd: number): boolean {
   const pollfd = Buffer.alloc(8);
   pollfd.writeInt32LE(fd, 0);
-  syscall('poll', pollfd, 1, 0);
+  // A signal of the engine's own interrupts also a look that does not wait: do_poll(), fs/select.c.
+  while (rawSyscall('poll', pollfd, 1, 0) === -EINTR);
   return (pollfd.readInt16LE(6) & (POLLERR | POLLHUP)) !== 0;
 }
 
