@@ -128,6 +128,10 @@ export class FileOpener implements FilePlanner {
     }, -1);
   }
 
+  record(fileId: number): FileRecord {
+    return this.check(fileId).record;
+  }
+
   pathOf(fileId: number): string | undefined {
     const name = this.#files.get(fileId)?.value.name;
     return typeof name === 'string' ? name : undefined;

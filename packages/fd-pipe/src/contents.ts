@@ -49,11 +49,16 @@ export function refuseNotificationQueue(fd: FdFacts): void {
   if (answer === -EBUSY || answer === -EINVAL) throw notificationQueue(fd.pid, fd.fd, fd.link);
 }
 
+/** How much is in it; every end may ask. */
+export function waitingBytes(fd: number): number {
+  const available = new Int32Array(1);
+  syscall('ioctl', fd, FIONREAD, available);
+  return available[0]!;
+}
+
 /** tee(2) duplicates buffers with their packet marks; `fd.local` must be open for reading. */
 export function peekContents(fd: FdFacts, sizeBytes: number): Contents {
-  const available = new Int32Array(1);
-  syscall('ioctl', fd.local, FIONREAD, available);
-  const total = available[0]!;
+  const total = waitingBytes(fd.local);
   if (total === 0) return EMPTY;
   const plain = withCopy(fd, sizeBytes, total, (copy) => readStream(copy, total));
   if (plain !== undefined) return { bytes: plain, packets: [] };

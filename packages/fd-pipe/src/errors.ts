@@ -76,6 +76,27 @@ export function notReopened(pipeId: number, source: number, errno: string | unde
   });
 }
 
+export function fifoNotOpened(path: string, errno: string | undefined): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_FILE_OPEN',
+    plugin: PLUGIN,
+    path,
+    what: 'a FIFO that the images name cannot be opened',
+    errno,
+    hint: 'It must be there, as a FIFO, under the same name.',
+  });
+}
+
+export function fifoBusy(path: string): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_FIFO_BUSY',
+    plugin: PLUGIN,
+    path,
+    what: 'something is in the FIFO already: a process outside has it open, and what the images hold would be there twice',
+    hint: 'Let that process read it, or end it.',
+  });
+}
+
 export function notFilled(pipeId: number, errno: string | undefined): CrtsError {
   return new CrtsError({
     code: 'CRTS_PIPE_CONTENTS',

@@ -1,5 +1,6 @@
 import type { Pid } from './brands';
 import type { ThreadState } from './facts';
+import type { FileRecord } from './handlers';
 import type { Arg, Program } from './program';
 
 /** Stages of a restore, in order. All tasks meet between two of them. */
@@ -86,6 +87,11 @@ export interface FilePlanner {
    * @throws CrtsError CRTS_IMAGE_REFERENCE when the image set has no such description
    */
   open(program: Program, fileId: number, flags?: number): Arg;
+  /**
+   * The entry of a description, for one that refers to it.
+   * @throws CrtsError CRTS_IMAGE_REFERENCE when the image set has no such description
+   */
+  record(fileId: number): FileRecord;
   /** The path recorded for a description that has one (regular file, directory). */
   pathOf(fileId: number): string | undefined;
 }
