@@ -1,4 +1,4 @@
-// node tools/bench/bench.mjs [trivial|memory|256MiB|1GiB]... [--rounds N] [--seed N] [--dir DIR] [--json FILE]
+// node tools/bench/bench.mjs [trivial|memory|256MiB|1GiB|fds|10fds|1000fds|10000fds]... [--rounds N] [--seed N] [--dir DIR] [--json FILE]
 //
 // Whole-process time, frozen time and peak memory of dump and restore, of crts and of the criu that CRTS_CRIU names, in
 // the same run: each round takes the peers in random order; a first round warms up and is not counted. Prints medians
@@ -17,8 +17,13 @@ const CASES = {
   trivial: { mebibytes: 0, rounds: 15 },
   '256MiB': { mebibytes: 256, rounds: 7 },
   '1GiB': { mebibytes: 1024, rounds: 5 },
+  '10fds': { descriptors: 10, rounds: 7 },
+  '1000fds': { descriptors: 1000, rounds: 7 },
+  '10000fds': { descriptors: 10_000, rounds: 5 },
 };
-const GROUPS = { memory: ['256MiB', '1GiB'] };
+const GROUPS = { memory: ['256MiB', '1GiB'], fds: ['10fds', '1000fds', '10000fds'] };
+/** What is run without names on the command line. */
+const USUAL = ['trivial', '256MiB', '1GiB'];
 const root = join(import.meta.dirname, '../..');
 
 const { values: options, positionals } = parseArgs({
@@ -30,9 +35,10 @@ const { values: options, positionals } = parseArgs({
     json: { type: 'string' },
   },
 });
-const names = (positionals.length > 0 ? positionals : Object.keys(CASES)).flatMap((name) => GROUPS[name] ?? [name]);
+const names = (positionals.length > 0 ? positionals : USUAL).flatMap((name) => GROUPS[name] ?? [name]);
 const unknown = names.find((name) => CASES[name] === undefined);
-if (unknown !== undefined) throw new Error(`no case ${unknown}: ${[...Object.keys(CASES), 'memory'].join(', ')}`);
+if (unknown !== undefined)
+  throw new Error(`no case ${unknown}: ${[...Object.keys(CASES), ...Object.keys(GROUPS)].join(', ')}`);
 
 enterPrivateMountNamespace();
 const seed = Number(options.seed ?? Date.now() % 1_000_000_000);
@@ -40,6 +46,7 @@ const next = random(seed);
 const directory = mkdtempSync(join(options.dir ?? tmpdir(), 'crts-bench-'));
 const measure = compile('measure');
 const program = compile('program');
+const descriptors = compile('descriptors');
 const peers = { crts: process.env.CRTS_BIN ?? join(root, 'packages/cli/bin/crts.js') };
 if (process.env.CRTS_CRIU !== undefined) peers.criu = process.env.CRTS_CRIU;
 else console.log('CRTS_CRIU names no criu: no ratios');
@@ -48,7 +55,7 @@ const all = {};
 try {
   console.log(`seed ${seed}, images in ${directory}, node ${process.version}`);
   for (const name of names) {
-    all[name] = await bench(CASES[name].mebibytes, Number(options.rounds ?? CASES[name].rounds));
+    all[name] = await bench(CASES[name], Number(options.rounds ?? CASES[name].rounds));
     report(name, all[name], next);
     if (name === 'trivial') reportStartUp(all[name], next);
   }
@@ -78,12 +85,12 @@ function compile(name) {
 }
 
 /** One sample of each peer a round: { crts: [{dump, restore, frozenUs}, ...], criu: ..., node: [{wallUs, ...}] }. */
-async function bench(mebibytes, rounds) {
+async function bench(which, rounds) {
   const samples = { node: [] };
   for (const peer of Object.keys(peers)) samples[peer] = [];
   for (let round = -1; round < rounds; round++) {
     for (const peer of shuffled(Object.keys(samples), next)) {
-      const sample = peer === 'node' ? run(process.execPath, '-e', '0') : await cycle(peers[peer], mebibytes);
+      const sample = peer === 'node' ? run(process.execPath, '-e', '0') : await cycle(peers[peer], which);
       if (round >= 0) samples[peer].push(sample);
     }
   }
@@ -91,11 +98,12 @@ async function bench(mebibytes, rounds) {
 }
 
 /** A fresh program is dumped, gone, restored, and ended. */
-async function cycle(bin, mebibytes) {
+async function cycle(bin, { mebibytes = 0, descriptors: count }) {
   const images = join(directory, 'images');
   mkdirSync(images);
   const ready = join(directory, 'ready');
-  const child = spawn(program, [ready, String(mebibytes)], { detached: true, stdio: 'ignore', cwd: '/' });
+  const command = count === undefined ? [program, ready, String(mebibytes)] : [descriptors, ready, String(count)];
+  const child = spawn(command[0], command.slice(1), { detached: true, stdio: 'ignore', cwd: '/' });
   const { pid } = child;
   child.unref();
   try {

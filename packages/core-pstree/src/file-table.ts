@@ -111,9 +111,7 @@ export class FileTable implements FileRegistry, TreeImages {
         const cloexec = (facts.flags & O_CLOEXEC) !== 0;
         const { id, type } = this.#description(task, holder, { ...facts, flags: facts.flags & ~O_CLOEXEC });
         this.#descriptors.push({ task, fd, id, facts });
-        const entry: FdinfoEntry = { id, flags: cloexec ? FD_CLOEXEC : 0, type, fd };
-        // For handlers (locks), and no field of the image.
-        return Object.defineProperty(entry, 'facts', { value: facts });
+        return { id, flags: cloexec ? FD_CLOEXEC : 0, type, fd };
       } finally {
         closeFd(local);
       }
@@ -253,8 +251,8 @@ function statFacts(local: number) {
   };
 }
 
-/** Every fdinfo begins with these lines: seq_show(), fs/proc/fd.c. */
-const FDINFO_HEAD = /^pos:\s*(-?\d+)\nflags:\s*(\d+)\nmnt_id:\s*(-?\d+)/;
+/** The first lines are the same for every kind: seq_show(), fs/proc/fd.c. */
+const FDINFO_HEAD = /^pos:\s*(\S+)\nflags:\s*(\S+)\nmnt_id:\s*(\S+)/;
 
 function fdFacts(task: FrozenTask, { hostPid, fd }: Holder, local: number): FdFacts {
   const text = decodeName(readlinkSync(`/proc/${hostPid}/fd/${fd}`, 'buffer'));

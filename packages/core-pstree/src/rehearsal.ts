@@ -11,6 +11,8 @@ import type { DumpRequest } from './requests';
 import type { Target } from './target';
 import { writeImages } from './tree-images';
 
+/** So many, and all code is warm. */
+const DESCRIPTORS_MAX = 512;
 const ARENA_BYTES = 64 * 1024;
 
 /**
@@ -21,11 +23,13 @@ const ARENA_BYTES = 64 * 1024;
  */
 export function rehearse(registry: Registry, request: DumpRequest, target: Target): void {
   try {
+    const numbers = descriptorNumbers(request.pid);
     const files = new FileTable(registry.fd, [request.pid]);
     const task = new Rehearsed(request, running(target), files, { ppid: 0, pagesId: 1, ids: ENGINE_IDS });
     firstRefusal(registry, task);
-    task.descriptors = task.files.addDescriptors(task, target.pidfd, descriptorNumbers(request.pid));
-    files.finish();
+    task.descriptors = task.files.addDescriptors(task, target.pidfd, numbers.slice(0, DESCRIPTORS_MAX));
+    // What refers to others is not to be judged by some.
+    if (numbers.length <= DESCRIPTORS_MAX) files.finish();
     const { program, read } = askProcess(registry, task);
     const arena = Buffer.alloc(ARENA_BYTES);
     const batch = encodeBatch(program.instructions, 0, arena, arena.length);
