@@ -41,6 +41,8 @@ export interface SnapshotOptions {
   readonly isMoving?: boolean;
   /** Signals are handled all the time: the mask of this moment is not compared. */
   readonly handlesSignals?: boolean;
+  /** POSIX timers name the thread whose CPU time they count, where the program said "mine". */
+  readonly timersMayDiffer?: boolean;
 }
 
 export function snapshot(pid: number, options: SnapshotOptions = {}): Record<string, unknown> {
@@ -54,7 +56,12 @@ export function snapshot(pid: number, options: SnapshotOptions = {}): Record<str
     stat: stat(read('stat')),
     mappings: mappings(smaps),
     descriptors: descriptors(pid, link, read, options),
-    ...Object.fromEntries(FILES.map((file) => [file, readOptional(read, file)])),
+    ...Object.fromEntries(
+      FILES.filter((file) => file !== 'timers' || options.timersMayDiffer !== true).map((file) => [
+        file,
+        readOptional(read, file),
+      ]),
+    ),
     links: ['exe', 'cwd', 'root'].map(link),
     namespaces: readdirSync(`/proc/${pid}/ns`).map((name) => link(`ns/${name}`)),
     threads,

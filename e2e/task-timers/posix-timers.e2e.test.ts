@@ -12,3 +12,10 @@ flavours('a POSIX timer that missed intervals', {
   start: () => Target.program('posix-timers', ['overrun']),
   notWithCriu: 'CRIU 4.2 writes the overrun count and does not restore it',
 });
+
+flavours('POSIX timers on CPU time of each thread', {
+  start: () => Target.program('thread-timers', [], { flags: ['-pthread'] }),
+  handlesSignals: true,
+  timersMayDiffer: true,
+  notWithCriu: 'CRIU 4.2 gives all of them to the main thread',
+});
