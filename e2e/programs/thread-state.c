@@ -70,6 +70,9 @@ static void describe(char *out, size_t size)
 		say("speculation %d: %d\n", i, prctl(PR_GET_SPECULATION_CTRL, i, 0, 0, 0));
 	prctl(PR_GET_TSC, &tsc);
 	say("tsc %d cpuid %ld memory failure %d\n", tsc, syscall(SYS_arch_prctl, ARCH_GET_CPUID, 0), prctl(PR_MCE_KILL_GET, 0, 0, 0, 0));
+	unsigned long components = 0;
+	syscall(SYS_arch_prctl, 0x1022, &components);
+	say("components %lx\n", components);
 	say("thp %d merge %d\n", prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0), prctl(PR_GET_MEMORY_MERGE, 0, 0, 0, 0));
 	fd = open("/proc/self/autogroup", O_RDONLY);
 	if (fd >= 0 && read(fd, text, sizeof(text) - 1) > 0)
@@ -108,6 +111,8 @@ static void set_up(const char *what)
 		check(prctl(PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_EARLY, 0, 0) == 0, "memory failure: %m");
 		check(syscall(SYS_arch_prctl, ARCH_SET_CPUID, 0) == 0 || errno == ENODEV, "cpuid: %m");
 		check(prctl(PR_SET_TSC, PR_TSC_SIGSEGV) == 0, "tsc: %m");
+		/* ARCH_REQ_XCOMP_PERM: AMX tiles, where the CPU has them. */
+		syscall(SYS_arch_prctl, 0x1023, 18);
 	}
 }
 

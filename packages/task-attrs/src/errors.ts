@@ -21,6 +21,17 @@ export function schedulingPolicy(pid: number, policy: string): CrtsError {
   );
 }
 
+export function componentNotAllowed(component: number, errno: string | undefined): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_CPU_PERMISSION',
+    plugin: 'task-attrs',
+    what: `the program may use component ${component} of the extended state${component === 18 ? ' (AMX tiles)' : ''}, which this machine does not allow`,
+    call: 'arch_prctl',
+    errno,
+    hint: 'Restore on a machine whose CPU and kernel have it.',
+  });
+}
+
 export function coreCookie(pid: number): CrtsError {
   return refused(
     'CRTS_CORE_SCHED',

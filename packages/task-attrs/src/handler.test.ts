@@ -69,13 +69,22 @@ describe('refuse', () => {
   });
 });
 
+/** ARCH_GET_XCOMP_PERM of the task. */
+let permitted = 0n;
 /** Answers of a thread that has nothing special: PR_MCE_KILL_GET, ARCH_GET_CPUID. */
 const DEFAULTS: Record<string, bigint> = { 'prctl 34': 2n, 'arch_prctl 4113': 1n };
 
 describe('dump', () => {
   function dumped(stat: Record<string, string>, thp = 0n, stopSignal?: number) {
     const program = {
-      out: (sizeBytes: number) => ({ sizeBytes, read: () => Buffer.alloc(sizeBytes) }),
+      out: (sizeBytes: number) => ({
+        sizeBytes,
+        read: () => {
+          const bytes = Buffer.alloc(sizeBytes);
+          if (sizeBytes === 8) bytes.writeBigUInt64LE(permitted);
+          return bytes;
+        },
+      }),
       call: (name: string, args: readonly unknown[]) => ({
         value: name === 'prctl' && args[0] === 42 ? thp : (DEFAULTS[`${name} ${args[0]}`] ?? 0n),
       }),
@@ -109,6 +118,19 @@ describe('dump', () => {
       sched_nice: -7,
     });
     expect(dumped({ policy: '1', rt_priority: '3' }).core.thread_core).not.toHaveProperty('sched_nice');
+  });
+
+  test('components of the extended state beyond those of the engine', () => {
+    kernel = (name, args) => {
+      if (name === 'arch_prctl') (args[1] as BigUint64Array)[0] = 7n;
+      return 0;
+    };
+    const crts = () => dumped({}).core.thread_core.crts as { xcomp_permission?: bigint };
+    expect(crts()).not.toHaveProperty('xcomp_permission');
+    permitted = 7n | (1n << 18n);
+    expect(crts().xcomp_permission).toBe(1n << 18n);
+    permitted = 0n;
+    kernel = () => -22;
   });
 
   test('a stopped task, and by which signal', () => {
@@ -168,6 +190,10 @@ describe('plan', () => {
       'prctl(65, 3, 0, 0, 0)',
       'prctl(15, "thread")',
     ]);
+  });
+
+  test('AMX tiles are allowed again', () => {
+    expect(compile({}, { crts: { xcomp_permission: 1n << 18n } })('resume')).toContain('arch_prctl(0x1023, 18)');
   });
 
   test.each([

@@ -16,7 +16,7 @@ import {
 } from '@crts/plugin-api';
 import { dumpCpuControls, planCpuControls } from './cpu-controls';
 import { noteDispatch, planDispatch, refuseDispatch } from './dispatch';
-import { badAttribute, coreCookie, schedulingPolicy } from './errors';
+import { badAttribute, componentNotAllowed, coreCookie, schedulingPolicy } from './errors';
 import { dumpMemoryPolicy, planMemoryPolicy } from './memory-policy';
 import { ownEntry } from './own-entry';
 import { dumpScheduling, isCarried, planScheduling } from './scheduling';
@@ -39,6 +39,9 @@ const MEMBARRIER_GET_REGISTRATIONS = 1 << 9;
 /** PR_THP_DISABLE_EXCEPT_ADVISED */
 const THP_EXCEPT_ADVISED = 2;
 const PR_SCHED_CORE = 62;
+/** arch/x86/include/uapi/asm/prctl.h. AMX tiles are allowed to processes that ask. */
+const ARCH_GET_XCOMP_PERM = 0x1022;
+const ARCH_REQ_XCOMP_PERM = 0x1023;
 /** Of the format. */
 const TASK_ALIVE = 1;
 const TASK_STOPPED = 3;
@@ -64,6 +67,9 @@ export const attributesHandler = {
     const mdwe = program.call('prctl', [PR.getMdwe, 0, 0, 0, 0], { expect: 'any' });
     // A kernel without KSM: EINVAL.
     const merge = program.call('prctl', [PR.getMemoryMerge, 0, 0, 0, 0], { expect: 'any' });
+    // Since Linux 5.16.
+    const components = program.out(8);
+    program.call('arch_prctl', [ARCH_GET_XCOMP_PERM, components], { expect: 'any' });
     const barriers = program.call('membarrier', [MEMBARRIER_GET_REGISTRATIONS, 0, 0], { expect: 'any' });
     return () => {
       const { stat, comm } = task.facts;
@@ -88,6 +94,8 @@ export const attributesHandler = {
       // Since Linux 6.18: the format knows on and off.
       if ((thp.value & BigInt(THP_EXCEPT_ADVISED)) !== 0n) own.thp_except_advised = true;
       if (merge.value > 0n) own.memory_merge = true;
+      const permission = components.read().readBigUInt64LE(0) & ~ownComponents();
+      if (permission !== 0n) own.xcomp_permission = permission;
       const autogroup = autogroupNice(task);
       if (autogroup !== 0) own.autogroup_nice = autogroup;
       if (mdwe.value > 0n) own.mdwe = Number(mdwe.value);
@@ -115,7 +123,14 @@ export const attributesHandler = {
     if (tc === undefined || thread === undefined) throw badAttribute('tc', 'tc or thread_core is missing');
     planFiles(core, plan);
     planEarly(core, plan);
+    const permission = thread.crts?.xcomp_permission ?? 0n;
     plan.pass({ plugin: 'task-attrs', stage: 'resume', what: 'dumpable, huge pages, barriers' }, (program) => {
+      for (let component = 0; component < 63; component++)
+        if ((permission & (1n << BigInt(component))) !== 0n)
+          program.call('arch_prctl', [ARCH_REQ_XCOMP_PERM, component], {
+            what: `allow component ${component} of the extended state`,
+            fail: (errno) => componentNotAllowed(component, errno),
+          });
       if (mm.thp_disabled === true) program.call('prctl', [PR.setThpDisable, 1, 0, 0, 0]);
       // A kernel that does not know it leaves them off everywhere, which is slower only.
       if (mm.thp_disabled === true && thread.crts?.thp_except_advised === true)
@@ -152,6 +167,13 @@ export const attributesHandler = {
 function hasCoreCookie(tid: number): boolean {
   const cookie = new BigUint64Array(1);
   return rawSyscall('prctl', PR_SCHED_CORE, 0, tid, 0, cookie) === 0 && cookie[0] !== 0n;
+}
+
+/** Components of the extended state that any process may use. */
+function ownComponents(): bigint {
+  const own = new BigUint64Array(1);
+  rawSyscall('arch_prctl', ARCH_GET_XCOMP_PERM, own);
+  return own[0]!;
 }
 
 /** Of the session, whose leader is asked: man 7 sched, "The autogroup feature". */
