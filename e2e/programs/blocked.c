@@ -3,9 +3,11 @@
 #include <linux/futex.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/select.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 static volatile sig_atomic_t got;
 
@@ -30,6 +32,20 @@ int main(int argc, char **argv)
 	clock_gettime(CLOCK_MONOTONIC, &before);
 	end = before;
 	end.tv_sec += 1;
+	/* Another process ends the wait, after the same second. */
+	int pipes[2] = { -1, -1 }, epoll = -1;
+	pid_t child = 0;
+	char byte;
+	if (!strcmp(call, "epoll_wait"))
+		check((epoll = epoll_create1(0)) >= 0, "epoll: %m");
+	if (!strcmp(call, "read") || !strcmp(call, "wait4")) {
+		check(pipe(pipes) == 0, "pipe: %m");
+		if ((child = fork()) == 0) {
+			nanosleep(&second, NULL);
+			_exit(write(pipes[1], "x", 1) == 1 ? 7 : 8);
+		}
+		clock_gettime(CLOCK_MONOTONIC, &before);
+	}
 	ready();
 	errno = 0;
 	if (!strcmp(call, "nanosleep"))
@@ -44,16 +60,22 @@ int main(int argc, char **argv)
 		result = syscall(SYS_futex, &word, FUTEX_WAIT, 5, &second, NULL, 0), want = -1, error = ETIMEDOUT;
 	else if (!strcmp(call, "sigtimedwait"))
 		result = sigtimedwait(&set, NULL, &second), want = -1, error = EAGAIN;
+	else if (!strcmp(call, "epoll_wait"))
+		result = epoll_wait(epoll, &(struct epoll_event){ 0 }, 1, 1000);
+	else if (!strcmp(call, "read"))
+		result = read(pipes[0], &byte, 1), want = 1;
+	else if (!strcmp(call, "wait4"))
+		result = wait4(child, NULL, 0, NULL), want = child;
 	else if (!strcmp(call, "pause"))
 		result = pause(), want = -1, error = EINTR;
 	else if (!strcmp(call, "sigsuspend"))
 		result = sigsuspend(&set), want = -1, error = EINTR;
 	int seen = errno;
 	clock_gettime(CLOCK_MONOTONIC, &after);
-	check(result == want && (want == 0 || seen == error), "%s gives %ld, errno %s", call, result, strerror(seen));
+	check(result == want && (want >= 0 || seen == error), "%s gives %ld, errno %s", call, result, strerror(seen));
 	if (error == EINTR)
 		check(got == SIGUSR1, "woken without the signal");
 	else
-		check((after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000 >= 990, "%s ended too early", call);
+		check((after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000 >= (child ? 900 : 990), "%s ended too early", call);
 	return done();
 }

@@ -11,6 +11,9 @@ for (const [call, notWithCriu] of [
   ['select'],
   ['futex', ENDS_EARLY],
   ['sigtimedwait', ENDS_EARLY],
+  ['epoll_wait', ENDS_EARLY],
+  ['read'],
+  ['wait4'],
 ] as const)
   flavours(call, {
     start: () => Target.program('blocked', [call]),
