@@ -127,7 +127,11 @@ export function compileRestore(request: RestoreRequest, reader: ImageReader): Tr
 /** Pid for a helper that needs no particular one: the kernel's choice. */
 const ANY_PID = 0;
 
-function planTree({ tasks, dead }: ImageSet, { shellJob }: RestoreRequest, helpers: readonly number[]): ForkPlan {
+function planTree(
+  { tasks, dead, sequence }: ImageSet,
+  { shellJob }: RestoreRequest,
+  helpers: readonly number[],
+): ForkPlan {
   const living = tasks.map(({ pid, ppid, pgid, sid, images }) => {
     const { tc } = images.core as { tc?: { child_subreaper?: boolean } };
     return { pid, ppid, pgid, sid, dead: false, subreaper: tc?.child_subreaper === true };
@@ -135,7 +139,11 @@ function planTree({ tasks, dead }: ImageSet, { shellJob }: RestoreRequest, helpe
   const ended = dead.map(({ pid, ppid, pgid, sid }) => ({ pid, ppid, pgid, sid, dead: true, subreaper: false }));
   let anonymous = ANY_PID;
   // Negative numbers stand for helpers that get whatever pid the kernel has.
-  return planForks([...living, ...ended], { shellJob, helpers, freePid: () => --anonymous });
+  const members = new Map([...living, ...ended].map((task) => [task.pid, task]));
+  return planForks(
+    sequence.map((pid) => members.get(pid)!),
+    { shellJob, helpers, freePid: () => --anonymous },
+  );
 }
 
 function helpersOf({ rounds }: ForkPlan): number {

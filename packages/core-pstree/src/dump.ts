@@ -112,7 +112,8 @@ function dumpFrozen(
   if (request.finalState !== 'kill') thaw();
   const goesOn = request.finalState !== 'kill';
   const tracker = request.trackMem === true && goesOn ? parent.tracker.hold(pid) : undefined;
-  writeImages(writer, { tasks: members.map(({ task }) => task), zombies: tree.zombies, files }, tracker);
+  const { zombies, sequence } = tree;
+  writeImages(writer, { tasks: members.map(({ task }) => task), zombies, sequence, files }, tracker);
   const finish = () => {
     parent.link();
     writer.commit(request.sync);

@@ -25,6 +25,7 @@ export class FrozenTree {
   /** Stopped processes, parents before children. */
   #order: Target[] = [];
   #zombies: Zombie[] = [];
+  #sequence: number[] = [];
   readonly #parents = new Map<number, number>();
 
   /** Opens what is there now, so that less is left to do while the tree stands still. @throws when the root cannot be dumped */
@@ -50,6 +51,11 @@ export class FrozenTree {
   /** Numbers known so far, for what is made before the freeze. */
   get known(): readonly number[] {
     return [...this.#targets.keys()];
+  }
+
+  /** Pids of all, the dead too: parents before children, these in the order in which their parent has them. */
+  get sequence(): readonly number[] {
+    return this.#sequence;
   }
 
   get zombies(): readonly Zombie[] {
@@ -163,24 +169,24 @@ export class FrozenTree {
   #collect(stopped: ReadonlySet<Target>): void {
     const order: Target[] = [];
     const zombies: Zombie[] = [];
-    const visit = (first: Target): void => {
-      // A stack of its own: a chain of processes may be longer than that of V8.
-      const stack = [first];
-      for (let target = stack.pop(); target !== undefined; target = stack.pop()) {
-        target.settled();
-        order.push(target);
-        const children = childrenOf(target.pid);
-        for (const pid of children) this.#parents.set(pid, target.pid);
-        const living: Target[] = [];
-        for (const pid of children) {
-          const child = this.#targets.get(pid);
-          if (child !== undefined && stopped.has(child)) living.push(child);
-          else zombies.push(readZombie(pid, target.pid));
-        }
-        stack.push(...living.reverse());
+    const sequence: number[] = [];
+    // A stack of its own: a chain of processes may be longer than that of V8.
+    const stack = [{ pid: this.#root, ppid: 0 }];
+    for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
+      const { pid, ppid } = next;
+      sequence.push(pid);
+      const target = this.#targets.get(pid);
+      if (target === undefined || !stopped.has(target)) {
+        zombies.push(readZombie(pid, ppid));
+        continue;
       }
-    };
-    visit(this.root);
+      target.settled();
+      order.push(target);
+      const children = childrenOf(pid);
+      for (const child of children) this.#parents.set(child, pid);
+      stack.push(...children.reverse().map((child) => ({ pid: child, ppid: pid })));
+    }
+    this.#sequence = sequence;
     this.#order = order;
     this.#zombies = zombies;
     const members = new Set(order);

@@ -55,6 +55,8 @@ export interface ImageSet {
   /** Parents before children. */
   readonly tasks: readonly TaskSet[];
   readonly dead: readonly DeadSet[];
+  /** Pids of both as the images have them: children of a parent in the order of their making. */
+  readonly sequence: readonly number[];
   /** File descriptions by id. */
   readonly files: ReadonlyMap<number, FileRecord>;
   /** `tty_info_entry` of the image set. */
@@ -81,7 +83,7 @@ export function readImageSet(reader: ImageReader): ImageSet {
   }
   const root = tasks.find(({ ppid }) => ppid === 0);
   if (root === undefined) throw badImage('CRTS_IMAGE_REFERENCE', 'pstree.img', 'the root of the tree is dead');
-  return { root, tasks, dead, files, ttys: shared.ttys };
+  return { root, tasks, dead, sequence: tree.map(({ pid }) => pid), files, ttys: shared.ttys };
 }
 
 interface SharedImages {

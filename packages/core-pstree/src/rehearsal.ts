@@ -45,7 +45,10 @@ export function rehearse(registry: Registry, request: DumpRequest, target: Targe
     const discardItems = (kind: string, _id: number | undefined, items: readonly ImageItem[]) => {
       encodeImage(imageKind(kind), items);
     };
-    writeImages({ write: discard, writeItems: discardItems }, { tasks: [task], zombies: [], files });
+    writeImages(
+      { write: discard, writeItems: discardItems },
+      { tasks: [task], zombies: [], sequence: [task.pid], files },
+    );
   } catch {
     // See above.
   }

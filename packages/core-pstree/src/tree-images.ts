@@ -26,6 +26,8 @@ export interface DumpedTree {
   /** Parents before children. */
   readonly tasks: readonly Frozen[];
   readonly zombies: readonly Zombie[];
+  /** Order of pstree.img: a restore makes the children of a parent in it. */
+  readonly sequence: readonly number[];
   readonly files: FileTable;
 }
 
@@ -35,7 +37,13 @@ export function writeImages(
   tracker?: CrtsTrackerEntry,
 ): void {
   const { tasks, zombies, files } = tree;
-  writer.write('pstree', undefined, [...tasks.map(pstreeEntry), ...zombies.map(zombieEntry)]);
+  const members = [...tasks.map(pstreeEntry), ...zombies.map(zombieEntry)];
+  const entries = new Map(members.map((entry) => [entry.pid, entry]));
+  writer.write(
+    'pstree',
+    undefined,
+    tree.sequence.map((pid) => entries.get(pid)!),
+  );
   const tables = new Set<number>();
   for (const task of tasks) {
     const { pid, images, ids } = task;
