@@ -1,21 +1,21 @@
-import { type CoreEntry, ImageWriter } from '@crts/image-io';
+import type { CoreEntry, ImageWriter } from '@crts/image-io';
 import { SIGINFO_SIZE } from '@crts/native-syscalls';
 import type { Output, PageStats } from '@crts/plugin-api';
 import { CrtsError } from '@crts/plugin-api';
-import { addGuards, askProcess, askThread, collectMappings, firstRefusal } from './collect';
+import { addGuards, askProcess, askThread, collectMappings } from './collect';
 import { onCpu } from './cpu';
 import { sharedWith } from './errors';
 import { descriptorNumbers, FileTable } from './file-table';
-import { FrozenTree } from './freeze';
+import type { FrozenTree } from './freeze';
+import { type FrozenSession, onTree, refuseTree } from './frozen-session';
 import { Frozen } from './frozen-task';
-import { refuseRoot, refuseTask } from './limits';
 import { ObjectIds } from './object-ids';
-import { ParentSet, startTracking } from './parent-set';
-import { buildRegistry, checkExternal, type Registry } from './registry';
+import { type ParentSet, startTracking } from './parent-set';
+import type { Registry } from './registry';
 import { rehearse } from './rehearsal';
 import { DumpRemaps } from './remaps';
 import type { DumpOutcome, DumpRequest } from './requests';
-import type { Target } from './target';
+import { isGone, type Target } from './target';
 import { TASK_IMAGES, TREE_IMAGES, writeImages } from './tree-images';
 
 const P_PID = 1;
@@ -26,31 +26,11 @@ const WNOWAIT = 0x0100_0000;
 
 /** Freezes the tree, writes its images, and kills, thaws or stops it. Throws CrtsError; then the tree runs on as it was. */
 export function dumpTree(request: DumpRequest): DumpOutcome {
-  const registry = buildRegistry(request.plugins);
-  checkExternal(registry, request.external);
-  const writer = ImageWriter.open(request.imagesDir);
-  let tree: FrozenTree | undefined;
-  let parent: ParentSet | undefined;
-  try {
-    parent = new ParentSet(request);
-    tree = new FrozenTree(request.pid, request.log);
-    prepareImages(writer, tree);
-    rehearse(registry, request, tree.root);
-    const outcome = dumpFrozen(request, registry, tree, writer, parent);
-    writer.close();
-    tree.close();
-    return outcome;
-  } catch (error) {
-    // The tree runs on as it was; what goes wrong here is listed under the first cause.
-    tree?.letGo((cleanup) => {
-      if (error instanceof CrtsError) error.cleanup.push(cleanup);
-    });
-    tree?.close();
-    writer.abort();
-    throw error;
-  } finally {
-    parent?.close();
-  }
+  return onTree(request, (session) => {
+    prepareImages(session.writer, session.tree);
+    rehearse(session.registry, request, session.tree.root);
+    return dumpFrozen(session);
+  });
 }
 
 /** Makes the files of the processes that are known now, so that less is left to do while the tree stands still. */
@@ -69,13 +49,8 @@ interface Member {
   readonly numbers: readonly number[];
 }
 
-function dumpFrozen(
-  request: DumpRequest,
-  registry: Registry,
-  tree: FrozenTree,
-  writer: ImageWriter,
-  parent: ParentSet,
-): DumpOutcome {
+function dumpFrozen(session: FrozenSession): DumpOutcome {
+  const { request, registry, tree, writer, parent } = session;
   const { log, pid } = request;
   const started = process.hrtime.bigint();
   onCpu(tree.root.cpu, () => tree.freeze());
@@ -84,7 +59,7 @@ function dumpFrozen(
   const remaps = new DumpRemaps(registry.remaps, writer);
   const pids = [...tree.targets, ...tree.zombies].map((one) => one.pid);
   const files = new FileTable(registry.fd, pids, remaps);
-  const members = enroll(request, registry, tree, files, parent);
+  const members = enroll(session, files);
   for (const { target } of members) onCpu(target.cpu, () => target.infect());
   log.info({ pid }, 'the agents are in');
   noteUntold(members);
@@ -108,8 +83,9 @@ function dumpFrozen(
     ended = process.hrtime.bigint();
     for (const { target } of members) target.detach(request.finalState === 'leave-stopped');
   };
-  // A program that goes on need not wait for the small images; one that is to end does until all are in place.
-  if (request.finalState !== 'kill') thaw();
+  // A program that runs on need not wait for the small images; one that is to end or to stay stopped does until all are in
+  // place: should that fail, it is to run.
+  if (request.finalState === 'leave-running') thaw();
   const goesOn = request.finalState !== 'kill';
   const tracker = request.trackMem === true && goesOn ? parent.tracker.hold(pid) : undefined;
   const { zombies, sequence } = tree;
@@ -117,6 +93,7 @@ function dumpFrozen(
   const finish = () => {
     parent.link();
     writer.commit(request.sync);
+    if (request.finalState === 'leave-stopped') thaw();
     if (goesOn) return;
     parent.tracker.leaveParent();
     end(tree);
@@ -169,13 +146,8 @@ function noteUntold(members: readonly Member[]): void {
 }
 
 /** Looks at every process, and refuses the tree before anything in it is touched. */
-function enroll(
-  request: DumpRequest,
-  registry: Registry,
-  tree: FrozenTree,
-  files: FileTable,
-  parent: ParentSet,
-): Member[] {
+function enroll(session: FrozenSession, files: FileTable): Member[] {
+  const { request, tree, parent } = session;
   const shared = new ObjectIds();
   const members = tree.targets.map((target, index) => {
     const { pid } = target;
@@ -187,13 +159,10 @@ function enroll(
     const task = new Frozen(request, target, files, { ppid: tree.parentOf(pid), pagesId: index + 1, ids, vmas });
     return { target, task, tracked, numbers: descriptorNumbers(pid) };
   });
-  const root = members[0]!.task;
-  const refusal = refuseRoot(root.pid, root.facts, request.shellJob);
-  if (refusal !== undefined) throw refusal;
-  for (const { task } of members) {
-    const reason = refuseTask(task) ?? firstRefusal(registry, task);
-    if (reason !== undefined) throw reason;
-  }
+  refuseTree(
+    session,
+    members.map(({ task }) => task),
+  );
   return members;
 }
 
@@ -236,7 +205,16 @@ function askThreads(registry: Registry, task: Frozen): void {
 
 /** All or none: an engine that dies on the way takes the rest with it. */
 function end(tree: FrozenTree): void {
-  if (tree.targets.length > 1) for (const target of tree.targets) onCpu(target.cpu, () => target.bindToEngine());
+  if (tree.targets.length > 1) for (const target of tree.targets) onCpu(target.cpu, () => bindUnlessGone(target));
   for (const target of tree.targets) target.kill();
   for (const target of tree.targets) target.reap();
+}
+
+/** One that has ended by itself meanwhile is what the others are to be. */
+function bindUnlessGone(target: Target): void {
+  try {
+    target.bindToEngine();
+  } catch (error) {
+    if (!isGone(error) && !(error instanceof CrtsError && error.code === 'CRTS_TASK_GONE')) throw error;
+  }
 }

@@ -32,8 +32,17 @@ export class FrozenTree {
   constructor(root: number, log: Logger) {
     this.#log = log;
     this.#root = root;
-    this.#open(root).prepare();
-    for (const pid of descendants(root)) {
+    try {
+      this.#prepare();
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  #prepare(): void {
+    this.#open(this.#root).prepare();
+    for (const pid of descendants(this.#root)) {
       try {
         this.#open(pid).prepare();
       } catch (error) {

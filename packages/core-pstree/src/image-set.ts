@@ -116,9 +116,19 @@ function readTask(
 
 function deadSet({ pid, ppid, pgid, sid }: PstreeEntry, { tc }: CoreEntry): DeadSet {
   const { comm, exit_code: exitCode } = tc!;
-  if (exitCode > EXIT_CODE_MAX)
+  const signal = exitCode & 0x7f;
+  const isImpossible = signal === 0 ? (exitCode & 0x80) !== 0 : exitCode > 0xff || !ends(signal);
+  if (exitCode > EXIT_CODE_MAX || isImpossible)
     throw badImage('CRTS_IMAGE_FIELD', `core-${pid}.img`, `0x${exitCode.toString(16)} is no exit status`);
   return { pid, ppid, pgid, sid, comm, exitCode };
+}
+
+/** SIGCHLD, SIGCONT, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH: what they do by default is not to end a process. */
+const ENDING_NOTHING = new Set([17, 18, 19, 20, 21, 22, 23, 28]);
+const SIGNAL_MAX = 64;
+
+function ends(signal: number): boolean {
+  return signal <= SIGNAL_MAX && !ENDING_NOTHING.has(signal);
 }
 
 /** An image without entries is not written. */
@@ -155,6 +165,8 @@ function readFdinfo(reader: ImageReader, id: number, files: ReadonlyMap<number, 
   return entries;
 }
 
+/** Mappings are made of pages of 4 kB. */
+const PAGE_MASK = 0xfffn;
 /** VMA_AREA_GUARD of the format: a region inside a mapping. */
 const GUARD_STATUS = 0x10000;
 
@@ -163,6 +175,8 @@ function checkMappings(mm: MmEntry, pid: number): void {
     .filter((vma) => (vma.status & GUARD_STATUS) === 0)
     .sort((a, b) => (a.start < b.start ? -1 : 1));
   ranges.forEach((vma, index) => {
+    if (vma.start >= vma.end || (vma.start | vma.end) & PAGE_MASK)
+      throw badImage('CRTS_IMAGE_FIELD', `mm-${pid}.img`, `0x${vma.start.toString(16)} begins no mapping`);
     const before = ranges[index - 1];
     if (before !== undefined && before.end > vma.start)
       throw badImage('CRTS_IMAGE_REFERENCE', `mm-${pid}.img`, `mappings overlap at 0x${vma.start.toString(16)}`);

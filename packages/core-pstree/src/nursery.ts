@@ -1,5 +1,5 @@
 /** The tasks of a restore while they are built: forked by the plan, reached by their pid in the images. */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import {
   CLONE_PARENT,
   ProgramBuilder,
@@ -9,7 +9,6 @@ import {
   StubYard,
   SyscallError,
   type UnbornStub,
-  waitPid,
 } from '@crts/native-syscalls';
 import type { CrtsError } from '@crts/plugin-api';
 import type { Area } from './compile';
@@ -17,6 +16,7 @@ import { cannotFork, pidTaken } from './errors';
 import type { ForkOp, ForkPlan } from './forks/plan';
 import type { DeadSet } from './image-set';
 import { SparePids } from './spare-pids';
+import { waitForEnd } from './tracee-end';
 
 const SIGKILL = 9;
 const PR_SET_NAME = 15;
@@ -97,7 +97,8 @@ export class Nursery {
     // Orphans come to the engine, to be waited for; from the root on, since their parents die before.
     rawSyscall('prctl', PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     for (const { hostPid } of this.#stubs.values()) rawSyscall('kill', hostPid, SIGKILL);
-    for (const { hostPid } of root === undefined ? [] : [root, ...this.#stubs.values()]) reap(hostPid);
+    // Those too that were restored dead, whose parents end now.
+    for (const hostPid of root === undefined ? [] : [root.hostPid, ...this.#hostPids.values()]) reap(hostPid);
     rawSyscall('prctl', PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
   }
 
@@ -146,18 +147,41 @@ export class Nursery {
       for (const { unborn, result, pid } of births) this.#afterFailure(unborn, result, pid);
       throw error;
     }
-    for (const { pid, unborn, result } of births) this.#add(pid, unborn.born(Number(result.value)));
+    let failure: unknown;
+    for (const { pid, unborn, result } of births) {
+      // One that is dead keeps none of the others from being known, and ended.
+      try {
+        this.#born(pid, unborn, Number(result.value));
+      } catch (error) {
+        failure ??= error;
+      }
+    }
+    if (failure !== undefined) throw failure;
     // A helper's agent exits when its doorbell is let go.
     for (const actor of exits) this.#drop(actor);
   }
 
+  #born(pid: number, unborn: UnbornStub, hostPid: number): void {
+    this.#hostPids.set(pid, hostPid);
+    this.#add(pid, unborn.born(hostPid));
+  }
+
   /** Children that a failed round has made are known, so that they are ended with the others. */
   #afterFailure(unborn: UnbornStub, result: { readonly value: bigint }, pid: number): void {
+    let hostPid = 0n;
     try {
-      if (result.value > 0n) this.#add(pid, unborn.born(Number(result.value)));
-      else unborn.close();
+      hostPid = result.value;
     } catch {
+      // The fork was not reached.
+    }
+    if (hostPid <= 0n) {
       unborn.close();
+      return;
+    }
+    try {
+      this.#born(pid, unborn, Number(hostPid));
+    } catch {
+      // Dead already; born() has let go of its ends.
     }
   }
 
@@ -219,11 +243,19 @@ function exitProgram(comm: string, exitCode: number): ProgramBuilder {
   return program;
 }
 
-/** A sibling is not ours to wait for: its parent gets it. */
+/**
+ * Waits for the end of a killed task. A sibling is not ours to wait for: its parent gets it. Threads that are traced are told of
+ * first: until then the main one's end is not (man 2 ptrace).
+ */
 function reap(pid: number): void {
+  for (const tid of threadsOf(pid)) if (tid !== pid) waitForEnd(tid);
+  waitForEnd(pid);
+}
+
+function threadsOf(pid: number): number[] {
   try {
-    waitPid(pid);
-  } catch (error) {
-    if (!(error instanceof SyscallError)) throw error;
+    return readdirSync(`/proc/${pid}/task`).map(Number);
+  } catch {
+    return [];
   }
 }

@@ -48,6 +48,11 @@ export class ParentSet {
     if (this.#request.prevImagesDir !== undefined) symlinkSync(this.#request.prevImagesDir, path);
   }
 
+  /** The dump has failed: nobody keeps track for a set that is not there. */
+  giveUp(): void {
+    this.tracker.giveUp();
+  }
+
   close(): void {
     this.tracker.close();
     this.#reader?.close();

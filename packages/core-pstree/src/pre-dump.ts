@@ -1,14 +1,12 @@
-import { ImageWriter, type InventoryEntry } from '@crts/image-io';
-import { CrtsError, type PageStats } from '@crts/plugin-api';
-import { collectMappings, firstRefusal } from './collect';
+import type { InventoryEntry } from '@crts/image-io';
+import type { PageStats } from '@crts/plugin-api';
+import { collectMappings } from './collect';
 import { onCpu } from './cpu';
 import { FileTable } from './file-table';
-import { FrozenTree } from './freeze';
+import { type FrozenSession, onTree, refuseTree } from './frozen-session';
 import { Frozen } from './frozen-task';
-import { refuseRoot, refuseTask } from './limits';
 import { ENGINE_IDS, ObjectIds } from './object-ids';
-import { ParentSet, startTracking } from './parent-set';
-import { buildRegistry, checkExternal, type Registry } from './registry';
+import { startTracking } from './parent-set';
 import type { DumpOutcome, DumpRequest } from './requests';
 
 /** PRE_DUMP_READ of the format: pages are read while the tree runs on. */
@@ -19,42 +17,16 @@ const PRE_DUMP_READ = 2;
  * is tracked, so that a dump with this set as its parent stores that alone.
  */
 export function preDumpTree(request: DumpRequest): DumpOutcome {
-  const registry = buildRegistry(request.plugins);
-  checkExternal(registry, request.external);
-  const writer = ImageWriter.open(request.imagesDir);
-  let tree: FrozenTree | undefined;
-  let parent: ParentSet | undefined;
-  try {
-    parent = new ParentSet(request);
-    tree = new FrozenTree(request.pid, request.log);
-    const outcome = preDump(request, registry, tree, writer, parent);
-    writer.close();
-    tree.close();
-    return outcome;
-  } catch (error) {
-    tree?.letGo((cleanup) => {
-      if (error instanceof CrtsError) error.cleanup.push(cleanup);
-    });
-    tree?.close();
-    writer.abort();
-    throw error;
-  } finally {
-    parent?.close();
-  }
+  return onTree(request, preDump);
 }
 
-function preDump(
-  request: DumpRequest,
-  registry: Registry,
-  tree: FrozenTree,
-  writer: ImageWriter,
-  parent: ParentSet,
-): DumpOutcome {
+function preDump(session: FrozenSession): DumpOutcome {
+  const { request, registry, tree, writer, parent } = session;
   const { log, pid } = request;
   const started = process.hrtime.bigint();
   onCpu(tree.root.cpu, () => tree.freeze());
   const frozen = process.hrtime.bigint();
-  const members = lookAt(request, registry, tree, parent);
+  const members = lookAt(session);
   parent.tracker.leaveParent();
   for (const { target } of members) onCpu(target.cpu, () => target.infect());
   const writers = members.map(({ target, task, tracked }) =>
@@ -104,7 +76,8 @@ class NoFiles extends FileTable {
 }
 
 /** What a dump would refuse is refused here: memory alone that nothing can be built on is of no use. */
-function lookAt(request: DumpRequest, registry: Registry, tree: FrozenTree, parent: ParentSet) {
+function lookAt(session: FrozenSession) {
+  const { request, registry, tree, parent } = session;
   const ids = new ObjectIds();
   const files = new NoFiles(registry.fd, []);
   const members = tree.targets.map((target, index) => {
@@ -112,12 +85,9 @@ function lookAt(request: DumpRequest, registry: Registry, tree: FrozenTree, pare
     const place = { ppid: tree.parentOf(target.pid), pagesId: index + 1, ids: ids.add(target.pid).ids, vmas };
     return { target, tracked, task: new Frozen(request, target, files, place) };
   });
-  const root = members[0]!.task;
-  const refusal = refuseRoot(root.pid, root.facts, request.shellJob);
-  if (refusal !== undefined) throw refusal;
-  for (const { task } of members) {
-    const reason = refuseTask(task) ?? firstRefusal(registry, task);
-    if (reason !== undefined) throw reason;
-  }
+  refuseTree(
+    session,
+    members.map(({ task }) => task),
+  );
   return members;
 }

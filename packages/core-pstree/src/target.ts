@@ -39,7 +39,9 @@ import type { Logger, TaskFacts, ThreadFacts, ThreadState, VmaFacts } from '@crt
 import { findAbandoned, outside } from './abandoned';
 import { deadMainThread, noSuchTask, notOurs, seccompSuspension, zombie } from './errors';
 import { parseStatus, readTaskFacts, readThreadFacts } from './proc';
+import { stopOf, waitForEnd } from './tracee-end';
 
+const SIGTRAP = 5;
 const SIGKILL = 9;
 const SIGSTOP = 19;
 
@@ -73,11 +75,14 @@ export class Target {
     } catch (error) {
       throw isGone(error) ? noSuchTask(pid) : error;
     }
+    let mem: number | undefined;
     try {
-      this.mem = openSync(`/proc/${pid}/mem`, 'r+');
+      mem = openSync(`/proc/${pid}/mem`, 'r+');
+      this.mem = mem;
       this.pagemap = openSync(`/proc/${pid}/pagemap`, 'r');
     } catch (error) {
       closeFd(this.pidfd);
+      if (mem !== undefined) closeSync(mem);
       if (!isGone(error)) throw error;
       throw isOutlived(pid) ? deadMainThread(pid) : noSuchTask(pid);
     }
@@ -143,8 +148,13 @@ export class Target {
       if (ended) throw isOutlived(tid) ? deadMainThread(tid) : noSuchTask(tid);
       throw notOurs(tid, error.errno, tracer);
     }
-    ptraceInterrupt(tid);
     this.#seized.add(tid);
+    try {
+      ptraceInterrupt(tid);
+    } catch (error) {
+      // It ended in this very moment, which is told to who waits for it.
+      if (!isGone(error)) throw error;
+    }
     return true;
   }
 
@@ -273,8 +283,16 @@ export class Target {
   /** Lets a cured process run on as it was; `stop`: SIGSTOP is the first thing it gets. */
   detach(stop: boolean): void {
     if (stop && this.#seized.size > 0) pidfdSendSignal(this.pidfd, SIGSTOP);
-    for (const tid of this.#seized) ptraceDetach(tid);
+    let failure: unknown;
+    for (const tid of this.#seized) {
+      try {
+        ptraceDetach(tid);
+      } catch (error) {
+        failure ??= error;
+      }
+    }
     this.#seized.clear();
+    if (failure !== undefined) throw failure;
   }
 
   /** For a dump that failed: whatever state it is in, the process is to go on. */
@@ -302,10 +320,16 @@ export class Target {
       waitForEventStop(this.pid, waitPid(this.pid)!.status);
     }
     for (const tid of this.#seized) ptraceSetOptions(tid, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
+    // The agent waits as before: should this fail for another process, this one can still be cured.
+    if (this.#infected) ptraceContinue(this.pid);
   }
 
   kill(): void {
-    pidfdSendSignal(this.pidfd, SIGKILL);
+    try {
+      pidfdSendSignal(this.pidfd, SIGKILL);
+    } catch (error) {
+      if (!isGone(error)) throw error;
+    }
   }
 
   /** Waits until the killed process's memory and descriptors are gone. */
@@ -352,24 +376,6 @@ export class Target {
     preadFull(this.mem, bytes, address);
     return bytes;
   }
-}
-
-const SIGTRAP = 5;
-
-/** Status of the next stop of a thread; undefined when it has ended, or given its number away (execve(2)). */
-function stopOf(tid: number): number | undefined {
-  try {
-    const { status } = waitPid(tid)!;
-    return waitStatus.stopped(status) ? status : undefined;
-  } catch (error) {
-    if (error instanceof SyscallError && error.errno === 'ECHILD') return undefined;
-    throw error;
-  }
-}
-
-/** A killed tracee may still report a stop that it was in before it reports its end. */
-function waitForEnd(tid: number): void {
-  while (stopOf(tid) !== undefined);
 }
 
 /** Whether a signal is queued that the thread does not block. */

@@ -12,11 +12,14 @@ import {
   pidfdGetfd,
   pidfdOpen,
   pidfdSendSignal,
+  rawSyscall,
+  type StubTask,
   SyscallError,
   stubAreaSize,
   UFFD_CREATE_FLAGS,
   uffdRegister,
   uffdTrackWrites,
+  waitPid,
 } from '@crts/native-syscalls';
 import type { Logger, VmaFacts } from '@crts/plugin-api';
 import { cannotTrack } from './errors';
@@ -43,6 +46,8 @@ export class WriteTracker {
   readonly #tasks = new Map<number, Tracked>();
   /** Who holds the descriptors as the parent set says. */
   #holder: number | undefined;
+  /** Pid of the holder that was made for the set to come. */
+  #made: number | undefined;
 
   constructor(log: Logger) {
     this.#log = log;
@@ -112,6 +117,23 @@ export class WriteTracker {
   hold(root: number): CrtsTrackerEntry {
     const area = { start: AREA_START, end: AREA_START + stubAreaSize(PROGRAM_BYTES) };
     const stub = launchStub({ pid: 0, flags: 0n, area, doorbellNumber: DOORBELL });
+    this.#made = stub.hostPid;
+    try {
+      return this.#handOver(stub, root);
+    } finally {
+      stub.close();
+    }
+  }
+
+  /** Ends the holder that hold() has made. */
+  giveUp(): void {
+    if (this.#made === undefined) return;
+    rawSyscall('kill', this.#made, SIGKILL);
+    waitPid(this.#made);
+    this.#made = undefined;
+  }
+
+  #handOver(stub: StubTask, root: number): CrtsTrackerEntry {
     const program = new ProgramBuilder();
     program.origin = { plugin: 'engine', stage: 'dump', what: 'hand over to the holder of the tracking' };
     program.call('setsid', []);
@@ -132,7 +154,6 @@ export class WriteTracker {
     wait.call('exit_group', [0]);
     // Nobody waits for the end of this program: the engine leaves.
     stub.task.begin(wait).send();
-    stub.close();
     return { holder_pid: stub.hostPid, holder_start: startOf(stub.hostPid)!, tasks };
   }
 

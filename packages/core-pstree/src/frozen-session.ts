@@ -1,0 +1,57 @@
+/** What dump and pre-dump have in common: a tree that is looked at, and runs on as it was when that fails. */
+import { ImageWriter } from '@crts/image-io';
+import { CrtsError } from '@crts/plugin-api';
+import { firstRefusal } from './collect';
+import { FrozenTree } from './freeze';
+import type { Frozen } from './frozen-task';
+import { refuseRoot, refuseTask } from './limits';
+import { ParentSet } from './parent-set';
+import { buildRegistry, checkExternal, type Registry } from './registry';
+import type { DumpOutcome, DumpRequest } from './requests';
+
+export interface FrozenSession {
+  readonly request: DumpRequest;
+  readonly registry: Registry;
+  readonly writer: ImageWriter;
+  readonly parent: ParentSet;
+  readonly tree: FrozenTree;
+}
+
+/** Throws CrtsError; then the tree runs on as it was, and nothing is left of what was written. */
+export function onTree(request: DumpRequest, action: (session: FrozenSession) => DumpOutcome): DumpOutcome {
+  const registry = buildRegistry(request.plugins);
+  checkExternal(registry, request.external);
+  const writer = ImageWriter.open(request.imagesDir);
+  let tree: FrozenTree | undefined;
+  let parent: ParentSet | undefined;
+  try {
+    parent = new ParentSet(request);
+    tree = new FrozenTree(request.pid, request.log);
+    const outcome = action({ request, registry, writer, parent, tree });
+    writer.close();
+    tree.close();
+    return outcome;
+  } catch (error) {
+    // What goes wrong here is listed under the first cause.
+    tree?.letGo((cleanup) => {
+      if (error instanceof CrtsError) error.cleanup.push(cleanup);
+    });
+    tree?.close();
+    parent?.giveUp();
+    writer.abort();
+    throw error;
+  } finally {
+    parent?.close();
+  }
+}
+
+/** Refuses the tree before anything in it is touched. */
+export function refuseTree({ request, registry }: FrozenSession, tasks: readonly Frozen[]): void {
+  const root = tasks[0]!;
+  const refusal = refuseRoot(root.pid, root.facts, request.shellJob);
+  if (refusal !== undefined) throw refusal;
+  for (const task of tasks) {
+    const reason = refuseTask(task) ?? firstRefusal(registry, task);
+    if (reason !== undefined) throw reason;
+  }
+}

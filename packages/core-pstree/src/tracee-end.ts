@@ -1,0 +1,18 @@
+/** Waits for what threads that are traced, or children, do next. */
+import { SyscallError, waitPid, waitStatus } from '@crts/native-syscalls';
+
+/** Status of the next stop of a thread; undefined when it has ended, or given its number away (execve(2)). */
+export function stopOf(tid: number): number | undefined {
+  try {
+    const { status } = waitPid(tid)!;
+    return waitStatus.stopped(status) ? status : undefined;
+  } catch (error) {
+    if (error instanceof SyscallError && error.errno === 'ECHILD') return undefined;
+    throw error;
+  }
+}
+
+/** A killed tracee may still report a stop that it was in before it reports its end. */
+export function waitForEnd(tid: number): void {
+  while (stopOf(tid) !== undefined);
+}
