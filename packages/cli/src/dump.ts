@@ -6,6 +6,8 @@ import { dumpStats, reportStats } from './stats';
 
 /** PID_MAX_LIMIT, include/linux/threads.h. */
 const PID_MAX = 4 * 1024 * 1024;
+/** As CRIU's. */
+const TIMEOUT_S = 10;
 
 export function dump(parsed: Parsed, { images, work }: Directories, options: EngineOptions): void {
   const request = {
@@ -14,12 +16,20 @@ export function dump(parsed: Parsed, { images, work }: Directories, options: Eng
     finalState: finalState(parsed),
     sync: parsed.switches.has('sync'),
     prevImagesDir: last(parsed, 'prev-images-dir'),
+    timeoutSeconds: timeout(parsed),
     trackMem: parsed.switches.has('track-mem'),
     ...options,
   };
   preDumpMode(parsed);
   const outcome = parsed.action === 'pre-dump' ? preDumpTree(request) : dumpTree(request);
   reportStats('stats-dump', work, dumpStats(outcome), parsed.switches.has('display-stats'), options.log);
+}
+
+/** In seconds; 0 is no bound. */
+function timeout(parsed: Parsed): number {
+  const text = last(parsed, 'timeout') ?? String(TIMEOUT_S);
+  if (!/^\d{1,9}$/.test(text)) throw badValue('--timeout', text, 'a number of seconds');
+  return Number(text);
 }
 
 /** Both modes of CRIU are one here: pages are read while the tree runs on, and what it writes meanwhile is tracked. */

@@ -8,7 +8,7 @@ export function unknownAction(action: string, known: boolean): CrtsError {
     ? usage(
         'CRTS_ACTION_UNSUPPORTED',
         `action ${action} is criu's, and not supported by crts yet`,
-        'crts has dump and restore.',
+        'crts has dump, pre-dump, restore and check.',
       )
     : usage(
         'CRTS_ACTION_UNKNOWN',
@@ -20,6 +20,23 @@ export function unknownAction(action: string, known: boolean): CrtsError {
 /** crts.config.json, crts.config.mjs. */
 export function badConfig(file: string, what: string): CrtsError {
   return usage('CRTS_CONFIG', `${file}: ${what}`, 'It holds { "plugins": ["NAME", ...] }.');
+}
+
+/** `crts check` found something missing. */
+export function checkFailed(verdict: string, missing: readonly string[]): CrtsError {
+  return new CrtsError({ code: 'CRTS_CHECK', what: `${verdict}:\n  ${missing.join('\n  ')}\n ` });
+}
+
+export function noFeature(name: string, why: string): CrtsError {
+  return new CrtsError({ code: 'CRTS_CHECK', what: `${name} is not supported: ${why}` });
+}
+
+export function unknownFeature(name: string): CrtsError {
+  return usage(
+    'CRTS_OPTION_VALUE',
+    `option --feature: "${name}" is not a feature`,
+    'The names are those of criu check --feature.',
+  );
 }
 
 export function cannotWrite(path: string, what: string, errno: string | undefined): CrtsError {

@@ -1,5 +1,6 @@
 import { release } from 'node:os';
 import { CrtsError } from '@crts/plugin-api';
+import { check } from './check';
 import { dump } from './dump';
 import type { ImportModule } from './load-plugins';
 import { openLog, type RunLog } from './log';
@@ -52,6 +53,10 @@ async function act(
     { argv, node: process.version, kernel: release(), arch: process.arch, pid: process.pid },
     `crts ${host.version}`,
   );
+  if (parsed.action === 'check') {
+    check(parsed);
+    return log;
+  }
   const options = await runOptions(parsed, log, host.importModule);
   if (parsed.action === 'dump' || parsed.action === 'pre-dump') dump(parsed, directories, options);
   else restore(parsed, directories, options);

@@ -1,6 +1,6 @@
 /** The options of crts: CRIU's names and meanings (criu --help, criu/config.c), and our own at the end. */
 
-export type Action = 'dump' | 'pre-dump' | 'restore';
+export type Action = 'dump' | 'pre-dump' | 'restore' | 'check';
 
 export interface OptionRow {
   readonly name: string;
@@ -17,10 +17,13 @@ export interface OptionRow {
   readonly group?: string;
   /** Actions that take it; empty: known from CRIU, and refused. */
   readonly actions: readonly Action[];
+  /** Actions that take it too, for which it means nothing: a command line may serve several. */
+  readonly idle?: readonly Action[];
   readonly help?: string;
 }
 
 const both: readonly Action[] = ['dump', 'pre-dump', 'restore'];
+const every: readonly Action[] = [...both, 'check'];
 /** What a pre-dump does without: it takes what a dump takes, so that a command line serves both. */
 const dumps: readonly Action[] = ['dump', 'pre-dump'];
 
@@ -30,21 +33,21 @@ const SUPPORTED: readonly OptionRow[] = [
     name: 'images-dir',
     short: 'D',
     argument: 'DIR',
-    actions: both,
+    actions: every,
     help: 'directory of the image files (default: the current one)',
   },
   {
     name: 'work-dir',
     short: 'W',
     argument: 'DIR',
-    actions: both,
+    actions: every,
     help: 'directory of log, pidfile and statistics (default: that of the images)',
   },
   {
     name: 'log-file',
     short: 'o',
     argument: 'FILE',
-    actions: both,
+    actions: every,
     help: 'write the log to FILE in the work directory; - is stdout',
   },
   {
@@ -52,7 +55,7 @@ const SUPPORTED: readonly OptionRow[] = [
     short: 'v',
     argument: 'NUM',
     optional: true,
-    actions: both,
+    actions: every,
     help: '-v0 to -v4: nothing, errors, warnings (default), information, everything; -v adds one',
   },
   {
@@ -90,6 +93,7 @@ const SUPPORTED: readonly OptionRow[] = [
     name: 'pidfile',
     argument: 'FILE',
     actions: ['restore'],
+    idle: dumps,
     help: 'write the pid of the restored program to FILE, a new file in the work directory',
   },
   {
@@ -102,6 +106,7 @@ const SUPPORTED: readonly OptionRow[] = [
     name: 'skip-file-rwx-check',
     twin: true,
     actions: ['restore'],
+    idle: dumps,
     help: 'permissions of files may differ from those at the dump',
   },
   {
@@ -152,12 +157,14 @@ const SUPPORTED: readonly OptionRow[] = [
     name: 'irmap-scan-path',
     argument: 'DIR',
     actions: dumps,
+    idle: ['restore'],
     help: 'search here first for watched files whose file system opens no handles; may be repeated',
   },
   {
     name: 'force-irmap',
     twin: true,
     actions: dumps,
+    idle: ['restore'],
     help: 'search for the names of watched files also where their handles open',
   },
   {
@@ -172,10 +179,39 @@ const SUPPORTED: readonly OptionRow[] = [
     actions: dumps,
     help: 'images to build on, meant from the images directory: pages that were not written since stay there',
   },
-  { name: 'pre-dump-mode', argument: 'MODE', actions: ['pre-dump'], help: 'splice or read, as with criu: one here' },
+  {
+    name: 'pre-dump-mode',
+    argument: 'MODE',
+    actions: ['pre-dump'],
+    idle: ['dump'],
+    help: 'splice or read, as with criu: one here',
+  },
+  {
+    name: 'timeout',
+    argument: 'SECONDS',
+    actions: dumps,
+    idle: ['restore'],
+    help: 'how long the program may take to stop (default 10; 0: as long as it takes)',
+  },
+  {
+    name: 'ghost-fiemap',
+    twin: true,
+    actions: dumps,
+    idle: ['restore'],
+    help: 'find the holes of unlinked files by fiemap, as with criu: here they are found either way',
+  },
+  {
+    name: 'feature',
+    argument: 'NAME',
+    actions: ['check'],
+    help: 'ask for one feature, by the name that criu has for it',
+  },
+  { name: 'extra', twin: true, actions: ['check'], help: 'ask for what some programs need' },
+  { name: 'experimental', twin: true, actions: ['check'], help: 'ask for what is experimental with criu' },
+  { name: 'all', actions: ['check'], help: 'both' },
   { name: 'display-stats', twin: true, actions: both, help: 'print statistics' },
-  { name: 'no-default-config', actions: both, help: 'read no configuration of criu; crts never does' },
-  { name: 'log-format', argument: 'FORMAT', actions: both, help: 'form of the log: human (default) or json' },
+  { name: 'no-default-config', actions: every, help: 'read no configuration of criu; crts never does' },
+  { name: 'log-format', argument: 'FORMAT', actions: every, help: 'form of the log: human (default) or json' },
   { name: 'plugin', argument: 'NAME', actions: both, help: 'load a plugin: a package name or a path; may be repeated' },
   { name: 'sync', actions: dumps, help: 'write the images through to the disk before the dump counts as done' },
   { name: 'dry-run', actions: ['restore'], help: 'compile the restore plan, print it, and make nothing' },
@@ -184,10 +220,10 @@ const SUPPORTED: readonly OptionRow[] = [
 
 /** What CRIU 4.2 has besides. Each is refused by name, so that nobody believes it was heeded. */
 const KNOWN_WITH_TWIN =
-  'tcp-established log-pid page-server auto-dedup extra experimental skip-in-flight deprecated weak-sysctls tcp-close stream tls mntns-compat-mode unprivileged ghost-fiemap allow-uprobes';
-const KNOWN_SWITCHES = 'ms exec-cmd enable-external-sharing enable-external-masters lazy-pages all tls-no-cn-verify';
+  'tcp-established log-pid page-server auto-dedup skip-in-flight deprecated weak-sysctls tcp-close stream tls mntns-compat-mode unprivileged allow-uprobes';
+const KNOWN_SWITCHES = 'ms exec-cmd enable-external-sharing enable-external-masters lazy-pages tls-no-cn-verify';
 const KNOWN_WITH_ARGUMENT =
-  'join-ns root close veth-pair action-script address port libdir ext-mount-map cgroup-root feature skip-mnt enable-fs freeze-cgroup lsm-profile timeout empty-ns cgroup-props cgroup-props-file cgroup-dump-controller status-fd ps-socket config tls-cacert tls-cacrl tls-cert tls-key cgroup-yard lsm-mount-context network-lock';
+  'join-ns root close veth-pair action-script address port libdir ext-mount-map cgroup-root skip-mnt enable-fs freeze-cgroup lsm-profile empty-ns cgroup-props cgroup-props-file cgroup-dump-controller status-fd ps-socket config tls-cacert tls-cacrl tls-cert tls-key cgroup-yard lsm-mount-context network-lock';
 const KNOWN_WITH_OPTIONAL = 'cpu-cap manage-cgroups';
 const KNOWN_SHORT: Readonly<Record<string, string>> = { 'join-ns': 'J', root: 'r', libdir: 'L', 'ext-mount-map': 'M' };
 
@@ -206,22 +242,12 @@ export const OPTIONS: readonly OptionRow[] = [
   ...known(KNOWN_WITH_OPTIONAL, { argument: 'ARG', optional: true }),
 ];
 
-export const ACTIONS: readonly Action[] = ['dump', 'pre-dump', 'restore'];
+export const ACTIONS: readonly Action[] = ['dump', 'pre-dump', 'restore', 'check'];
 /** Actions of CRIU that crts does not have yet. */
-export const KNOWN_ACTIONS = [
-  'check',
-  'page-server',
-  'service',
-  'swrk',
-  'dedup',
-  'lazy-pages',
-  'cpuinfo',
-  'exec',
-  'show',
-];
+export const KNOWN_ACTIONS = ['page-server', 'service', 'swrk', 'dedup', 'lazy-pages', 'cpuinfo', 'exec', 'show'];
 
 function placesOf({ actions }: OptionRow): string {
-  if (actions.length === both.length) return '';
+  if (actions.length >= both.length) return '';
   return ` (${actions.length === 1 ? actions[0] : 'dump'})`;
 }
 
@@ -236,6 +262,7 @@ export function helpText(): string {
     '  crts dump -t PID [-D DIR] [options]',
     '  crts pre-dump -t PID [-D DIR] [options]',
     '  crts restore [-D DIR] [options]',
+    '  crts check [--feature NAME] [options]',
     '',
     'Options:',
     ...lines,

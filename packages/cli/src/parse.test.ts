@@ -89,6 +89,7 @@ test.each([
   [['--verbosity'], 3],
   [['--verbosity=1'], 1],
   [['-v1', '-v'], 2],
+  [['-verbosity=0'], 0],
 ])('verbosity of %j is %d', (options, level) => {
   expect(parseArguments([...options, 'dump']).verbosity).toBe(level);
 });
@@ -103,7 +104,7 @@ describe('actions', () => {
     expect(parseArguments(['dump', '--version']).action).toBe('version');
   });
 
-  test.each(['check', 'page-server', 'service', 'swrk', 'dedup', 'lazy-pages', 'cpuinfo'])(
+  test.each(['page-server', 'service', 'swrk', 'dedup', 'lazy-pages', 'cpuinfo'])(
     "criu's %s is refused by name",
     (action) => {
       expect(codeOf(action)).toBe('CRTS_ACTION_UNSUPPORTED');
@@ -126,6 +127,33 @@ describe('actions', () => {
   });
 });
 
+describe('options that mean nothing for an action, and that it takes', () => {
+  test.each([
+    ['dump', '--pidfile=a'],
+    ['dump', '--pre-dump-mode=read'],
+    ['dump', '--skip-file-rwx-check'],
+    ['pre-dump', '--timeout=3'],
+    ['restore', '--timeout=3'],
+    ['restore', '--force-irmap'],
+    ['restore', '--irmap-scan-path=/a'],
+    ['restore', '--no-ghost-fiemap'],
+    ['dump', '--ghost-fiemap'],
+    ['check', '--feature=tun'],
+    ['check', '--all'],
+    ['check', '--no-default-config'],
+  ])('%s %s', (action, option) => {
+    expect(codeOf(action, option)).toBe('none');
+  });
+
+  test.each([
+    ['dump', '--feature=tun'],
+    ['check', '--tree=1'],
+    ['restore', '--all'],
+  ])('but not %s %s', (action, option) => {
+    expect(codeOf(action, option)).toBe('CRTS_OPTION_MISPLACED');
+  });
+});
+
 describe('options that are not carried', () => {
   test('unknown ones: the nearest name is suggested', () => {
     expect(codeOf('dump', '--tere', '1')).toBe('CRTS_OPTION_UNKNOWN');
@@ -137,7 +165,7 @@ describe('options that are not carried', () => {
 
   // Every long option of criu 4.2 (criu/config.c) that crts does not support.
   const REFUSED =
-    'join-ns=net:1 root=/ tcp-established no-tcp-established close=3 log-pid no-log-pid veth-pair=a=b action-script=a page-server no-page-server address=a port=1 ms auto-dedup libdir=a cpu-cap cpu-cap=all ext-mount-map=a exec-cmd manage-cgroups manage-cgroups=full cgroup-root=a feature=a skip-mnt=a enable-fs=a enable-external-sharing enable-external-masters freeze-cgroup=a lsm-profile=a timeout=1 empty-ns=net lazy-pages extra experimental all cgroup-props=a cgroup-props-file=a cgroup-dump-controller=a skip-in-flight deprecated weak-sysctls status-fd=1 tcp-close ps-socket=1 stream config=a tls-cacert=a tls-cacrl=a tls-cert=a tls-key=a tls no-tls tls-no-cn-verify cgroup-yard=a lsm-mount-context=a network-lock=skip mntns-compat-mode unprivileged ghost-fiemap allow-uprobes no-allow-uprobes';
+    'join-ns=net:1 root=/ tcp-established no-tcp-established close=3 log-pid no-log-pid veth-pair=a=b action-script=a page-server no-page-server address=a port=1 ms auto-dedup libdir=a cpu-cap cpu-cap=all ext-mount-map=a exec-cmd manage-cgroups manage-cgroups=full cgroup-root=a skip-mnt=a enable-fs=a enable-external-sharing enable-external-masters freeze-cgroup=a lsm-profile=a empty-ns=net lazy-pages cgroup-props=a cgroup-props-file=a cgroup-dump-controller=a skip-in-flight deprecated weak-sysctls status-fd=1 tcp-close ps-socket=1 stream config=a tls-cacert=a tls-cacrl=a tls-cert=a tls-key=a tls no-tls tls-no-cn-verify cgroup-yard=a lsm-mount-context=a network-lock=skip mntns-compat-mode unprivileged allow-uprobes no-allow-uprobes';
   test.each(
     REFUSED.split(' ').flatMap((option) => [
       ['dump', option],

@@ -108,10 +108,14 @@ function take(row: OptionRow, flag: string, joined: string | undefined, rest: st
   state.values.set(row.name, [...(state.values.get(row.name) ?? []), value]);
 }
 
-/** `-v` adds one to the level, `-vv` two, `-v4` sets it. */
+/**
+ * `-v` adds one to the level, `-vv` two, `-v4` sets it. What begins with no digit is level 0 for CRIU (atoi); of such words one is
+ * accepted, `-verbosity=0` with one dash, which zdtm.py says.
+ */
 function level(joined: string | undefined, current: number): number {
   if (joined === undefined) return current + 1;
   if (/^v+$/.test(joined)) return current + 1 + joined.length;
+  if (joined === 'erbosity=0') return 0;
   if (!/^[0-9]+$/.test(joined)) throw badValue('--verbosity', joined, 'a level from 0 to 4');
   return Number(joined);
 }
@@ -143,7 +147,8 @@ function longNames(): Map<string, LongName> {
 function checkPlaces(action: Action, state: State): void {
   for (const name of [...state.switches, ...state.values.keys()]) {
     const row = OPTIONS.find((option) => option.name === name)!;
-    if (!row.actions.includes(action)) throw misplacedOption(`--${name}`, action);
+    if (!row.actions.includes(action) && row.idle?.includes(action) !== true)
+      throw misplacedOption(`--${name}`, action);
   }
 }
 

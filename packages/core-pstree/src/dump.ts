@@ -53,7 +53,7 @@ function dumpFrozen(session: FrozenSession): DumpOutcome {
   const { request, registry, tree, writer, parent } = session;
   const { log, pid } = request;
   const started = process.hrtime.bigint();
-  onCpu(tree.root.cpu, () => tree.freeze());
+  onCpu(tree.root.cpu, () => tree.freeze(request.timeoutSeconds));
   const frozen = process.hrtime.bigint();
   log.info({ pid }, `frozen: ${describe(tree)}`);
   const remaps = new DumpRemaps(registry.remaps, writer);

@@ -125,6 +125,25 @@ export function escaping(pid: number, passes: number): CrtsError {
   );
 }
 
+/** @param waitedFor a thread that has not stopped, and its state */
+export function notFrozenInTime(
+  root: number,
+  seconds: number,
+  waitedFor: { readonly tid: number; readonly state: string } | undefined,
+): CrtsError {
+  const who = waitedFor === undefined ? '' : `: thread ${waitedFor.tid} goes on (state ${waitedFor.state})`;
+  return new CrtsError({
+    code: 'CRTS_TIMEOUT',
+    pid: root,
+    stage: 'dump',
+    what: `the tree could not be stopped in ${seconds} s${who}`,
+    hint:
+      waitedFor?.state === 'D'
+        ? 'It waits for something that nothing interrupts, as vfork(2) or a file system that hangs: try again later, or with more --timeout.'
+        : 'Try again, or with more --timeout.',
+  });
+}
+
 export function sharedWith(pid: number, what: string, other: number): CrtsError {
   return refused(
     'CRTS_SHARED',

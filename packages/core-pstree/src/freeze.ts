@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { CrtsError, decodeName, type Logger } from '@crts/plugin-api';
 import { escaping, ownTree, zombie } from './errors';
+import { Patience } from './patience';
 import { parseStat } from './proc';
 import { isGone, Target } from './target';
 
@@ -16,6 +17,10 @@ export interface Zombie {
 
 /** Passes over the tree before a dump gives up on one that grows faster than it can be stopped. */
 const PASSES_MAX = 1000;
+/** As CRIU's. */
+const TIMEOUT_S = 10;
+/** What a dump that failed waits for threads that were asked to stop and have not yet. */
+const LET_GO_S = 1;
 
 export class FrozenTree {
   readonly #log: Logger;
@@ -81,29 +86,41 @@ export class FrozenTree {
   }
 
   /** Stops the tree. @throws CrtsError with some of it stopped: letGo() */
-  freeze(): void {
+  freeze(timeoutSeconds = TIMEOUT_S): void {
+    const patience = new Patience(this.#root, timeoutSeconds);
+    try {
+      this.#freeze(patience);
+    } finally {
+      patience.end();
+    }
+  }
+
+  #freeze(patience: Patience): void {
     const stopped = new Set<Target>();
-    this.#stop([this.root], stopped);
+    this.#stop([this.root], stopped, patience);
     // Every stopped process is looked at again until nothing is new: what forks does so until it is stopped, and an
     // orphan may come to a process that has been looked at (subreapers).
     for (let pass = 0; ; pass++) {
       if (pass === PASSES_MAX) throw escaping(this.#root, PASSES_MAX);
       const fresh = this.#freshChildren(stopped);
       if (fresh.length === 0) break;
-      this.#stop(fresh, stopped);
+      this.#stop(fresh, stopped, patience);
+      patience.check();
     }
-    this.#collect(stopped);
+    this.#collect(stopped, patience);
   }
 
   /** All go on as if nothing had happened. Errors are given to `report`, and do not stop it. */
   letGo(report: (error: unknown) => void): void {
+    const patience = new Patience(this.#root, LET_GO_S);
     for (const target of this.#targets.values()) {
       try {
-        target.letGo();
+        target.letGo(patience);
       } catch (error) {
         report(error);
       }
     }
+    patience.end();
   }
 
   close(): void {
@@ -121,7 +138,7 @@ export class FrozenTree {
   }
 
   /** Processes side by side: all are asked to stop before one is waited for. */
-  #stop(targets: readonly Target[], stopped: Set<Target>): void {
+  #stop(targets: readonly Target[], stopped: Set<Target>, patience: Patience): void {
     let moving = targets;
     while (moving.length > 0) {
       const asked: Target[] = [];
@@ -133,7 +150,7 @@ export class FrozenTree {
       const settled: Target[] = [];
       for (const target of asked)
         this.#unlessGone(target, () => {
-          target.settle();
+          target.settle(patience);
           settled.push(target);
         });
       moving = settled;
@@ -175,7 +192,7 @@ export class FrozenTree {
   }
 
   /** Depth first, as the processes hang together now; what was opened and is not part of it any more is let go. */
-  #collect(stopped: ReadonlySet<Target>): void {
+  #collect(stopped: ReadonlySet<Target>, patience: Patience): void {
     const order: Target[] = [];
     const zombies: Zombie[] = [];
     const sequence: number[] = [];
@@ -201,7 +218,7 @@ export class FrozenTree {
     const members = new Set(order);
     for (const target of [...this.#targets.values()]) {
       if (members.has(target)) continue;
-      target.letGo();
+      target.letGo(patience);
       this.#forget(target);
     }
   }

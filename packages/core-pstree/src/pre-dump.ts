@@ -24,7 +24,7 @@ function preDump(session: FrozenSession): DumpOutcome {
   const { request, registry, tree, writer, parent } = session;
   const { log, pid } = request;
   const started = process.hrtime.bigint();
-  onCpu(tree.root.cpu, () => tree.freeze());
+  onCpu(tree.root.cpu, () => tree.freeze(request.timeoutSeconds));
   const frozen = process.hrtime.bigint();
   const members = lookAt(session);
   parent.tracker.leaveParent();

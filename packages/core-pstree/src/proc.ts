@@ -69,6 +69,15 @@ export function parseStat(text: string): { comm: string; fields: Record<string, 
   };
 }
 
+/** State of a thread, as one letter (man 5 proc); `gone` when it has ended. */
+export function stateOf(tid: number): string {
+  try {
+    return parseStat(readFileSync(`/proc/${tid}/stat`, 'latin1')).fields.state ?? '?';
+  } catch {
+    return 'gone';
+  }
+}
+
 export function parseStatus(text: string): Map<string, string> {
   const fields = new Map<string, string>();
   for (const line of text.split('\n')) {

@@ -13,6 +13,8 @@ export interface DumpRequest extends RunOptions {
   readonly prevImagesDir?: string | undefined;
   /** Keep track of what the tree writes from now on, for the next set. */
   readonly trackMem?: boolean | undefined;
+  /** How long the tree may take to stop (default 10), 0: as long as it takes. */
+  readonly timeoutSeconds?: number | undefined;
   readonly log: Logger;
   readonly plugins: readonly Plugin[];
 }

@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import type { Logger } from '@crts/plugin-api';
+import { Patience } from './patience';
 import { Target } from './target';
 
 const log = { info: () => undefined, warn: () => undefined } as unknown as Logger;
@@ -16,7 +17,7 @@ afterEach(() => child.kill('SIGKILL'));
 
 function infected(): Target {
   const target = new Target(child.pid, log);
-  while (target.seize()) target.settle();
+  while (target.seize()) target.settle(new Patience(0, 0));
   target.settled();
   target.infect();
   return target;
@@ -29,7 +30,7 @@ function status(field: string): string {
 test('bound to the engine, and not ended after all', () => {
   const target = infected();
   target.bindToEngine();
-  target.letGo();
+  target.letGo(new Patience(0, 0));
   target.close();
   expect(status('TracerPid')).toBe('0');
   expect(readFileSync(`/proc/${child.pid}/maps`, 'utf8')).not.toContain('memfd:crts');

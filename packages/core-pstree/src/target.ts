@@ -38,8 +38,9 @@ import {
 import type { Logger, TaskFacts, ThreadFacts, ThreadState, VmaFacts } from '@crts/plugin-api';
 import { findAbandoned, outside } from './abandoned';
 import { deadMainThread, noSuchTask, notOurs, seccompSuspension, zombie } from './errors';
+import type { Patience } from './patience';
 import { parseStatus, readTaskFacts, readThreadFacts } from './proc';
-import { stopOf, waitForEnd } from './tracee-end';
+import { stopOf, stopOrTimeout, waitForEnd } from './tracee-end';
 
 const SIGTRAP = 5;
 const SIGKILL = 9;
@@ -158,11 +159,11 @@ export class Target {
     return true;
   }
 
-  /** Waits until all that were asked to stop did, or ended. */
-  settle(): void {
+  /** Waits until all that were asked to stop did, or ended. @throws CrtsError CRTS_TIMEOUT */
+  settle(patience: Patience): void {
     for (const tid of this.#seized) {
       if (this.#threads.has(tid)) continue;
-      const status = stopOf(tid);
+      const status = stopOf(tid, patience);
       if (status === undefined) {
         this.#seized.delete(tid);
         if (tid === this.pid) {
@@ -295,8 +296,8 @@ export class Target {
     if (failure !== undefined) throw failure;
   }
 
-  /** For a dump that failed: whatever state it is in, the process is to go on. */
-  letGo(): void {
+  /** For a dump that failed: whatever state it is in, the process is to go on. What never stops does when the engine ends. */
+  letGo(patience: Patience): void {
     if (this.#gone) return;
     try {
       this.cure();
@@ -304,7 +305,7 @@ export class Target {
       for (const tid of [...this.#seized]) {
         // Asked to stop, and not waited for yet.
         if (this.#waited.has(tid)) continue;
-        const status = stopOf(tid);
+        const status = stopOrTimeout(tid, patience);
         if (status !== undefined) waitForEventStop(tid, status);
         else this.#seized.delete(tid);
       }
