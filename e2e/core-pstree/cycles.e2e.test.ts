@@ -32,7 +32,7 @@ test('100 cycles of one process: it never notices and nothing is left behind', a
   expect(leftInTmp()).toEqual(temporary);
   expect(children()).toEqual(running);
   await target.finish();
-}, 300_000);
+}, 900_000);
 
 test('30 dumps of a process that is left running', async () => {
   const target = await Target.program('busy', ['integer']);
@@ -40,7 +40,7 @@ test('30 dumps of a process that is left running', async () => {
   for (let cycle = 0; cycle < 30; cycle++) must(target.dump('--leave-running'));
   expect(snapshot(target.pid)).toEqual(before);
   await target.finish();
-}, 120_000);
+}, 600_000);
 
 test('a process left stopped, and continued', async () => {
   const target = await Target.program('busy', ['integer']);

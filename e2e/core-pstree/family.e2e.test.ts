@@ -23,7 +23,7 @@ test('a tree ten times in a row', async () => {
     await target.cycle();
   }
   await target.finish();
-}, 300_000);
+}, 900_000);
 
 test('a tree that is left running', async () => {
   const target = await family();

@@ -63,5 +63,5 @@ test.each([
     expect(existsSync(target.go)).toBe(false);
     await target.finish();
   },
-  600_000,
+  1_500_000,
 );

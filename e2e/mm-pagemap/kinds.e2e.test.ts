@@ -20,4 +20,4 @@ test(`every kind of memory, after ${CYCLES} cycles`, async () => {
   }
   expect(snapshot(target.pid).mappings).toEqual(mappings);
   await target.finish();
-}, 300_000);
+}, 900_000);

@@ -21,6 +21,8 @@ const PASSES_MAX = 1000;
 const TIMEOUT_S = 10;
 /** What a dump that failed waits for threads that were asked to stop and have not yet. */
 const LET_GO_S = 1;
+/** The same over the threads of processes, which come and go faster; a pass over one process takes some 50 us. */
+const THREAD_PASSES_MAX = 100_000;
 
 export class FrozenTree {
   readonly #log: Logger;
@@ -140,7 +142,8 @@ export class FrozenTree {
   /** Processes side by side: all are asked to stop before one is waited for. */
   #stop(targets: readonly Target[], stopped: Set<Target>, patience: Patience): void {
     let moving = targets;
-    while (moving.length > 0) {
+    for (let pass = 0; moving.length > 0; pass++) {
+      if (pass === THREAD_PASSES_MAX) throw escaping(this.#root, pass);
       const asked: Target[] = [];
       for (const target of moving)
         this.#unlessGone(target, () => {

@@ -39,7 +39,7 @@ import type { Logger, TaskFacts, ThreadFacts, ThreadState, VmaFacts } from '@crt
 import { findAbandoned, outside } from './abandoned';
 import { deadMainThread, noSuchTask, notOurs, seccompSuspension, zombie } from './errors';
 import type { Patience } from './patience';
-import { parseStatus, readTaskFacts, readThreadFacts } from './proc';
+import { parseStat, parseStatus, readTaskFacts, readThreadFacts } from './proc';
 import { stopOf, stopOrTimeout, waitForEnd } from './tracee-end';
 
 const SIGTRAP = 5;
@@ -124,8 +124,11 @@ export class Target {
   }
 
   /**
-   * Asks all threads that it does not know yet to stop; false when there is none. Threads may be born until all are
-   * stopped: call it, and settle(), until it says false.
+   * Asks all threads that it does not know yet to stop; false when all there are have been asked. Threads may be born until all
+   * are stopped: call it, and settle(), until it says false.
+   *
+   * A list of /proc/PID/task made while threads come and go may lack some, and those that it has may have ended (proc_task_readdir(),
+   * fs/proc/base.c): what counts is the kernel's own number of threads, which has also those that are about to go.
    * @throws CrtsError CRTS_SEIZE when it may not be traced
    */
   seize(): boolean {
@@ -134,7 +137,7 @@ export class Target {
       .filter((tid) => !this.#seized.has(tid));
     let fresh = false;
     for (const tid of found) fresh = this.#seizeThread(tid) || fresh;
-    return fresh;
+    return fresh || threadCount(this.pid) !== this.#seized.size;
   }
 
   #seizeThread(tid: number): boolean {
@@ -401,6 +404,11 @@ function isOutlived(pid: number): boolean {
   } catch {
     return false;
   }
+}
+
+/** Field num_threads of /proc/PID/stat. */
+function threadCount(pid: number): number {
+  return Number(parseStat(readFileSync(`/proc/${pid}/stat`, 'latin1')).fields.num_threads);
 }
 
 function tracerOf(pid: number, tid: number): { state: string; tracer: string } {
