@@ -160,3 +160,18 @@ export function readThreadFacts(pid: number, tid: number): ThreadFacts {
   const { comm, fields } = parseStat(decodeName(readFileSync(`/proc/${pid}/task/${tid}/stat`)));
   return { comm, stat: fields, status: parseStatus(readFileSync(`/proc/${pid}/task/${tid}/status`, 'utf8')) };
 }
+
+/** Field num_threads of /proc/PID/stat. */
+export function threadCount(pid: number): number {
+  return Number(parseStat(readFileSync(`/proc/${pid}/stat`, 'latin1')).fields.num_threads);
+}
+
+/** State of a thread and who traces it; empty when it is gone. */
+export function tracerOf(pid: number, tid: number): { state: string; tracer: string } {
+  try {
+    const status = parseStatus(readFileSync(`/proc/${pid}/task/${tid}/status`, 'utf8'));
+    return { state: status.get('State')?.[0] ?? '', tracer: status.get('TracerPid') ?? '0' };
+  } catch {
+    return { state: '', tracer: '0' };
+  }
+}

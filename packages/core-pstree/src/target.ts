@@ -1,5 +1,5 @@
 /** A process under ptrace: its threads stopped, infected, let go. */
-import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import { closeSync, openSync, readdirSync } from 'node:fs';
 import {
   type AddressRange,
   closeFd,
@@ -39,7 +39,7 @@ import type { Logger, TaskFacts, ThreadFacts, ThreadState, VmaFacts } from '@crt
 import { findAbandoned, outside } from './abandoned';
 import { deadMainThread, noSuchTask, notOurs, seccompSuspension, zombie } from './errors';
 import type { Patience } from './patience';
-import { parseStat, parseStatus, readTaskFacts, readThreadFacts } from './proc';
+import { readTaskFacts, readThreadFacts, threadCount, tracerOf } from './proc';
 import { stopOf, stopOrTimeout, waitForEnd } from './tracee-end';
 
 const SIGTRAP = 5;
@@ -403,20 +403,6 @@ function isOutlived(pid: number): boolean {
     return tracerOf(pid, pid).state === 'Z' && readdirSync(`/proc/${pid}/task`).length > 1;
   } catch {
     return false;
-  }
-}
-
-/** Field num_threads of /proc/PID/stat. */
-function threadCount(pid: number): number {
-  return Number(parseStat(readFileSync(`/proc/${pid}/stat`, 'latin1')).fields.num_threads);
-}
-
-function tracerOf(pid: number, tid: number): { state: string; tracer: string } {
-  try {
-    const status = parseStatus(readFileSync(`/proc/${pid}/task/${tid}/status`, 'utf8'));
-    return { state: status.get('State')?.[0] ?? '', tracer: status.get('TracerPid') ?? '0' };
-  } catch {
-    return { state: '', tracer: '0' };
   }
 }
 
