@@ -11,7 +11,9 @@ const MSG_NOSIGNAL = 0x4000;
 const MSG_CMSG_CLOEXEC = 0x40000000;
 const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
+const SO_RCVTIMEO = 20;
 const EINTR = 4;
+const EAGAIN = 11;
 /** struct msghdr and struct cmsghdr, 64-bit. */
 const MSGHDR_SIZE = 56;
 const CMSG_HEADER = 16;
@@ -39,11 +41,23 @@ export function sendMessage(socket: number, bytes: Buffer, fds: readonly number[
   }
 }
 
-/** Receives one message into `bytes`, blocking. The number of bytes; 0 when the peer is gone. */
-export function receiveMessage(socket: number, bytes: Buffer): number {
+/** Receiving wakes up now and then, to look after the peer. */
+export function limitReceiveTime(socket: number, microseconds: bigint): void {
+  syscall('setsockopt', socket, SOL_SOCKET, SO_RCVTIMEO, new BigInt64Array([0n, microseconds]), 16);
+}
+
+/**
+ * Receives one message into `bytes`, blocking. The number of bytes; 0 when the peer is gone. `lookAfter` is called each time
+ * that the limit of limitReceiveTime() is over.
+ */
+export function receiveMessage(socket: number, bytes: Buffer, lookAfter?: () => void): number {
   for (;;) {
     const result = rawSyscall('recvfrom', socket, bytes, bytes.length, MSG_CMSG_CLOEXEC, null, null);
     if (result === -EINTR) continue;
+    if (result === -EAGAIN && lookAfter !== undefined) {
+      lookAfter();
+      continue;
+    }
     if (result === -104) return 0;
     if (result < 0) throw new SyscallError(`recvfrom(${socket})`, -result);
     return result;

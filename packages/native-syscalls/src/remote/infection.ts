@@ -22,6 +22,7 @@ import {
   ptraceSetSigmask,
   ptraceToSyscall,
 } from '../ptrace';
+import { limitReceiveTime } from '../socket';
 import { syscall } from '../syscall';
 import { waitPid } from '../wait';
 import { xstateEnds } from '../xstate';
@@ -32,7 +33,7 @@ import { getReg, QUIET, withRegs } from './registers';
 import { RemoteTask } from './remote-task';
 import { findScratch } from './scratch';
 import { encodeFpstate, encodeFrame, encodeOwnFrame, FRAME_SIZE, ZERO_REGISTERS } from './sigframe';
-import { expectSyscallStop, stepToCall, waitForEventStop } from './stops';
+import { expectSyscallStop, goOnFromStop, stepToCall, waitForEventStop } from './stops';
 import { visitThreads } from './thread-visit';
 import type { ThreadRun } from './threads';
 
@@ -43,6 +44,8 @@ const SYS_GETPID = 39n;
 const PROT_READ_EXEC = 5n;
 const MAP_PRIVATE_ANON_FIXED_NOREPLACE = 0x100022n;
 const ALL_SIGNALS = (1n << 64n) - 1n;
+/** How long the engine waits for an answer before it looks after the task. */
+const LOOK_AFTER_US = 50_000n;
 const PAGE = 4096n;
 /** Stack of the agent: its state is 1.2 KiB. */
 const AGENT_STACK = 4096n;
@@ -92,7 +95,10 @@ export class Infection {
     this.#chain = chain;
     this.#doorbell = doorbell;
     this.#arena = arena;
-    this.task = new RemoteTask(request.pid, doorbell, arena, arena.length - ROUND_AT);
+    const { pid } = request;
+    this.task = new RemoteTask(pid, doorbell, arena, arena.length - ROUND_AT, () =>
+      goOnFromStop(pid, pid, 'a program of the agent'),
+    );
   }
 
   /**
@@ -125,12 +131,7 @@ export class Infection {
     const second = Number(BigInt.asIntN(64, getReg(mark, 'rdx')));
     if (getReg(mark, 'rdi') === MARK_FAILED) {
       const calls: Record<number, string> = { 53: 'socketpair', 319: 'memfd_create', 9: 'mmap' };
-      // The agent removes itself through the chain: the last frame has made the thread itself again at its exit.
-      stepToCall(
-        pid,
-        (regs) => getReg(regs, 'orig_rax') === SYS_RT_SIGRETURN && getReg(regs, 'rsp') === chain.frameB + 8n,
-      );
-      expectSyscallStop(pid, ptraceToSyscall(pid));
+      sendAway(request, area, areaSize, chain);
       throw infectFailed(
         pid,
         'the agent cannot set itself up in the task',
@@ -138,14 +139,19 @@ export class Infection {
         -first,
       );
     }
-    const doorbell = pidfdGetfd(pidfd, first);
-    const memfd = pidfdGetfd(pidfd, second);
-    // The agent leaves the size to the engine: the task's RLIMIT_FSIZE would kill it.
-    syscall('ftruncate', memfd, ARENA_SIZE);
-    const arena = mapShared(memfd, ARENA_SIZE);
-    closeFd(memfd);
-    ptraceContinue(pid);
-    return new Infection(request, area, areaSize, chain, doorbell, arena);
+    let doorbell: number | undefined;
+    try {
+      doorbell = pidfdGetfd(pidfd, first);
+      limitReceiveTime(doorbell, LOOK_AFTER_US);
+      const arena = takeArena(pidfd, second);
+      ptraceContinue(pid);
+      return new Infection(request, area, areaSize, chain, doorbell, arena);
+    } catch (error) {
+      // Nobody rings: the agent closes what it has made, and goes.
+      if (doorbell !== undefined) closeFd(doorbell);
+      sendAway(request, area, areaSize, chain);
+      throw error;
+    }
   }
 
   /**
@@ -164,22 +170,21 @@ export class Infection {
    */
   cure(): void {
     const { pid, thread } = this.#request;
-    ptraceInterrupt(pid);
-    waitForEventStop(pid, waitPid(pid)!.status);
-    this.task.sendLeave(this.#chain.restorer, this.#chain.frameA + 8n);
-    // rt_sigreturn of frame A would clear the restart block: the engine unmaps the agent in its stead.
-    stepToCall(
-      pid,
-      (regs) => getReg(regs, 'orig_rax') === SYS_RT_SIGRETURN && getReg(regs, 'rsp') === this.#chain.frameA + 8n,
-    );
-    this.#unmap();
-    ptraceInterrupt(pid);
-    waitForEventStop(pid, ptraceContinueToStop(pid));
-    ptraceSetSigmask(pid, thread.sigmask);
-    // The agent's code leaves it alone, but its calls may not: pkey_alloc(2) sets rights in PKRU.
-    ptraceSetRegset(pid, NT_X86_XSTATE, thread.xstate);
-    setRegs(pid, thread.prstatus);
-    this.close();
+    try {
+      ptraceInterrupt(pid);
+      waitForEventStop(pid, waitPid(pid)!.status);
+      this.task.sendLeave(this.#chain.restorer, this.#chain.frameA + 8n);
+      sendAway(this.#request, this.#area, this.#areaSize, this.#chain);
+      ptraceInterrupt(pid);
+      waitForEventStop(pid, ptraceContinueToStop(pid));
+      ptraceSetSigmask(pid, thread.sigmask);
+      // The agent's code leaves it alone, but its calls may not: pkey_alloc(2) sets rights in PKRU.
+      ptraceSetRegset(pid, NT_X86_XSTATE, thread.xstate);
+      setRegs(pid, thread.prstatus);
+    } finally {
+      // An agent that is left behind goes by itself then.
+      this.close();
+    }
   }
 
   /** Lets go of the engine's ends. The agent sees the end of the doorbell. */
@@ -187,25 +192,42 @@ export class Infection {
     closeFd(this.#doorbell);
     unmapShared(this.#arena);
   }
+}
 
-  #unmap(): void {
-    const { pid, thread } = this.#request;
-    const { syscallRet, frameB } = this.#chain;
-    const regs = {
-      ...QUIET,
-      rax: SYS_MUNMAP,
-      rdi: this.#area,
-      rsi: this.#areaSize,
-      rip: syscallRet,
-      rsp: frameB,
-      orig_rax: -1n,
-    };
-    setRegs(pid, withRegs(thread.prstatus, regs));
-    // The exit of the skipped rt_sigreturn, then entry and exit of munmap.
-    for (let stop = 0; stop < 3; stop++) expectSyscallStop(pid, ptraceToSyscall(pid));
-    const left = ptraceGetRegset(pid, NT_PRSTATUS);
-    if (getReg(left, 'rax') !== 0n) throw agentSilent(pid, 'could not be unmapped');
-    setRegs(pid, withRegs(left, { orig_rax: -1n }));
+/**
+ * The agent is on its way out through the chain. rt_sigreturn of frame A would clear the restart block: the engine unmaps the
+ * agent in its stead. The thread is at the exit of that call then.
+ */
+function sendAway(request: InfectionRequest, area: bigint, areaSize: bigint, chain: Chain): void {
+  const { pid, thread } = request;
+  const { syscallRet, frameA, frameB } = chain;
+  stepToCall(pid, (regs) => getReg(regs, 'orig_rax') === SYS_RT_SIGRETURN && getReg(regs, 'rsp') === frameA + 8n);
+  const regs = {
+    ...QUIET,
+    rax: SYS_MUNMAP,
+    rdi: area,
+    rsi: areaSize,
+    rip: syscallRet,
+    rsp: frameB,
+    orig_rax: -1n,
+  };
+  setRegs(pid, withRegs(thread.prstatus, regs));
+  // The exit of the skipped rt_sigreturn, then entry and exit of munmap.
+  for (let stop = 0; stop < 3; stop++) expectSyscallStop(pid, ptraceToSyscall(pid));
+  const left = ptraceGetRegset(pid, NT_PRSTATUS);
+  if (getReg(left, 'rax') !== 0n) throw agentSilent(pid, 'could not be unmapped');
+  setRegs(pid, withRegs(left, { orig_rax: -1n }));
+}
+
+/** The engine's mapping of the memory that the agent has made. */
+function takeArena(pidfd: number, number: number): Buffer {
+  const memfd = pidfdGetfd(pidfd, number);
+  try {
+    // The agent leaves the size to the engine: the task's RLIMIT_FSIZE would kill it.
+    syscall('ftruncate', memfd, ARENA_SIZE);
+    return mapShared(memfd, ARENA_SIZE);
+  } finally {
+    closeFd(memfd);
   }
 }
 

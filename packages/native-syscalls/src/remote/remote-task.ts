@@ -44,13 +44,18 @@ export class RemoteTask {
   readonly #doorbell: number;
   readonly #arena: Buffer;
   readonly #limit: number;
+  readonly #lookAfter: (() => void) | undefined;
 
-  /** `limit`: how many bytes of the arena programs may use; a restore agent has its stack behind them. */
-  constructor(pid: number, doorbell: number, arena: Buffer, limit: number) {
+  /**
+   * `limit`: how many bytes of the arena programs may use; a restore agent has its stack behind them. `lookAfter` is called when
+   * a program takes long and the doorbell's time is limited.
+   */
+  constructor(pid: number, doorbell: number, arena: Buffer, limit: number, lookAfter?: () => void) {
     this.pid = pid;
     this.#doorbell = doorbell;
     this.#arena = arena;
     this.#limit = limit;
+    this.#lookAfter = lookAfter;
   }
 
   /**
@@ -100,7 +105,8 @@ export class RemoteTask {
   /** Number of instructions that met their expectation. */
   #answer(count: number): number {
     const reply = Buffer.alloc(REPLY_SIZE);
-    if (receiveMessage(this.#doorbell, reply) !== REPLY_SIZE) throw taskGone(this.pid, 'a program of the agent');
+    if (receiveMessage(this.#doorbell, reply, this.#lookAfter) !== REPLY_SIZE)
+      throw taskGone(this.pid, 'a program of the agent');
     const done = Number(reply.readBigUInt64LE(8));
     if (done > count) throw agentSilent(this.pid, `claims ${done} of ${count} instructions`);
     return done;

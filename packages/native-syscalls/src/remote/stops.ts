@@ -1,7 +1,14 @@
 /** Steps of a traced thread from one stop to the next. Signals that arrive on the way are delivered. */
 import { agentSilent, taskGone } from '../errors';
-import { NT_PRSTATUS, PTRACE_EVENT_STOP, ptraceContinueToStop, ptraceGetRegset, ptraceToSyscall } from '../ptrace';
-import { waitStatus } from '../wait';
+import {
+  NT_PRSTATUS,
+  PTRACE_EVENT_STOP,
+  ptraceContinue,
+  ptraceContinueToStop,
+  ptraceGetRegset,
+  ptraceToSyscall,
+} from '../ptrace';
+import { WNOHANG, waitPid, waitStatus } from '../wait';
 
 const SIGTRAP_SYSCALL = 0x85;
 
@@ -40,4 +47,15 @@ export function waitForEventStop(pid: number, first: number): number {
     status = ptraceContinueToStop(pid, waitStatus.heldSignal(status));
   }
   throw agentSilent(pid, 'is stopped again and again');
+}
+
+/**
+ * For a thread that takes long in the agent: it may be in a stop of its own, for SIGSTOP, which no mask blocks.
+ * @throws CrtsError when it has ended
+ */
+export function goOnFromStop(pid: number, tid: number, during: string): void {
+  const stop = waitPid(tid, WNOHANG);
+  if (stop === undefined) return;
+  if (!waitStatus.stopped(stop.status)) throw taskGone(pid, during);
+  ptraceContinue(tid, waitStatus.heldSignal(stop.status));
 }

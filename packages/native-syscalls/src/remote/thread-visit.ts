@@ -6,12 +6,11 @@
  * and before them on the way out, so that the state between the two is the second: a thread with its own mask in the agent,
  * which blocks signals itself and has its own stack pointer meanwhile (agent_thread_entry in entry.S).
  */
-import { taskGone } from '../errors';
 import { NT_PRSTATUS, ptraceContinue, ptraceInterrupt, ptraceSetRegset, ptraceSetSigmask } from '../ptrace';
-import { WNOHANG, waitPid, waitStatus } from '../wait';
+import { waitPid } from '../wait';
 import { ROUND, ROUND_AT, THREAD_ENTRY } from './protocol';
 import { QUIET, withRegs } from './registers';
-import { waitForEventStop } from './stops';
+import { goOnFromStop, waitForEventStop } from './stops';
 import { ThreadRound, type ThreadRun } from './threads';
 
 const ALL_SIGNALS = (1n << 64n) - 1n;
@@ -34,7 +33,9 @@ export function visitThreads({ pid, area, areaSize, arena }: AgentPlace, threads
     const later = round.fill(waiting);
     arena.writeUInt32LE(1, roundAt + ROUND.inside);
     for (const { run, address } of round.blocks) sendIn(run, area + THREAD_ENTRY, address);
-    round.wait(() => goOn(pid, round));
+    round.wait(() => {
+      for (const { run } of round.blocks) goOnFromStop(pid, run.tid, 'the programs of its threads');
+    });
     for (const { run } of round.blocks) ptraceInterrupt(run.tid);
     for (const { run } of round.blocks) takeBack(run);
     arena.writeUInt32LE(0, roundAt + ROUND.inside);
@@ -46,16 +47,6 @@ function sendIn({ tid, state }: ThreadRun, entry: bigint, block: bigint): void {
   ptraceSetRegset(tid, NT_PRSTATUS, withRegs(state.prstatus, { ...QUIET, rip: entry, rdi: block, orig_rax: -1n }));
   ptraceSetSigmask(tid, ALL_SIGNALS);
   ptraceContinue(tid);
-}
-
-/** A thread has not finished in time: it may be in a stop of its own, for SIGSTOP, which no mask blocks. */
-function goOn(pid: number, round: ThreadRound): void {
-  for (const { run } of round.blocks) {
-    const stop = waitPid(run.tid, WNOHANG);
-    if (stop === undefined) continue;
-    if (!waitStatus.stopped(stop.status)) throw taskGone(pid, 'the programs of its threads');
-    ptraceContinue(run.tid, waitStatus.heldSignal(stop.status));
-  }
 }
 
 /** The thread waits in the agent: it is itself again in the stop that it was asked for. */

@@ -46,18 +46,17 @@ function examine(native, pid, ask) {
   const pidfd = native.pidfdOpen(pid);
   const mem = openSync(`/proc/${pid}/mem`, 'r+');
   const pagemap = openSync(`/proc/${pid}/pagemap`, 'r');
+  let infection;
+  let states = new Map();
   try {
-    const states = freeze(native, pid);
+    states = freeze(native, pid);
     const found = vmas(pid);
     const request = { pid, pidfd, mem, pagemap, thread: states.get(pid), vmas: found };
-    const infection = native.Infection.start({ ...request, gadgets: native.findGadgets(mem, found) });
-    try {
-      return ask(infection, states);
-    } finally {
-      infection.cure();
-      for (const tid of states.keys()) native.ptraceDetach(tid);
-    }
+    infection = native.Infection.start({ ...request, gadgets: native.findGadgets(mem, found) });
+    return ask(infection, states);
   } finally {
+    infection?.cure();
+    for (const tid of states.keys()) native.ptraceDetach(tid);
     closeSync(mem);
     closeSync(pagemap);
     native.closeFd(pidfd);
