@@ -24,6 +24,7 @@ static struct member {
 	double sum;
 } members[MAX];
 static volatile int over, word, idle;
+static int alive; /* members that are as they want to be */
 static int ends[2];
 static volatile double spoiled;
 static volatile long ticks;
@@ -162,6 +163,7 @@ static void *live(void *argument)
 	if (self->index % KINDS != 3 && self->index % KINDS != 5)
 		sigaddset(&mask, SIGALRM);
 	pthread_sigmask(SIG_SETMASK, &mask, NULL);
+	__atomic_add_fetch(&alive, 1, __ATOMIC_SEQ_CST);
 	while (!over) {
 		act(self);
 		look_after(self);
@@ -195,6 +197,9 @@ int main(int argc, char **argv)
 	}
 	if (!idle)
 		setitimer(ITIMER_REAL, &every, NULL);
+	while (__atomic_load_n(&alive, __ATOMIC_SEQ_CST) < count && !failures)
+		usleep(1000);
+	/* Let them come to their waits. */
 	usleep(100000);
 	ready();
 	while (access(argv[1], F_OK) != 0 && !failures)
