@@ -58,8 +58,9 @@ static pid_t child(int threads, int how)
 	if (read(pipes[0], &byte, 1) != 0)
 		fail("no end of file");
 	close(pipes[0]);
-	while (state(pid) != 'T')
-		usleep(1000);
+	/* All of its threads, which /proc/PID/stat does not tell; the report stays. */
+	siginfo_t info;
+	check(waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOWAIT) == 0, "waitid: %m");
 	return pid;
 }
 
@@ -87,7 +88,7 @@ int main(int argc, char **argv)
 		return done();
 	}
 	signal(SIGCHLD, on_child);
-	pid_t known = child(3, SIGSTOP), unknown = child(0, SIGSTOP), terminal = child(0, SIGTSTP);
+	pid_t known = child(3, SIGSTOP), unknown = child(0, SIGSTOP), terminal = child(0, SIGTSTP), job = child(0, SIGTSTP);
 	check(told(known, 0) == SIGSTOP && told(terminal, 0) == SIGTSTP, "not told of the stops");
 	int before = deaths;
 	ready();
@@ -96,8 +97,9 @@ int main(int argc, char **argv)
 	check(state(known) == 'T' && state(unknown) == 'T' && state(terminal) == 'T', "children are %c %c %c", state(known), state(unknown), state(terminal));
 	check(told(known, WNOWAIT) == 0 && told(terminal, WNOWAIT) == 0, "told again of a stop");
 	check(told(unknown, 0) == SIGSTOP, "never told of a stop");
-	pid_t pids[] = { known, unknown, terminal };
-	for (int i = 0; i < 3; i++) {
+	check(told(job, 0) == SIGTSTP, "not told that SIGTSTP stopped it");
+	pid_t pids[] = { known, unknown, terminal, job };
+	for (int i = 0; i < 4; i++) {
 		int status = 0;
 		kill(pids[i], SIGCONT);
 		check(waitpid(pids[i], &status, WCONTINUED) == pids[i] && WIFCONTINUED(status), "child %d is not continued: %x", i, status);

@@ -26,6 +26,7 @@ import { waitForLingering } from './lingering';
 import { forkFailed, Nursery } from './nursery';
 import { planText, type Step } from './plan';
 import type { PlanText, RestoreOutcome, RestoreRequest } from './requests';
+import { stopSignalOf } from './stop-signal';
 
 const USER_END = 0x7fff_ffff_f000n;
 const SIGCHLD = 17;
@@ -194,7 +195,8 @@ function release({ tasks }: TreeRestore, nursery: Nursery, leaveStopped: boolean
       completed.unshift({ hostPid, threads });
       continue;
     }
-    stopTask(hostPid, threads);
+    const sets = tasks.map(({ set }) => set);
+    stopTask(hostPid, threads, stopSignalOf(task.set, sets, task.plan.thread.sigmask));
     const parent = tasks.find(({ set }) => set.pid === task.set.ppid);
     if (parent !== undefined) tellOfStop(nursery.stub(parent.set.pid).task, hostPid, task.set, parent.set);
   }

@@ -359,11 +359,11 @@ const SIGSTOP = 19;
 const STOP_LOOKS = 100_000;
 
 /**
- * Lets a completed task go, stopped by SIGSTOP before it has run. The main thread goes first: once it is stopped, the kernel has
+ * Lets a completed task go, stopped by a signal before it has run. The main thread goes first: once it is stopped, the kernel has
  * told all threads to stop, and those still traced do so when they are let go (__ptrace_unlink(), kernel/ptrace.c).
  */
-export function stopTask(hostPid: number, threads: readonly FinalThread[]): void {
-  syscall('kill', hostPid, SIGSTOP);
+export function stopTask(hostPid: number, threads: readonly FinalThread[], signal = SIGSTOP): void {
+  syscall('kill', hostPid, signal);
   ptraceDetach(hostPid);
   let looks = 0;
   for (let state = stateOf(hostPid); state !== 'T'; state = stateOf(hostPid)) {
