@@ -249,14 +249,15 @@ export function noVmaHandler(pid: number, range: string, name: string, why: stri
   );
 }
 
-export function treeTooLarge(count: string): CrtsError {
+export function sharedImages(pid: number, other: number, what: string): CrtsError {
   return new CrtsError({
     code: 'CRTS_TREE',
     kind: 'refused',
     stage: 'restore',
-    path: 'pstree.img',
-    what: `the images hold ${count}; crts restores single-threaded single processes so far`,
-    hint: 'Restore them with criu for now.',
+    pid: other,
+    path: `ids-${other}.img`,
+    what: `the process shares ${what} with process ${pid}, which crts does not restore yet`,
+    hint: 'Restore the images with criu for now.',
   });
 }
 

@@ -4,14 +4,18 @@ import { readImageSet } from './image-set';
 const PID = 10;
 const CHILD = 11;
 
-/** A root with one mapping, and a dead child. */
-function images({ exitCode = 0, start = 0x1000n, end = 0x2000n }): ImageReader {
+/** A root with one mapping, and a child, dead unless it has ids of its own. */
+function images({ exitCode = 0, start = 0x1000n, end = 0x2000n, childIds = {} }): ImageReader {
+  const lives = Object.keys(childIds).length > 0;
   const core = (task_state: number, exit_code: number) => ({ tc: { task_state, exit_code, comm: 'x' } });
   const single: Record<string, unknown> = {
     inventory: { img_version: 2 },
     [`core${PID}`]: core(1, 0),
-    [`core${CHILD}`]: core(2, exitCode),
-    [`ids${PID}`]: { files_id: 1 },
+    [`core${CHILD}`]: core(lives ? 1 : 2, exitCode),
+    [`ids${PID}`]: { files_id: 1, vm_id: 1, fs_id: 1, sighand_id: 1 },
+    [`ids${CHILD}`]: childIds,
+    [`mm${CHILD}`]: { vmas: [] },
+    [`fs${CHILD}`]: {},
     [`mm${PID}`]: { vmas: [{ start, end, status: 1 }] },
     [`fs${PID}`]: {},
   };
@@ -46,4 +50,16 @@ test.each([
   ['between pages', { start: 0x1000n, end: 0x1800n }],
 ])('a mapping that is %s', (_, range) => {
   expect(() => readImageSet(images(range))).toThrow(expect.objectContaining({ code: 'CRTS_IMAGE_FIELD' }));
+});
+
+const APART = { files_id: 2, vm_id: 2, fs_id: 2, sighand_id: 2 };
+
+test('processes that share nothing', () => {
+  expect(readImageSet(images({ childIds: APART })).tasks).toHaveLength(2);
+});
+
+test.each(['files_id', 'vm_id', 'fs_id', 'sighand_id'])('processes with the same %s are refused', (kind) => {
+  expect(() => readImageSet(images({ childIds: { ...APART, [kind]: 1 } }))).toThrow(
+    expect.objectContaining({ code: 'CRTS_TREE', kind: 'refused', pid: CHILD }),
+  );
 });

@@ -10,7 +10,7 @@ import type {
   TaskKobjIdsEntry,
 } from '@crts/image-io';
 import type { FileRecord, ImageRecord, TaskImages } from '@crts/plugin-api';
-import { badImage, otherFormat, preDumped, treeTooLarge } from './errors';
+import { badImage, otherFormat, preDumped, sharedImages } from './errors';
 import { checkThreads, checkTree } from './tree-entries';
 
 const IMAGE_VERSION = 2;
@@ -70,7 +70,7 @@ export function readImageSet(reader: ImageReader): ImageSet {
   const tree = checkTree(reader.read('pstree') as PstreeEntry[]);
   const files = readFiles(reader);
   const shared: SharedImages = { locks: optional(reader, 'filelocks'), ttys: optional(reader, 'tty-info') };
-  const tables = new Map<number, number>();
+  const owners = new Map<string, number>();
   const tasks: TaskSet[] = [];
   const dead: DeadSet[] = [];
   const cores = new Map(tree.map(({ pid }) => [pid, reader.readOne<CoreEntry>('core', pid)]));
@@ -79,7 +79,7 @@ export function readImageSet(reader: ImageReader): ImageSet {
   for (const entry of tree) {
     const core = cores.get(entry.pid)!;
     if (isDead(entry.pid)) dead.push(deadSet(entry, core));
-    else tasks.push(readTask(reader, entry, core, files, shared, tables));
+    else tasks.push(readTask(reader, entry, core, files, shared, owners));
   }
   const root = tasks.find(({ ppid }) => ppid === 0);
   if (root === undefined) throw badImage('CRTS_IMAGE_REFERENCE', 'pstree.img', 'the root of the tree is dead');
@@ -91,18 +91,29 @@ interface SharedImages {
   readonly ttys: ImageRecord[];
 }
 
+/** What processes may share by clone(2), which a restore does not make yet. */
+const SHARED_KINDS = [
+  ['files_id', 'a table of descriptors (CLONE_FILES)'],
+  ['vm_id', 'memory (CLONE_VM)'],
+  ['fs_id', 'directories (CLONE_FS)'],
+  ['sighand_id', 'signal actions (CLONE_SIGHAND)'],
+] as const;
+
 function readTask(
   reader: ImageReader,
   { pid, ppid, pgid, sid, threads }: PstreeEntry,
   core: CoreEntry,
   files: ReadonlyMap<number, FileRecord>,
   shared: SharedImages,
-  tables: Map<number, number>,
+  owners: Map<string, number>,
 ): TaskSet {
   const ids = reader.readOne<TaskKobjIdsEntry>('ids', pid);
-  const other = tables.get(ids.files_id);
-  if (other !== undefined) throw treeTooLarge(`processes ${other} and ${pid}, which share a table of descriptors`);
-  tables.set(ids.files_id, pid);
+  for (const [kind, what] of SHARED_KINDS) {
+    const key = `${kind} ${ids[kind]}`;
+    const other = owners.get(key);
+    if (other !== undefined) throw sharedImages(other, pid, what);
+    owners.set(key, pid);
+  }
   const images = {
     core: core as ImageRecord,
     mm: reader.readOne('mm', pid),
