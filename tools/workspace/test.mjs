@@ -11,6 +11,7 @@ const results = mkdtempSync(join(tmpdir(), 'crts-test-'));
 let passed = 0;
 let failed = 0;
 const skipped = [];
+const repeated = [];
 
 function check(name, command, args) {
   console.log(`\n== ${name}`);
@@ -41,6 +42,7 @@ function jest(name, args) {
   // Something outside a test (afterAll) fails a run as well.
   failed += failures === 0 && status !== 0 ? 1 : failures;
   const tests = report.testResults.flatMap((file) => file.assertionResults);
+  repeated.push(...tests.filter((test) => test.invocations > 1).map((test) => `${test.fullName} (${test.status})`));
   skipped.push(...tests.filter((test) => test.status === 'pending').map((test) => test.fullName));
 }
 
@@ -50,5 +52,6 @@ jest('unit', ['-c', 'jest.config.js']);
 jest('e2e', ['-c', 'e2e/jest.config.js', '--runInBand']);
 rmSync(results, { recursive: true, force: true });
 if (skipped.length > 0) console.log(`\n${skipped.length} skipped, for what they need:\n  ${skipped.join('\n  ')}`);
+if (repeated.length > 0) console.log(`\n${repeated.length} run more than once:\n  ${repeated.join('\n  ')}`);
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;
