@@ -6,6 +6,7 @@ module.exports = (packageDir, overrides = {}) => ({
   rootDir: packageDir,
   displayName: path.basename(packageDir),
   testEnvironment: 'node',
+  setupFilesAfterEnv: [path.join(__dirname, 'jest.retry.js')],
   testMatch: ['<rootDir>/src/**/*.test.ts'],
   transform: { '^.+\\.ts$': ['@swc/jest', { configFile: path.join(__dirname, '.swcrc') }] },
   moduleNameMapper: { '^@crts/([a-z-]+)$': path.join(__dirname, 'packages/$1/src/index.ts') },

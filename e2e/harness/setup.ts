@@ -5,10 +5,6 @@ import { leftBehind, traces } from './leaks';
 import { cleanUp } from './target';
 import { until } from './until';
 
-// Programs of the system and a busy machine have moods of their own: with CRTS_RETRIES a test that fails is run again, its first
-// failure is printed, and the test-suite names it in the end.
-jest.retryTimes(Number(process.env.CRTS_RETRIES ?? 0), { logErrorsBeforeRetry: true });
-
 let before: readonly string[];
 
 beforeAll(() => {
