@@ -124,9 +124,6 @@ export function compileRestore(request: RestoreRequest, reader: ImageReader): Tr
   return { set, forks, tasks, area, doorbellNumber, lender, shared, helpers, remaps };
 }
 
-/** Pid for a helper that needs no particular one: the kernel's choice. */
-const ANY_PID = 0;
-
 function planTree(
   { tasks, dead, sequence }: ImageSet,
   { shellJob }: RestoreRequest,
@@ -137,9 +134,9 @@ function planTree(
     return { pid, ppid, pgid, sid, dead: false, subreaper: tc?.child_subreaper === true };
   });
   const ended = dead.map(({ pid, ppid, pgid, sid }) => ({ pid, ppid, pgid, sid, dead: true, subreaper: false }));
-  let anonymous = ANY_PID;
-  // Negative numbers stand for helpers that get whatever pid the kernel has.
   const members = new Map([...living, ...ended].map((task) => [task.pid, task]));
+  // Negative numbers stand for helpers that need no particular pid: the nursery finds them one that nobody else is to get.
+  let anonymous = 0;
   return planForks(
     sequence.map((pid) => members.get(pid)!),
     { shellJob, helpers, freePid: () => --anonymous },
