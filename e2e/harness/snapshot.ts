@@ -7,10 +7,12 @@ import { mappings, whole, withoutAbandoned } from './mappings';
  * - PPid: the parent is the restorer, or who adopts its children;
  * - State and pending signals: of this very moment; a program whose signals wait on purpose checks them itself;
  * - resident sizes and their peaks: pages of files come in when they are touched;
- * - page tables, context switches, memory accounting: counters of another life.
+ * - page tables, context switches, memory accounting: counters of another life;
+ * - FDSize: what the kernel allocated for the table, which fork() takes from the highest number of the *parent* (here of
+ *   the test runner) and which never shrinks: sane_fdtable_size(), fs/file.c.
  */
 const STATUS_MAY_DIFFER =
-  /^(PPid|State|Sig(Q|Pnd)|ShdPnd|Vm(Peak|HWM|RSS|PTE|Swap)|Rss\w+|(non)?voluntary_ctxt_switches)$/;
+  /^(PPid|State|FDSize|Sig(Q|Pnd)|ShdPnd|Vm(Peak|HWM|RSS|PTE|Swap)|Rss\w+|(non)?voluntary_ctxt_switches)$/;
 /**
  * Fields of stat that must be equal: process group, session, terminal, its foreground group, priority, nice, threads, code
  * and stack bounds, exit signal, real-time priority, policy, data, brk, argument and environment bounds. The others are times,
