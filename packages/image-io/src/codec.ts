@@ -1,6 +1,6 @@
 import { decodeName, encodeName, type ImageRecord } from '@crts/plugin-api';
 import { ImageError } from './errors';
-import { type FieldSchema, type MessageSchema, messageSchema } from './schema';
+import { CODE, type FieldSchema, type MessageSchema, messageSchema } from './schema';
 import { WIRE, WireReader, WireWriter } from './wire';
 
 /** No message of the format nests deeper than 6; a hostile one may not nest without end. */
@@ -14,216 +14,228 @@ interface UnknownField {
   readonly bytes: Buffer;
 }
 
+const NONE: UnknownField[] = [];
+
 type Bag = ImageRecord & { [UNKNOWN]?: UnknownField[] };
 
 /** Decodes one message. 64-bit fields are bigint, 32-bit ones number, `string`s names (see decodeName). */
 export function decodeMessage(name: string, bytes: Buffer): ImageRecord {
-  return decode(messageSchema(name), new WireReader(bytes), name, 0);
+  return decode(messageSchema(name), new WireReader(bytes), [name]);
 }
 
 /** Encodes one message in ascending field order, as protobuf-c does. Unknown keys and unsafe numbers are errors. */
 export function encodeMessage(name: string, value: ImageRecord): Buffer {
   const writer = new WireWriter();
-  encode(messageSchema(name), value as Bag, writer, name);
+  encode(messageSchema(name), value as Bag, writer, [name]);
   return writer.finish();
 }
 
-function decode(schema: MessageSchema, reader: WireReader, path: string, depth: number): ImageRecord {
-  if (depth > DEPTH_MAX)
-    throw new ImageError('CRTS_IMAGE_WIRE', 'messages are nested too deep', { offset: reader.at, field: path });
+/** `trail`: names of the message and of the fields that lead to it, for errors. */
+function decode(schema: MessageSchema, reader: WireReader, trail: string[]): ImageRecord {
+  if (trail.length > DEPTH_MAX) throw wrong('CRTS_IMAGE_WIRE', 'messages are nested too deep', trail, reader.at);
   const value: Bag = {};
-  for (const field of schema.fields) if (field.repeated) value[field.name] = [];
+  for (const field of schema.repeated) value[field.name] = [];
   while (reader.at < reader.end) {
     const start = reader.at;
     reader.varint();
-    if (reader.high !== 0)
-      throw new ImageError('CRTS_IMAGE_WIRE', 'a field number is too large', { offset: start, field: path });
+    if (reader.high !== 0) throw wrong('CRTS_IMAGE_WIRE', 'a field number is too large', trail, start);
     const number = reader.low >>> 3;
     const wire = reader.low & 7;
     const field = schema.byNumber.get(number);
-    if (field === undefined || number === 0) {
-      if (number === 0)
-        throw new ImageError('CRTS_IMAGE_WIRE', 'field number 0 does not exist', { offset: start, field: path });
+    if (field === undefined) {
+      if (number === 0) throw wrong('CRTS_IMAGE_WIRE', 'field number 0 does not exist', trail, start);
       reader.skip(wire);
       value[UNKNOWN] ??= [];
       value[UNKNOWN].push({ number, bytes: Buffer.from(reader.bytes.subarray(start, reader.at)) });
       continue;
     }
-    readField(field, wire, reader, value, `${path}.${field.name}`, depth);
+    readField(field, wire, reader, value, trail);
   }
-  for (const field of schema.fields) {
-    if (field.required && value[field.name] === undefined) {
-      throw new ImageError('CRTS_IMAGE_FIELD', 'a required field is missing', {
-        offset: reader.at,
-        field: `${path}.${field.name}`,
-      });
-    }
+  for (const field of schema.required) {
+    if (value[field.name] === undefined)
+      throw wrong('CRTS_IMAGE_FIELD', 'a required field is missing', [...trail, field.name], reader.at);
   }
   return value;
 }
 
-function readField(
-  field: FieldSchema,
-  wire: number,
-  reader: WireReader,
-  value: Bag,
-  path: string,
-  depth: number,
-): void {
-  if (field.repeated && wire === WIRE.BYTES && field.wire !== WIRE.BYTES) {
-    // Packed: the sender may choose it for any repeated scalar.
-    const length = reader.length();
-    const packed = new WireReader(reader.bytes, reader.at, reader.at + length);
-    while (packed.at < packed.end) (value[field.name] as unknown[]).push(readScalar(field, packed, path, depth));
-    reader.advance(length);
+function readField(field: FieldSchema, wire: number, reader: WireReader, value: Bag, trail: string[]): void {
+  const { name } = field;
+  if (wire === field.wire) {
+    const one = readScalar(field, reader, trail);
+    if (field.repeated) (value[name] as unknown[]).push(one);
+    else value[name] = one;
     return;
   }
-  if (wire !== field.wire) {
-    throw new ImageError('CRTS_IMAGE_WIRE', `wire type ${wire} where ${field.wire} belongs`, {
-      offset: reader.at,
-      field: path,
-    });
-  }
-  const one = readScalar(field, reader, path, depth);
-  if (field.repeated) (value[field.name] as unknown[]).push(one);
-  else value[field.name] = one;
+  if (!field.repeated || wire !== WIRE.BYTES)
+    throw wrong('CRTS_IMAGE_WIRE', `wire type ${wire} where ${field.wire} belongs`, [...trail, name], reader.at);
+  // Packed: the sender may choose it for any repeated scalar.
+  const length = reader.length();
+  const packed = new WireReader(reader.bytes, reader.at, reader.at + length);
+  while (packed.at < packed.end) (value[name] as unknown[]).push(readScalar(field, packed, trail));
+  reader.advance(length);
 }
 
-function readScalar(field: FieldSchema, reader: WireReader, path: string, depth: number): unknown {
-  switch (field.type) {
-    case 'uint32':
+function readScalar(field: FieldSchema, reader: WireReader, trail: string[]): unknown {
+  switch (field.code) {
+    case CODE.uint32:
       return reader.uint32();
-    case 'int32':
-    case 'enum':
+    case CODE.int32:
       return reader.uint32() | 0;
-    case 'sint32': {
+    case CODE.sint32: {
       const bits = reader.uint32();
       return (bits >>> 1) ^ -(bits & 1);
     }
-    case 'uint64':
+    case CODE.uint64:
       return reader.uint64();
-    case 'int64':
+    case CODE.int64:
       return BigInt.asIntN(64, reader.uint64());
-    case 'sint64': {
+    case CODE.sint64: {
       const bits = reader.uint64();
       return BigInt.asIntN(64, (bits >> 1n) ^ -(bits & 1n));
     }
-    case 'bool':
+    case CODE.bool:
       reader.varint();
       return reader.low !== 0 || reader.high !== 0;
-    case 'fixed32':
+    case CODE.fixed32:
       return reader.fixed32();
-    case 'sfixed32':
+    case CODE.sfixed32:
       return reader.fixed32() | 0;
-    case 'fixed64':
+    case CODE.fixed64:
       return reader.fixed64();
-    case 'sfixed64':
+    case CODE.sfixed64:
       return BigInt.asIntN(64, reader.fixed64());
+    case CODE.message: {
+      const length = reader.length();
+      const start = reader.at;
+      reader.advance(length);
+      trail.push(field.name);
+      const value = decode(messageSchema(field.ref), new WireReader(reader.bytes, start, start + length), trail);
+      trail.pop();
+      return value;
+    }
     default: {
       const length = reader.length();
       const start = reader.at;
       reader.advance(length);
-      if (field.type === 'message') {
-        return decode(messageSchema(field.ref), new WireReader(reader.bytes, start, start + length), path, depth + 1);
-      }
       const piece = reader.bytes.subarray(start, start + length);
-      return field.type === 'string' ? decodeName(piece) : Buffer.from(piece);
+      return field.code === CODE.string ? decodeName(piece) : Buffer.from(piece);
     }
   }
 }
 
-function encode(schema: MessageSchema, value: Bag, writer: WireWriter, path: string): void {
-  for (const key of Object.keys(value)) {
-    if (!schema.byName.has(key))
-      throw new ImageError('CRTS_IMAGE_FIELD', `${schema.name} has no field of this name`, { field: `${path}.${key}` });
-  }
-  const unknown = value[UNKNOWN] === undefined ? [] : [...value[UNKNOWN]];
+function encode(schema: MessageSchema, value: Bag, writer: WireWriter, trail: string[]): void {
+  const unknown = value[UNKNOWN] === undefined ? NONE : [...value[UNKNOWN]];
+  let keys = 0;
   for (const field of schema.fields) {
     while (unknown.length > 0 && unknown[0]!.number < field.number) writer.raw(unknown.shift()!.bytes);
     const given = value[field.name];
     if (given === undefined || given === null) {
-      if (field.required)
-        throw new ImageError('CRTS_IMAGE_FIELD', 'a required field is missing', { field: `${path}.${field.name}` });
+      if (field.required) throw wrong('CRTS_IMAGE_FIELD', 'a required field is missing', [...trail, field.name]);
       continue;
     }
-    for (const one of field.repeated ? (given as unknown[]) : [given]) {
-      writer.uint32(((field.number << 3) | field.wire) >>> 0);
-      writeScalar(field, one, writer, `${path}.${field.name}`);
+    keys += 1;
+    if (field.repeated) {
+      for (const one of given as unknown[]) {
+        writer.uint32(field.tag);
+        writeScalar(field, one, writer, trail);
+      }
+    } else {
+      writer.uint32(field.tag);
+      writeScalar(field, given, writer, trail);
     }
   }
+  // Most messages have no other keys, which is seen without asking for each.
+  const all = Object.keys(value);
+  if (all.length !== keys) refuseOthers(schema, all, trail);
   for (const field of unknown) writer.raw(field.bytes);
 }
 
-function writeScalar(field: FieldSchema, value: unknown, writer: WireWriter, path: string): void {
-  switch (field.type) {
-    case 'uint32':
-      writer.uint32(integer(value, 0, 0xffff_ffff, path));
+function refuseOthers(schema: MessageSchema, keys: readonly string[], trail: readonly string[]): void {
+  for (const key of keys) {
+    if (!schema.byName.has(key))
+      throw wrong('CRTS_IMAGE_FIELD', `${schema.name} has no field of this name`, [...trail, key]);
+  }
+}
+
+function writeScalar(field: FieldSchema, value: unknown, writer: WireWriter, trail: string[]): void {
+  switch (field.code) {
+    case CODE.uint32:
+      writer.uint32(integer(value, 0, 0xffff_ffff, field, trail));
       return;
-    case 'int32':
-    case 'enum': {
-      const number = integer(value, -0x8000_0000, 0x7fff_ffff, path);
+    case CODE.int32: {
+      const number = integer(value, -0x8000_0000, 0x7fff_ffff, field, trail);
       // A negative number is sign-extended to 64 bits, ten bytes.
-      if (number < 0) writer.uint64(BigInt(number));
+      if (number < 0) writer.uint64(BigInt.asUintN(64, BigInt(number)));
       else writer.uint32(number);
       return;
     }
-    case 'sint32': {
-      const number = integer(value, -0x8000_0000, 0x7fff_ffff, path);
+    case CODE.sint32: {
+      const number = integer(value, -0x8000_0000, 0x7fff_ffff, field, trail);
       writer.uint32(((number << 1) ^ (number >> 31)) >>> 0);
       return;
     }
-    case 'uint64':
-      writer.uint64(big(value, 0n, 2n ** 64n - 1n, path));
+    case CODE.uint64:
+      writer.uint64(unsigned(value, field, trail));
       return;
-    case 'int64':
-      writer.uint64(big(value, -(2n ** 63n), 2n ** 63n - 1n, path));
+    case CODE.int64:
+      writer.uint64(signed(value, field, trail));
       return;
-    case 'sint64': {
-      const number = big(value, -(2n ** 63n), 2n ** 63n - 1n, path);
-      writer.uint64(BigInt.asUintN(64, (number << 1n) ^ (number >> 63n)));
+    case CODE.sint64: {
+      const number = signed(value, field, trail);
+      writer.uint64((number << 1n) ^ (number >> 63n));
       return;
     }
-    case 'bool':
+    case CODE.bool:
       writer.uint32(value ? 1 : 0);
       return;
-    case 'fixed32':
-      writer.fixed32(integer(value, 0, 0xffff_ffff, path));
+    case CODE.fixed32:
+      writer.fixed32(integer(value, 0, 0xffff_ffff, field, trail));
       return;
-    case 'sfixed32':
-      writer.fixed32(integer(value, -0x8000_0000, 0x7fff_ffff, path));
+    case CODE.sfixed32:
+      writer.fixed32(integer(value, -0x8000_0000, 0x7fff_ffff, field, trail));
       return;
-    case 'fixed64':
-      writer.fixed64(big(value, 0n, 2n ** 64n - 1n, path));
+    case CODE.fixed64:
+      writer.fixed64(unsigned(value, field, trail));
       return;
-    case 'sfixed64':
-      writer.fixed64(big(value, -(2n ** 63n), 2n ** 63n - 1n, path));
+    case CODE.sfixed64:
+      writer.fixed64(signed(value, field, trail));
       return;
-    case 'message':
-      writer.delimited(() => encode(messageSchema(field.ref), value as Bag, writer, path));
+    case CODE.message: {
+      const at = writer.begin();
+      trail.push(field.name);
+      encode(messageSchema(field.ref), value as Bag, writer, trail);
+      trail.pop();
+      writer.end(at);
       return;
+    }
     default: {
-      const bytes = field.type === 'string' ? encodeName(value as string) : (value as Uint8Array);
+      const bytes = field.code === CODE.string ? encodeName(value as string) : (value as Uint8Array);
       writer.uint32(bytes.length);
       writer.raw(bytes);
-      return;
     }
   }
 }
 
-function integer(value: unknown, min: number, max: number, path: string): number {
-  if (typeof value !== 'number' || !Number.isInteger(value) || value < min || value > max) {
-    throw new ImageError('CRTS_IMAGE_FIELD', `${String(value)} is no integer between ${min} and ${max}`, {
-      field: path,
-    });
-  }
-  return value;
+function integer(value: unknown, min: number, max: number, { name }: FieldSchema, trail: readonly string[]): number {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return value;
+  throw wrong('CRTS_IMAGE_FIELD', `${String(value)} is no integer between ${min} and ${max}`, [...trail, name]);
 }
 
-function big(value: unknown, min: bigint, max: bigint, path: string): bigint {
-  if (typeof value !== 'bigint' || value < min || value > max) {
-    throw new ImageError('CRTS_IMAGE_FIELD', `${String(value)} is no bigint between ${min} and ${max}`, {
-      field: path,
-    });
-  }
-  return value;
+function unsigned(value: unknown, { name }: FieldSchema, trail: readonly string[]): bigint {
+  if (typeof value === 'bigint' && BigInt.asUintN(64, value) === value) return value;
+  throw wrong('CRTS_IMAGE_FIELD', `${String(value)} is no unsigned bigint of 64 bits`, [...trail, name]);
+}
+
+function signed(value: unknown, { name }: FieldSchema, trail: readonly string[]): bigint {
+  if (typeof value === 'bigint' && BigInt.asIntN(64, value) === value) return value;
+  throw wrong('CRTS_IMAGE_FIELD', `${String(value)} is no signed bigint of 64 bits`, [...trail, name]);
+}
+
+function wrong(
+  code: 'CRTS_IMAGE_WIRE' | 'CRTS_IMAGE_FIELD',
+  what: string,
+  trail: readonly string[],
+  offset?: number,
+): ImageError {
+  return new ImageError(code, what, { offset, field: trail.join('.') });
 }

@@ -4,6 +4,9 @@ import { ImageError } from './errors';
 export const WIRE = { VARINT: 0, FIXED64: 1, BYTES: 2, FIXED32: 5 } as const;
 
 const TWO32 = 0x1_0000_0000;
+/** The two words of a 64-bit number: crts runs on little-endian machines. */
+const WORD64 = new BigUint64Array(1);
+const WORD32 = new Uint32Array(WORD64.buffer);
 
 /** Reads one message; every length is checked against the end before anything is made of it. */
 export class WireReader {
@@ -22,22 +25,21 @@ export class WireReader {
 
   /** Reads a varint into `low` and `high`. */
   varint(): void {
+    const { bytes, end } = this;
     let low = 0;
     let high = 0;
+    // Bits of the bytes 0 to 4 are the low word's, and the last three of byte 4 and all that follow the high one's.
     for (let index = 0; index < 10; index++) {
-      if (this.at >= this.end)
+      if (this.at >= end)
         throw new ImageError('CRTS_IMAGE_WIRE', 'a number runs over the end of its message', { offset: this.at });
-      const byte = this.bytes[this.at++]!;
+      const byte = bytes[this.at++]!;
       const bits = byte & 0x7f;
-      if (index < 4) low += bits * 2 ** (7 * index);
-      else if (index === 4) {
-        low += (bits & 15) * 2 ** 28;
-        high = bits >>> 4;
-      } else if (index < 9) high += bits * 2 ** (7 * index - 32);
-      else high += (bits & 1) * 2 ** 31;
+      if (index < 5) low |= bits << (7 * index);
+      if (index === 4) high = bits >>> 4;
+      else if (index > 4) high |= bits << (7 * index - 32);
       if (byte < 0x80) {
-        this.low = low;
-        this.high = high % TWO32;
+        this.low = low >>> 0;
+        this.high = high >>> 0;
         return;
       }
     }
@@ -51,7 +53,9 @@ export class WireReader {
 
   uint64(): bigint {
     this.varint();
-    return this.high === 0 ? BigInt(this.low) : (BigInt(this.high) << 32n) | BigInt(this.low);
+    WORD32[0] = this.low;
+    WORD32[1] = this.high;
+    return WORD64[0]!;
   }
 
   fixed32(): number {
@@ -112,30 +116,32 @@ export class WireWriter {
   /** Unsigned, at most 32 bits. */
   uint32(value: number): void {
     this.reserve(5);
+    const bytes = this.#bytes;
     let rest = value;
     while (rest > 0x7f) {
-      this.#bytes[this.length++] = (rest & 0x7f) | 0x80;
+      bytes[this.length++] = (rest & 0x7f) | 0x80;
       rest >>>= 7;
     }
-    this.#bytes[this.length++] = rest;
+    bytes[this.length++] = rest;
   }
 
   /** Two's complement of 64 bits. */
   uint64(value: bigint): void {
-    if (value >= 0n && value < 0x1_0000_0000n) {
-      this.uint32(Number(value));
+    WORD64[0] = value;
+    let low = WORD32[0]!;
+    let high = WORD32[1]!;
+    if (high === 0) {
+      this.uint32(low);
       return;
     }
     this.reserve(10);
-    const bits = BigInt.asUintN(64, value);
-    let low = Number(bits & 0xffff_ffffn);
-    let high = Number(bits >> 32n);
+    const bytes = this.#bytes;
     while (high > 0 || low > 0x7f) {
-      this.#bytes[this.length++] = (low & 0x7f) | 0x80;
+      bytes[this.length++] = (low & 0x7f) | 0x80;
       low = ((low >>> 7) | ((high & 0x7f) << 25)) >>> 0;
       high >>>= 7;
     }
-    this.#bytes[this.length++] = low;
+    bytes[this.length++] = low;
   }
 
   fixed32(value: number): void {
@@ -150,17 +156,21 @@ export class WireWriter {
     this.length += 8;
   }
 
-  /** Writes what `write` writes behind its length: the length takes one byte, and room is made where it needs more. */
-  delimited(write: () => void): void {
+  /** What is written until end() goes behind its length, which takes one byte; room is made where it needs more. */
+  begin(): number {
     this.reserve(5);
-    const at = this.length++;
-    write();
+    return this.length++;
+  }
+
+  end(at: number): void {
     const size = this.length - at - 1;
-    const extra = size < 0x80 ? 0 : size < 0x4000 ? 1 : size < 0x20_0000 ? 2 : size < 0x1000_0000 ? 3 : 4;
-    if (extra > 0) {
-      this.reserve(extra);
-      this.#bytes.copyWithin(at + 1 + extra, at + 1, this.length);
+    if (size < 0x80) {
+      this.#bytes[at] = size;
+      return;
     }
+    const extra = size < 0x4000 ? 1 : size < 0x20_0000 ? 2 : size < 0x1000_0000 ? 3 : 4;
+    this.reserve(extra);
+    this.#bytes.copyWithin(at + 1 + extra, at + 1, this.length);
     this.length = at;
     this.uint32(size);
     this.length += size;

@@ -18,6 +18,8 @@ import { badSignals } from './errors';
 const SIGNALS = 64;
 const SIGKILL = 9;
 const SIGSTOP = 19;
+/** struct sigaction of the kernel is four 64-bit words: handler, flags, restorer, mask. */
+const SIGACTION_WORDS = kernelSigaction.size / 8;
 /** Bytes of a kernel sigset. */
 const SIGSET = 8;
 const SS_DISABLE = 2;
@@ -42,8 +44,8 @@ export const signalsHandler = {
     });
     return () => {
       const { tc } = task.images.core as CoreEntry;
-      const table = actions.read();
-      tc!.sigactions = CARRIED.map((_, index) => saEntry(table.subarray(index * size, (index + 1) * size)));
+      const table = new BigUint64Array(Uint8Array.from(actions.read()).buffer);
+      tc!.sigactions = CARRIED.map((_, index) => saEntry(table, index));
       tc!.blk_sigset = task.threads[0]!.state.sigmask;
       tc!.signals_s = { signals: task.pendingSignals().map((siginfo) => ({ siginfo })) };
     };
@@ -163,12 +165,13 @@ function planParentDeath(signal: number | undefined, plan: ThreadPlan, context: 
   });
 }
 
-function saEntry(action: Buffer): SaEntry {
+function saEntry(actions: BigUint64Array, index: number): SaEntry {
+  const word = index * SIGACTION_WORDS;
   return {
-    sigaction: kernelSigaction.get(action, 'sa_handler'),
-    flags: kernelSigaction.get(action, 'sa_flags'),
-    restorer: kernelSigaction.get(action, 'sa_restorer'),
-    mask: kernelSigaction.get(action, 'sa_mask'),
+    sigaction: actions[word]!,
+    flags: actions[word + 1]!,
+    restorer: actions[word + 2]!,
+    mask: actions[word + 3]!,
   };
 }
 

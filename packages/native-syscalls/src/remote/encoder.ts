@@ -1,4 +1,4 @@
-import type { Arg, Expect, LateFd, Result } from '@crts/plugin-api';
+import type { Arg, LateFd } from '@crts/plugin-api';
 import { CrtsError } from '@crts/plugin-api';
 import { DataSlot, type Instruction, LoadedSlot, OutputSlot, ResultSlot } from './instruction';
 import { showInstruction } from './program-text';
@@ -9,35 +9,43 @@ export interface Batch {
   readonly count: number;
   /** Engine descriptors to send with the request, in the order of the RECEIVE_FD instructions. */
   readonly fds: readonly (number | LateFd)[];
-  /** Where each piece of data lies in the arena. */
-  readonly placed: ReadonlyMap<DataSlot, number>;
+  /** Pieces of data in the arena; each knows where: DataSlot.at. */
+  readonly data: readonly DataSlot[];
   /** Of the arena, from its start. */
   readonly usedBytes: number;
 }
 
-const LONG_MIN = -(2n ** 63n);
-const LONG_MAX = 2n ** 63n - 1n;
 /** Data is aligned for any structure of the kernel. */
 const ALIGN = 16;
+const TWO32 = 0x1_0000_0000;
+/** Of an instruction, and offsets in it: in words of 32 and of 64 bits. */
+const SIZE32 = INSTRUCTION.size / 4;
+const SIZE64 = INSTRUCTION.size / 8;
+const NR32 = INSTRUCTION.nr / 4;
+const ARG32 = INSTRUCTION.arg / 4;
+const LOW32 = INSTRUCTION.expectLow / 4;
+const HIGH32 = INSTRUCTION.expectHigh / 4;
+const RESULT64 = INSTRUCTION.result / 8;
 
-/** Writes instructions from `start` on into `arena`; its first `limit` bytes may be used. */
+/**
+ * Writes instructions from `start` on into `arena`, which lies at an address for 64-bit words; its first `limit` bytes may be used.
+ * This runs while the task stands still, mostly interpreted: plain stores into typed arrays, nothing is allocated per instruction.
+ */
 export function encodeBatch(instructions: readonly Instruction[], start: number, arena: Buffer, limit: number): Batch {
-  const { count, fds, sizes } = measure(instructions, start, limit);
-  const placed = new Map<DataSlot, number>();
-  let at = align(count * INSTRUCTION.size);
-  for (const [data, size] of sizes) {
-    placed.set(data, at);
-    if (data.content === undefined) arena.fill(0, at, at + data.sizeBytes);
-    else data.content.copy(arena, at);
-    at += size;
+  const batch = measure(instructions, start, limit);
+  for (const slot of batch.data) {
+    if (slot.content === undefined) arena.fill(0, slot.at, slot.at + slot.sizeBytes);
+    else arena.set(slot.content, slot.at);
   }
-  const indexes = new Map<Result, number>();
-  for (let i = 0; i < count; i++) {
+  const w32 = new Uint32Array(arena.buffer, arena.byteOffset, batch.count * SIZE32);
+  const w64 = new BigInt64Array(arena.buffer, arena.byteOffset, batch.count * SIZE64);
+  for (let i = 0; i < batch.count; i++) {
     const instruction = instructions[start + i]!;
-    writeInstruction(instruction, arena, i * INSTRUCTION.size, placed, indexes);
-    indexes.set(instruction.result, i);
+    writeInstruction(instruction, w32, w64, i * SIZE32, batch);
+    instruction.result.home = batch;
+    instruction.result.index = i;
   }
-  return { count, fds, placed, usedBytes: at };
+  return batch;
 }
 
 /** Takes results and outputs back after `done` instructions of the batch were good. */
@@ -49,35 +57,45 @@ export function settleBatch(
   done: number,
 ): void {
   const ran = Math.min(done + 1, batch.count);
+  const w64 = new BigInt64Array(arena.buffer, arena.byteOffset, batch.count * SIZE64);
   for (let i = 0; i < ran; i++) {
     const instruction = instructions[start + i]!;
-    instruction.result.settle(arena.readBigInt64LE(i * INSTRUCTION.size + INSTRUCTION.result));
-    const stored = instruction.storeAt?.data;
-    if (stored !== undefined) stored.content = copyOut(arena, batch, stored);
+    instruction.result.settle(w64[i * SIZE64 + RESULT64]!);
+    if (instruction.storeAt !== undefined) {
+      const { data } = instruction.storeAt;
+      data.content = copyOut(arena, data);
+    }
   }
-  for (const data of batch.placed.keys()) if (data instanceof OutputSlot) data.settle(copyOut(arena, batch, data));
+  for (const data of batch.data) if (data instanceof OutputSlot) data.settle(copyOut(arena, data));
 }
 
-function copyOut(arena: Buffer, batch: Batch, data: DataSlot): Buffer {
-  const at = batch.placed.get(data)!;
-  return Buffer.from(arena.subarray(at, at + data.sizeBytes));
+function copyOut(arena: Buffer, { at, sizeBytes }: DataSlot): Buffer {
+  return Buffer.from(arena.subarray(at, at + sizeBytes));
 }
 
-function measure(instructions: readonly Instruction[], start: number, limit: number) {
-  const sizes = new Map<DataSlot, number>();
+function measure(instructions: readonly Instruction[], start: number, limit: number): Batch {
+  const data: DataSlot[] = [];
   const fds: (number | LateFd)[] = [];
+  const batch = { count: 0, fds, data, usedBytes: 0 };
   let used = 0;
   let count = 0;
   for (let i = start; i < instructions.length; i++) {
     const instruction = instructions[i]!;
-    const fresh = dataOf(instruction).filter((data) => !sizes.has(data));
-    const more = INSTRUCTION.size + fresh.reduce((sum, data) => sum + align(data.sizeBytes), 0);
-    const sent = instruction.sendFds ?? [];
-    if (used + more + ALIGN > limit || fds.length + sent.length > MAX_FDS) break;
+    const known = data.length;
+    let more: number = INSTRUCTION.size;
+    if (instruction.storeAt !== undefined) more += enlist(instruction.storeAt.data, batch, data);
+    for (const arg of instruction.args) {
+      const slot = dataOfArg(arg);
+      if (slot !== undefined) more += enlist(slot, batch, data);
+    }
+    const sent = instruction.sendFds?.length ?? 0;
+    if (used + more + ALIGN > limit || fds.length + sent > MAX_FDS) {
+      for (const slot of data.splice(known)) slot.home = undefined;
+      break;
+    }
     used += more;
     count += 1;
-    for (const data of fresh) sizes.set(data, align(data.sizeBytes));
-    fds.push(...sent);
+    if (sent > 0) fds.push(...instruction.sendFds!);
   }
   // A stored pointer is good in its own batch only: it goes with the call that follows.
   const isCut = start + count < instructions.length;
@@ -92,86 +110,105 @@ function measure(instructions: readonly Instruction[], start: number, limit: num
       hint: 'Report this; the handler must split its data.',
     });
   }
-  return { count, fds, sizes };
+  batch.count = count;
+  batch.usedBytes = align(count * INSTRUCTION.size);
+  for (const slot of data) {
+    slot.at = batch.usedBytes;
+    batch.usedBytes += align(slot.sizeBytes);
+  }
+  return batch;
 }
 
-function dataOf(instruction: Instruction): DataSlot[] {
-  const found: DataSlot[] = instruction.storeAt === undefined ? [] : [instruction.storeAt.data];
-  for (const arg of instruction.args) {
-    const data = dataOfArg(arg);
-    if (data !== undefined && !found.includes(data)) found.push(data);
-  }
-  return found;
+/** Bytes that this piece of data adds to the batch. */
+function enlist(slot: DataSlot, batch: Batch, data: DataSlot[]): number {
+  if (slot.home === batch) return 0;
+  slot.home = batch;
+  data.push(slot);
+  return align(slot.sizeBytes);
 }
 
 function dataOfArg(arg: Arg): DataSlot | undefined {
+  if (typeof arg !== 'object' || arg === null) return undefined;
   if (arg instanceof DataSlot) return arg;
   if (arg instanceof LoadedSlot) return arg.data;
-  if (typeof arg === 'object' && arg !== null && arg.kind === 'pointer') return arg.data as DataSlot;
+  if (arg.kind === 'pointer') return arg.data as DataSlot;
   return undefined;
 }
 
 function writeInstruction(
-  instruction: Instruction,
-  arena: Buffer,
+  { op, nr, args, storeAt, options }: Instruction,
+  w32: Uint32Array,
+  w64: BigInt64Array,
   at: number,
-  placed: ReadonlyMap<DataSlot, number>,
-  indexes: ReadonlyMap<Result, number>,
+  batch: Batch,
 ): void {
   let kinds = 0;
   for (let i = 0; i < 6; i++) {
-    const { kind, value } = resolve(instruction.args[i] ?? null, placed, indexes);
-    kinds |= kind << (4 * i);
-    writeWord(arena, at + INSTRUCTION.arg + 8 * i, value);
+    const word = at + ARG32 + 2 * i;
+    const arg = i < args.length ? args[i]! : null;
+    if (arg === null) {
+      w32[word] = 0;
+      w32[word + 1] = 0;
+    } else if (typeof arg !== 'object') {
+      writeWord(w32, w64, word, arg);
+    } else {
+      kinds |= writeReference(arg, w32, w64, word, batch) << (4 * i);
+    }
   }
-  const nr =
-    instruction.storeAt === undefined
-      ? instruction.nr
-      : placed.get(instruction.storeAt.data)! + instruction.storeAt.offset;
-  arena.writeUInt32LE(instruction.op, at + INSTRUCTION.op);
-  arena.writeUInt32LE(kinds, at + INSTRUCTION.kinds);
-  writeWord(arena, at + INSTRUCTION.nr, nr);
-  const { low, high } = expectRange(instruction.options.expect ?? 'ok');
-  arena.writeBigInt64LE(low, at + INSTRUCTION.expectLow);
-  arena.writeBigInt64LE(high, at + INSTRUCTION.expectHigh);
-  arena.writeBigInt64LE(0n, at + INSTRUCTION.result);
+  w32[at] = op;
+  w32[at + 1] = kinds;
+  writeWord(w32, w64, at + NR32, storeAt === undefined ? nr : storeAt.data.at + storeAt.offset);
+  const expect = options.expect ?? 'ok';
+  if (typeof expect === 'string') {
+    // Zero, or LONG_MIN, to LONG_MAX.
+    w32[at + LOW32] = 0;
+    w32[at + LOW32 + 1] = expect === 'ok' ? 0 : 0x8000_0000;
+    w32[at + HIGH32] = 0xffff_ffff;
+    w32[at + HIGH32 + 1] = 0x7fff_ffff;
+  } else {
+    writeWord(w32, w64, at + LOW32, expect);
+    writeWord(w32, w64, at + HIGH32, expect);
+  }
+  w64[at / 2 + RESULT64] = 0n;
 }
 
-function resolve(arg: Arg, placed: ReadonlyMap<DataSlot, number>, indexes: ReadonlyMap<Result, number>) {
-  if (arg === null) return { kind: ARG.IMMEDIATE, value: 0 };
-  if (typeof arg !== 'object') return { kind: ARG.IMMEDIATE, value: arg };
-  if (arg instanceof ResultSlot) {
-    const index = indexes.get(arg);
-    if (index !== undefined) return { kind: ARG.RESULT, value: index };
-    return { kind: ARG.IMMEDIATE, value: arg.value };
-  }
-  if (arg instanceof LoadedSlot) {
-    return { kind: arg.sizeBytes === 4 ? ARG.LOAD32 : ARG.LOAD64, value: placed.get(arg.data)! + arg.offset };
-  }
-  if (arg instanceof DataSlot) return { kind: ARG.ARENA, value: placed.get(arg)! };
-  if (arg.kind === 'pointer') return { kind: ARG.ARENA, value: placed.get(arg.data as DataSlot)! + arg.offset };
-  throw new TypeError('an argument must come from the builder of the same program');
+/** Writes what stands for a place or a result; returns its kind. */
+function writeReference(
+  arg: Exclude<Arg, number | bigint | null>,
+  w32: Uint32Array,
+  w64: BigInt64Array,
+  word: number,
+  batch: Batch,
+): number {
+  let kind: number = ARG.ARENA;
+  let value: number | bigint;
+  if (arg instanceof DataSlot) value = arg.at;
+  else if (arg instanceof ResultSlot) {
+    const inBatch = arg.home === batch;
+    kind = inBatch ? ARG.RESULT : ARG.IMMEDIATE;
+    value = inBatch ? arg.index : arg.value;
+  } else if (arg instanceof LoadedSlot) {
+    kind = arg.sizeBytes === 4 ? ARG.LOAD32 : ARG.LOAD64;
+    value = arg.data.at + arg.offset;
+  } else if (arg.kind === 'pointer') value = (arg.data as DataSlot).at + arg.offset;
+  else throw new TypeError('an argument must come from the builder of the same program');
+  writeWord(w32, w64, word, value);
+  return kind;
 }
 
 /** Two's complement, so that -1 is ~0ul as in C. */
-function writeWord(arena: Buffer, at: number, value: number | bigint): void {
+function writeWord(w32: Uint32Array, w64: BigInt64Array, word: number, value: number | bigint): void {
   if (typeof value === 'bigint') {
-    arena.writeBigUInt64LE(BigInt.asUintN(64, value), at);
+    w64[word / 2] = value;
     return;
   }
   if (!Number.isSafeInteger(value)) throw new RangeError(`${value} is no safe integer: pass a bigint`);
-  arena.writeInt32LE(Math.floor(value / 2 ** 32) | 0, at + 4);
-  arena.writeUInt32LE(value >>> 0, at);
-}
-
-function expectRange(expect: Expect): { low: bigint; high: bigint } {
-  if (expect === 'ok') return { low: 0n, high: LONG_MAX };
-  if (expect === 'any') return { low: LONG_MIN, high: LONG_MAX };
-  return { low: BigInt(expect), high: BigInt(expect) };
+  w32[word] = value;
+  w32[word + 1] = value >= 0 && value < TWO32 ? 0 : Math.floor(value / TWO32);
 }
 
 function align(size: number): number {
-  return Math.ceil(size / ALIGN) * ALIGN;
+  return size + (-size & (ALIGN - 1));
 }
 
 /** Whether an operation can fail at all is the kernel's to say; this names the agent's own failure. */

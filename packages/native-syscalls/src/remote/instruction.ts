@@ -25,6 +25,9 @@ export interface Instruction {
 
 export class ResultSlot implements Result {
   readonly kind = 'result';
+  /** The batch that the instruction was last encoded for, and its place there: the encoder's own. */
+  home: object | undefined;
+  index = 0;
   #value: bigint | undefined;
 
   get value(): bigint {
@@ -48,6 +51,9 @@ export class DataSlot implements Data {
   /** How it is shown: a string in quotes, or undefined for plain bytes. */
   readonly text: string | undefined;
   content: Buffer | undefined;
+  /** The batch in whose arena it lies, and where in it: the encoder's own. */
+  home: object | undefined;
+  at = 0;
 
   constructor(sizeBytes: number, content?: Buffer, text?: string) {
     this.sizeBytes = sizeBytes;

@@ -64,20 +64,22 @@ export function struct<const Fields extends Readonly<Record<string, Field>>>(
   return made;
 }
 
+/** By DataView: the methods of Buffer put 64-bit numbers together in JavaScript, which counts while a task stands still. */
 function read(bytes: Buffer, at: number, type: FieldType): number | bigint {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   switch (type) {
     case 'u8':
-      return bytes.readUInt8(at);
+      return view.getUint8(at);
     case 'u16':
-      return bytes.readUInt16LE(at);
+      return view.getUint16(at, true);
     case 'u32':
-      return bytes.readUInt32LE(at);
+      return view.getUint32(at, true);
     case 'i32':
-      return bytes.readInt32LE(at);
+      return view.getInt32(at, true);
     case 'u64':
-      return bytes.readBigUInt64LE(at);
+      return view.getBigUint64(at, true);
     case 'i64':
-      return bytes.readBigInt64LE(at);
+      return view.getBigInt64(at, true);
   }
 }
 
