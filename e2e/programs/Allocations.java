@@ -45,7 +45,10 @@ public class Allocations {
     }
     while (made.get() < 1000) Thread.sleep(10);
     System.out.println("ready");
-    while (!Files.exists(Path.of(args[0]))) Thread.sleep(10);
+    while (!Files.exists(Path.of(args[0]))) {
+      Thread.sleep(10);
+      System.out.println(made.get());
+    }
     long goal = made.get() + 1000;
     while (made.get() < goal) Thread.sleep(10);
     System.out.println("EXIT-SUCCESS");

@@ -12,6 +12,7 @@ function main() {
       if (count !== counts[index] + 1) throw new Error(`worker ${index} says ${count} after ${counts[index]}`);
       if (sum !== sumOf(index)) throw new Error(`worker ${index} calculates ${sum}`);
       counts[index] = count;
+      if (index === 0 && count % 10 === 0) console.log(count);
       worker.postMessage('go on');
     });
   }

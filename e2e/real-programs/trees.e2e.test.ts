@@ -60,7 +60,7 @@ testNeeding(['make'])(
   TIMEOUT_MS,
 );
 
-// A Pool keeps semaphores in files that it unlinks at once, which crts does not carry yet: the workers have pipes instead.
+// Without a pool: each has a pipe of its own, and waits for all of them at once.
 const WORKERS = [
   'import multiprocessing, multiprocessing.connection, time',
   'context = multiprocessing.get_context("fork")',
