@@ -18,6 +18,7 @@ export function dump(parsed: Parsed, { images, work }: Directories, options: Eng
     prevImagesDir: last(parsed, 'prev-images-dir'),
     timeoutSeconds: timeout(parsed),
     trackMem: parsed.switches.has('track-mem'),
+    autoDedup: parsed.switches.has('auto-dedup'),
     ...options,
   };
   preDumpMode(parsed);

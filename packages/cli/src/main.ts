@@ -1,8 +1,9 @@
 import { release } from 'node:os';
+import { dedupImages } from '@crts/core-pstree';
 import { CrtsError } from '@crts/plugin-api';
 import { check } from './check';
 import { dump } from './dump';
-import type { ImportModule } from './load-plugins';
+import { type ImportModule, loadPlugins } from './load-plugins';
 import { openLog, type RunLog } from './log';
 import { helpText } from './options';
 import { type Parsed, parseArguments } from './parse';
@@ -55,6 +56,11 @@ async function act(
   );
   if (parsed.action === 'check') {
     check(parsed);
+    return log;
+  }
+  if (parsed.action === 'dedup') {
+    const plugins = await loadPlugins(parsed.values.get('plugin') ?? [], host.importModule);
+    dedupImages({ imagesDir: directories.images, log, plugins });
     return log;
   }
   const options = await runOptions(parsed, log, host.importModule);

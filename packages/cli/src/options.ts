@@ -1,6 +1,6 @@
 /** The options of crts: CRIU's names and meanings (criu --help, criu/config.c), and our own at the end. */
 
-export type Action = 'dump' | 'pre-dump' | 'restore' | 'check';
+export type Action = 'dump' | 'pre-dump' | 'restore' | 'check' | 'dedup';
 
 export interface OptionRow {
   readonly name: string;
@@ -23,7 +23,7 @@ export interface OptionRow {
 }
 
 const both: readonly Action[] = ['dump', 'pre-dump', 'restore'];
-const every: readonly Action[] = [...both, 'check'];
+const every: readonly Action[] = [...both, 'check', 'dedup'];
 /** What a pre-dump does without: it takes what a dump takes, so that a command line serves both. */
 const dumps: readonly Action[] = ['dump', 'pre-dump'];
 
@@ -180,6 +180,13 @@ const SUPPORTED: readonly OptionRow[] = [
     help: 'images to build on, meant from the images directory: pages that were not written since stay there',
   },
   {
+    name: 'auto-dedup',
+    twin: true,
+    actions: both,
+    idle: ['dedup'],
+    help: 'dump: take pages out of the older images that the new ones supersede; restore: out of all that were read',
+  },
+  {
     name: 'pre-dump-mode',
     argument: 'MODE',
     actions: ['pre-dump'],
@@ -212,7 +219,12 @@ const SUPPORTED: readonly OptionRow[] = [
   { name: 'display-stats', twin: true, actions: both, help: 'print statistics' },
   { name: 'no-default-config', actions: every, help: 'read no configuration of criu; crts never does' },
   { name: 'log-format', argument: 'FORMAT', actions: every, help: 'form of the log: human (default) or json' },
-  { name: 'plugin', argument: 'NAME', actions: both, help: 'load a plugin: a package name or a path; may be repeated' },
+  {
+    name: 'plugin',
+    argument: 'NAME',
+    actions: [...both, 'dedup'],
+    help: 'load a plugin: a package name or a path; may be repeated',
+  },
   { name: 'sync', actions: dumps, help: 'write the images through to the disk before the dump counts as done' },
   { name: 'dry-run', actions: ['restore'], help: 'compile the restore plan, print it, and make nothing' },
   { name: 'explain', actions: ['restore'], help: 'with --dry-run: say which plugin wants what' },
@@ -220,7 +232,7 @@ const SUPPORTED: readonly OptionRow[] = [
 
 /** What CRIU 4.2 has besides. Each is refused by name, so that nobody believes it was heeded. */
 const KNOWN_WITH_TWIN =
-  'tcp-established log-pid page-server auto-dedup skip-in-flight deprecated weak-sysctls tcp-close stream tls mntns-compat-mode unprivileged allow-uprobes';
+  'tcp-established log-pid page-server skip-in-flight deprecated weak-sysctls tcp-close stream tls mntns-compat-mode unprivileged allow-uprobes';
 const KNOWN_SWITCHES = 'ms exec-cmd enable-external-sharing enable-external-masters lazy-pages tls-no-cn-verify';
 const KNOWN_WITH_ARGUMENT =
   'join-ns root close veth-pair action-script address port libdir ext-mount-map cgroup-root skip-mnt enable-fs freeze-cgroup lsm-profile empty-ns cgroup-props cgroup-props-file cgroup-dump-controller status-fd ps-socket config tls-cacert tls-cacrl tls-cert tls-key cgroup-yard lsm-mount-context network-lock';
@@ -242,9 +254,9 @@ export const OPTIONS: readonly OptionRow[] = [
   ...known(KNOWN_WITH_OPTIONAL, { argument: 'ARG', optional: true }),
 ];
 
-export const ACTIONS: readonly Action[] = ['dump', 'pre-dump', 'restore', 'check'];
+export const ACTIONS: readonly Action[] = ['dump', 'pre-dump', 'restore', 'check', 'dedup'];
 /** Actions of CRIU that crts does not have yet. */
-export const KNOWN_ACTIONS = ['page-server', 'service', 'swrk', 'dedup', 'lazy-pages', 'cpuinfo', 'exec', 'show'];
+export const KNOWN_ACTIONS = ['page-server', 'service', 'swrk', 'lazy-pages', 'cpuinfo', 'exec', 'show'];
 
 function placesOf({ actions }: OptionRow): string {
   if (actions.length >= both.length) return '';
@@ -263,6 +275,7 @@ export function helpText(): string {
     '  crts pre-dump -t PID [-D DIR] [options]',
     '  crts restore [-D DIR] [options]',
     '  crts check [--feature NAME] [options]',
+    '  crts dedup [-D DIR] [options]',
     '',
     'Options:',
     ...lines,

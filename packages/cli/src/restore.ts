@@ -17,7 +17,13 @@ export function restore(parsed: Parsed, { images, work }: Directories, options: 
   const sibling = parsed.switches.has('restore-sibling');
   if (sibling && !detached)
     throw missingOption('--restore-detached', 'a sibling cannot be waited for, so --restore-sibling needs it');
-  const request = { imagesDir: images, sibling, leaveStopped: parsed.switches.has('leave-stopped'), ...options };
+  const request = {
+    imagesDir: images,
+    sibling,
+    leaveStopped: parsed.switches.has('leave-stopped'),
+    autoDedup: parsed.switches.has('auto-dedup'),
+    ...options,
+  };
   if (parsed.switches.has('dry-run')) {
     process.stdout.write(`${explainRestore(request, parsed.switches.has('explain')).lines.join('\n')}\n`);
     return;

@@ -60,6 +60,7 @@ export interface TreeRestore {
   readonly helpers: number;
   /** What is done around the restore for files that no path leads to. */
   readonly remaps: RestoreRemaps;
+  readonly registry: Registry;
 }
 
 /** Handlers ask once for each entry of theirs: an image is decoded when it is first asked for, and not again. */
@@ -121,7 +122,7 @@ export function compileRestore(request: RestoreRequest, reader: ImageReader): Tr
     });
   }
   const tasks = builders.map((builder) => builder.compile(barriers));
-  return { set, forks, tasks, area, doorbellNumber, lender, shared, helpers, remaps };
+  return { set, forks, tasks, area, doorbellNumber, lender, shared, helpers, remaps, registry };
 }
 
 function planTree(

@@ -116,6 +116,17 @@ export function preDumped(): CrtsError {
   });
 }
 
+export function deduplicated(): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_IMAGES_DEDUPLICATED',
+    kind: 'refused',
+    stage: 'restore',
+    path: 'crts-deduplicated',
+    what: 'pages were taken out of these images, by dedup for a later set or by a restore with --auto-dedup',
+    hint: 'Restore the set that builds on this one.',
+  });
+}
+
 export function escaping(pid: number, passes: number): CrtsError {
   return refused(
     'CRTS_ESCAPING',

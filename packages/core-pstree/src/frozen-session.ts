@@ -2,6 +2,7 @@
 import { ImageWriter } from '@crts/image-io';
 import { CrtsError } from '@crts/plugin-api';
 import { firstRefusal } from './collect';
+import { dedupAfterDump } from './dedup';
 import { FrozenTree } from './freeze';
 import type { Frozen } from './frozen-task';
 import { refuseRoot, refuseTask } from './limits';
@@ -30,6 +31,7 @@ export function onTree(request: DumpRequest, action: (session: FrozenSession) =>
     const outcome = action({ request, registry, writer, parent, tree });
     writer.close();
     tree.close();
+    if (request.autoDedup === true) dedupAfterDump(registry, request.imagesDir, request.log);
     return outcome;
   } catch (error) {
     // What goes wrong here is listed under the first cause.

@@ -10,7 +10,7 @@ import type {
   TaskKobjIdsEntry,
 } from '@crts/image-io';
 import type { FileRecord, ImageRecord, TaskImages } from '@crts/plugin-api';
-import { badImage, otherFormat, preDumped, sharedImages } from './errors';
+import { badImage, deduplicated, otherFormat, preDumped, sharedImages } from './errors';
 import { checkThreads, checkTree } from './tree-entries';
 
 const IMAGE_VERSION = 2;
@@ -67,6 +67,7 @@ export function readImageSet(reader: ImageReader): ImageSet {
   const inventory = reader.readOne<InventoryEntry>('inventory');
   if (inventory.img_version !== IMAGE_VERSION && inventory.img_version !== 1) throw otherFormat(inventory.img_version);
   if (inventory.pre_dump_mode !== undefined && !reader.has('pstree')) throw preDumped();
+  if (reader.isDeduplicated) throw deduplicated();
   const tree = checkTree(reader.read('pstree') as PstreeEntry[]);
   const files = readFiles(reader);
   const shared: SharedImages = { locks: optional(reader, 'filelocks'), ttys: optional(reader, 'tty-info') };

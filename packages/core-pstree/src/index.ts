@@ -1,3 +1,4 @@
+export { dedupImages } from './dedup';
 export * from './dump';
 export * from './pre-dump';
 export * from './requests';

@@ -11,6 +11,8 @@ export interface DumpRequest extends RunOptions {
   readonly sync: boolean;
   /** The set to build on, meant from the images directory. */
   readonly prevImagesDir?: string | undefined;
+  /** Take pages out of the older sets that this one supersedes. */
+  readonly autoDedup?: boolean | undefined;
   /** Keep track of what the tree writes from now on, for the next set. */
   readonly trackMem?: boolean | undefined;
   /** How long the tree may take to stop (default 10), 0: as long as it takes. */
@@ -35,6 +37,8 @@ export interface RestoreRequest extends RunOptions {
   readonly sibling: boolean;
   /** Leave the tree stopped (SIGSTOP) at the end. */
   readonly leaveStopped: boolean;
+  /** Take the pages out of the images when the tree has them. */
+  readonly autoDedup?: boolean | undefined;
   readonly log: Logger;
   readonly plugins: readonly Plugin[];
 }
@@ -50,4 +54,10 @@ export interface RestoreOutcome {
 /** A compiled plan as text, for `crts restore --dry-run`; `explain` adds plugin, image entry and reason. */
 export interface PlanText {
   readonly lines: readonly string[];
+}
+
+export interface DedupRequest {
+  readonly imagesDir: string;
+  readonly log: Logger;
+  readonly plugins: readonly Plugin[];
 }

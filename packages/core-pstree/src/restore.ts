@@ -19,6 +19,7 @@ import {
 import { CrtsError, STAGES } from '@crts/plugin-api';
 import { compileRestore, type TaskRestore, type TreeRestore } from './compile';
 import { onCpu } from './cpu';
+import { punchAfterRestore } from './dedup';
 import { noSyscallInstruction, seccompSuspension } from './errors';
 import { forkText } from './forks/text';
 import type { TaskSet } from './image-set';
@@ -46,7 +47,9 @@ export function restoreTree(request: RestoreRequest): RestoreOutcome {
     const tree = compileRestore(request, reader);
     waitForLingering([...tree.set.tasks, ...tree.set.dead].map(({ pid }) => pid));
     const affinity = getAffinity(0);
-    return tree.remaps.around(() => onCpu(currentCpu(), () => execute(request, tree, affinity)));
+    const outcome = tree.remaps.around(() => onCpu(currentCpu(), () => execute(request, tree, affinity)));
+    if (request.autoDedup === true) punchAfterRestore(tree.registry, reader, request.log);
+    return outcome;
   } finally {
     reader.close();
   }

@@ -1,8 +1,8 @@
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readdirSync, readSync } from 'node:fs';
 import type { ImageRecord, ImageSource } from '@crts/plugin-api';
 import { ImageError } from './errors';
 import { type ByteSource, type ExtraPlace, type ImageItem, readItems, readPlaces } from './image-file';
-import { openDirectory } from './image-writer';
+import { DEDUPLICATED, openDirectory } from './image-writer';
 import { imageFileName, imageKind } from './kinds';
 
 const READ = constants.O_RDONLY | constants.O_NOFOLLOW;
@@ -57,6 +57,29 @@ export class ImageReader implements ImageSource {
     const fd = this.#tryOpen(imageFileName(imageKind(kind), id));
     if (fd !== undefined) closeSync(fd);
     return fd !== undefined;
+  }
+
+  ids(kind: string): number[] {
+    const { pattern, radix } = imageKind(kind);
+    const [before, after] = pattern.split('%') as [string, string];
+    return readdirSync(`/proc/self/fd/${this.#dirFd}`)
+      .filter((name) => name.startsWith(before) && name.endsWith(after))
+      .map((name) => ({ name, id: Number.parseInt(name.slice(before.length), radix) }))
+      .filter(({ name, id }) => name === `${before}${id.toString(radix)}${after}`)
+      .map(({ id }) => id)
+      .sort((a, b) => a - b);
+  }
+
+  /** Whether a later set, or a restore, has taken pages out of this one. */
+  get isDeduplicated(): boolean {
+    const fd = this.#tryOpen(DEDUPLICATED);
+    if (fd !== undefined) closeSync(fd);
+    return fd !== undefined;
+  }
+
+  markDeduplicated(): void {
+    const path = `/proc/self/fd/${this.#dirFd}/${DEDUPLICATED}`;
+    closeSync(openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW, 0o600));
   }
 
   read(kind: string, id?: number): ImageRecord[] {

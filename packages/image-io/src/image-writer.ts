@@ -5,6 +5,8 @@ import { imageFileName, imageKind } from './kinds';
 
 const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 const TEMPORARY = '.crts-part-';
+/** Says that pages were punched out of a set: an empty file, which CRIU does not look at. */
+export const DEDUPLICATED = 'crts-deduplicated';
 
 /**
  * Writes an image set. Files appear under temporary names and get their own in commit(), the inventory last: a
@@ -63,6 +65,7 @@ export class ImageWriter implements ImageSink {
   /** Gives every file its name, inventory.img last. An older set in the directory stops being one first. */
   commit(sync: boolean): void {
     this.#remove('inventory.img');
+    this.#remove(DEDUPLICATED);
     this.publish(sync);
   }
 

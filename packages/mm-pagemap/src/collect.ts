@@ -1,5 +1,6 @@
 import { PAGE_IS, type PageQuery, pagemapScan } from '@crts/native-syscalls';
 import type { PageArea } from '@crts/plugin-api';
+import { USER_END } from './pagemap';
 
 /** A stretch of pages to store, and how. */
 export interface PageStretch {
@@ -18,9 +19,6 @@ export interface Region {
 
 /** PAGEMAP_SCAN of one address space. */
 export type Scan = (start: bigint, end: bigint, query: PageQuery) => readonly (Region & { categories: bigint })[];
-
-/** End of user addresses with four-level paging: TASK_SIZE_MAX. */
-const USER_END = 0x7fff_ffff_f000n;
 
 const NOT_OF_ITS_OWN = PAGE_IS.pfnZero | PAGE_IS.file;
 /**

@@ -96,3 +96,27 @@ function writeHint(sizeBytes: bigint, errno: string | undefined): string {
   if (errno === 'EFBIG') return 'Raise the file size limit of the shell that runs crts (ulimit -f).';
   return 'Check the disk of the images directory (-D).';
 }
+
+export function nothingToDedup(): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_IMAGES_INCREMENTAL',
+    kind: 'refused',
+    plugin: PLUGIN,
+    what: 'the images build on no other set: there is nothing to deduplicate',
+    hint: 'The link `parent` in the images directory leads to the set that --prev-images-dir named at the dump.',
+  });
+}
+
+export function noPunchHole(errno: string | undefined): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_PUNCH_HOLE',
+    plugin: PLUGIN,
+    what: 'pages cannot be taken out of a pages image',
+    call: 'fallocate(FALLOC_FL_PUNCH_HOLE)',
+    errno,
+    hint:
+      errno === 'EOPNOTSUPP'
+        ? 'The file system of the images knows no holes: do without dedup and --auto-dedup.'
+        : 'The images are as good as before; check their disk.',
+  });
+}

@@ -151,7 +151,9 @@ function store(areas: readonly PageArea[], fileSizeLimit = 'unlimited') {
     read: () => [...entries],
     rawFd: () => fd,
     has: () => true,
+    ids: () => [77],
     parent: () => undefined,
+    markDeduplicated: () => undefined,
   });
   return { stats, entries, pages, byTask, size: fstatSync(fd).size, bytes: readFileSync(path) };
 }

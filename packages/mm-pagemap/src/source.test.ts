@@ -23,7 +23,14 @@ const open = (...entries: ImageRecord[]) => openPages('pagemap', 1, set(entries)
 
 /** An image set of one pagemap, and the set that it builds on. */
 function set(entries: readonly ImageRecord[], parent?: ImageSource): ImageSource {
-  return { read: () => [{ pages_id: 1 }, ...entries], rawFd: () => fd, has: () => true, parent: () => parent };
+  return {
+    read: () => [{ pages_id: 1 }, ...entries],
+    rawFd: () => fd,
+    has: () => true,
+    ids: () => [1],
+    parent: () => parent,
+    markDeduplicated: () => undefined,
+  };
 }
 
 test('runs are found by address, with their place in the file', () => {

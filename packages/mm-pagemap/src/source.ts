@@ -1,69 +1,47 @@
 import { fstatSync } from 'node:fs';
-import type { PagemapEntry, PagemapHead } from '@crts/image-io';
 import { preadFull } from '@crts/native-syscalls';
 import type { ImageSource, PageSource, StoredRun } from '@crts/plugin-api';
-import { badPagemap, chainTooLong, noParent, pagesElsewhere } from './errors';
+import { badPagemap, chainTooLong, noParent } from './errors';
+import { readPagemap } from './pagemap';
 
-const PARENT = 1;
-const LAZY = 2;
-const PRESENT = 4;
-const PAGE = 4096n;
-const USER_END = 0x7fff_ffff_f000n;
 /** Sets that build on each other: more would be a circle of links, or nobody's idea of a checkpoint. */
-const CHAIN_MAX = 128;
+export const CHAIN_MAX = 128;
+
+export function imageName(kind: string, id: number, depth: number): string {
+  return `${'parent/'.repeat(depth)}${kind}-${id}.img`;
+}
 
 /**
  * Reads and validates a pagemap: `pagemap` of a task, `pagemap-shmem` of an object. What an increment leaves to its parent is
  * looked for there, and so on; every page has to be found somewhere.
  */
 export function openPages(kind: string, id: number, source: ImageSource, depth = 0): PageSource {
-  const [head, ...entries] = source.read(kind, id) as [PagemapHead | undefined, ...PagemapEntry[]];
-  const image = `${'parent/'.repeat(depth)}${kind}-${id}.img`;
-  if (head === undefined) throw badPagemap(image, 0, 'the head is missing');
+  const image = imageName(kind, id, depth);
   if (depth > CHAIN_MAX) throw chainTooLong(image, CHAIN_MAX);
+  const { pagesId, entries, sizeBytes } = readPagemap(kind, id, source, image);
   const runs: StoredRun[] = [];
   let parent: PageSource | undefined;
-  let fileOffset = 0n;
-  let end = 0n;
-  entries.forEach((entry, index) => {
-    const bad = (what: string) => badPagemap(image, index + 1, what);
-    const { flags, length } = checkedEntry(entry, end, bad);
-    end = entry.vaddr + length;
-    if ((flags & PARENT) !== 0) {
-      parent ??= openParent(kind, id, source, image, depth);
-      const found = parent.runs(entry.vaddr, end);
-      if (found.reduce((sum, run) => sum + run.lengthBytes, 0n) !== length)
-        throw bad(`not all pages from 0x${entry.vaddr.toString(16)} are in the parent set`);
-      for (const run of found) runs.push({ ...run, file: run.file + 1 });
+  entries.forEach(({ addr, lengthBytes, inParent, fileOffset }, index) => {
+    if (!inParent) {
+      runs.push({ addr, lengthBytes, fileOffset, file: 0 });
       return;
     }
-    if ((flags & PRESENT) === 0) throw pagesElsewhere(image);
-    runs.push({ addr: entry.vaddr, lengthBytes: length, fileOffset, file: 0 });
-    fileOffset += length;
+    parent ??= openParent(kind, id, source, image, depth);
+    const found = parent.runs(addr, addr + lengthBytes);
+    if (found.reduce((sum, run) => sum + run.lengthBytes, 0n) !== lengthBytes)
+      throw badPagemap(image, index + 1, `not all pages from 0x${addr.toString(16)} are in the parent set`);
+    for (const run of found) runs.push({ ...run, file: run.file + 1 });
   });
-  const fd = source.rawFd('pages', head.pages_id);
+  const fd = source.rawFd('pages', pagesId);
   const { size } = fstatSync(fd, { bigint: true });
-  if (size < fileOffset)
-    throw badPagemap(image, entries.length, `the pages image has ${size} bytes, the pagemap needs ${fileOffset}`);
+  if (size < sizeBytes)
+    throw badPagemap(image, entries.length, `the pages image has ${size} bytes, the pagemap needs ${sizeBytes}`);
   const files = [fd, ...(parent?.files ?? [])];
   return {
     files,
     runs: (from, to) => overlapping(runs, from, to),
     read: (addr, length) => readStored(runs, files, addr, length),
   };
-}
-
-function checkedEntry(entry: PagemapEntry, end: bigint, bad: (what: string) => Error) {
-  const pages = entry.nr_pages ?? BigInt(entry.compat_nr_pages ?? 0);
-  // Before flags existed, every entry was present or in the parent.
-  const flags = entry.flags ?? (entry.in_parent === true ? PARENT : PRESENT);
-  if ((flags & ~(PARENT | LAZY | PRESENT)) !== 0 || flags === 0)
-    throw bad(`flags 0x${flags.toString(16)} have no meaning`);
-  if (entry.vaddr % PAGE !== 0n) throw bad(`address 0x${entry.vaddr.toString(16)} is not page aligned`);
-  if (pages === 0n || pages > (USER_END - entry.vaddr) / PAGE || entry.vaddr >= USER_END)
-    throw bad(`${pages} pages do not fit the address space`);
-  if (entry.vaddr < end) throw bad(`pages at 0x${entry.vaddr.toString(16)} overlap the entry before`);
-  return { flags, length: pages * PAGE };
 }
 
 function openParent(kind: string, id: number, source: ImageSource, image: string, depth: number): PageSource {

@@ -14,15 +14,12 @@ import type {
   PageStore,
 } from '@crts/plugin-api';
 import { collectPages, type PageStretch, scanOf } from './collect';
+import { dedup, punchRestored } from './dedup';
 import { noPagemapScan, pagesNotWritten, pagesUnreadable } from './errors';
+import { LAZY, PAGE, PARENT, PRESENT } from './pagemap';
 import { dumpShared } from './shared';
 import { openPages } from './source';
 
-/** PE_PARENT, PE_LAZY and PE_PRESENT of the format. */
-const PARENT = 1;
-const LAZY = 2;
-const PRESENT = 4;
-const PAGE = 4096n;
 /** Page runs of one program: 240 kB of its arena. */
 const RUNS_MAX = 10_000;
 /** Memory that the task cannot read itself passes through the engine in pieces of this size. */
@@ -58,6 +55,10 @@ export const pageStore: PageStore = {
   dumpShared,
 
   openShared: (shmid: number, source: ImageSource): PageSource => openPages('pagemap-shmem', shmid, source),
+
+  dedup,
+
+  punchRestored,
 };
 
 /** Pages of a task by where they are kept. */

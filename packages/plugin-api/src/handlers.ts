@@ -1,6 +1,7 @@
 import type { Fd, FileId, Pid } from './brands';
 import type { CrtsError } from './errors';
 import type { FdFacts, TaskFacts, TaskIdentity, ThreadFacts, ThreadIdentity, ThreadState, VmaFacts } from './facts';
+import type { ImageSink, ImageSource } from './image-access';
 import type { FilePlanner, TaskPlan, ThreadPlan } from './plan';
 import type { Arg, CallOptions, PageRun, Program } from './program';
 import type { RemappedFile } from './remaps';
@@ -199,25 +200,6 @@ export interface VmaHandler {
   plan(entry: ImageRecord, images: TaskImages, plan: TaskPlan, context: RestoreContext): void;
 }
 
-/** Where images are written. image-io's writer fits it. */
-export interface ImageSink {
-  /** Writes a whole image of framed entries, `write('pagemap', 12, [head, entry, ...])`. `id` is absent for global images. */
-  write(kind: string, id: number | undefined, entries: readonly ImageRecord[]): void;
-  /** A descriptor, open for writing, of a raw image (`pages`). The writer owns it. */
-  rawFd(kind: string, id: number): number;
-}
-
-/** Where images are read. image-io's reader fits it. */
-export interface ImageSource {
-  read(kind: string, id: number | undefined): ImageRecord[];
-  /** A descriptor, open for reading, of a raw image. The reader owns it. */
-  rawFd(kind: string, id: number): number;
-  /** Whether there is such an image. */
-  has(kind: string, id?: number): boolean;
-  /** The set that this one is an increment on; the reader owns it. */
-  parent(): ImageSource | undefined;
-}
-
 /** A mapping whose pages are to be stored. */
 export interface PageArea {
   readonly start: bigint;
@@ -268,6 +250,10 @@ export interface PageStore {
   dumpShared(memory: StoredMemory, sink: ImageSink): Omit<PageStats, 'guards'>;
   /** The same for the contents of an object; addresses are offsets in it. */
   openShared(shmid: number, source: ImageSource): PageSource;
+  /** Frees the room of pages in older sets that this one supersedes. Returns the number of bytes. */
+  dedup(source: ImageSource): bigint;
+  /** Frees the room of all pages that a restore of the set has read: it was the last one. */
+  punchRestored(source: ImageSource): bigint;
 }
 
 /** A number in the table of a task of the tree, with the id of the description that it refers to. */

@@ -3,6 +3,7 @@ export * from './errors';
 export * from './external';
 export * from './facts';
 export * from './handlers';
+export * from './image-access';
 export * from './names';
 export * from './plan';
 export * from './plugin';

@@ -1,6 +1,7 @@
 import type { FileId } from './brands';
 import type { FdFacts } from './facts';
-import type { FileRecord, FrozenTask, ImageRecord, ImageSink, Logger, TreeImages } from './handlers';
+import type { FileRecord, FrozenTask, ImageRecord, Logger, TreeImages } from './handlers';
+import type { ImageSink } from './image-access';
 import type { Arg, CallOptions, Program } from './program';
 import type { RunOptions } from './run-options';
 
