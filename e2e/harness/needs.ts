@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { criuBinary } from './checkpointer';
+import { canHave } from './huge-pages';
 
 type Body = () => Promise<void>;
 
@@ -10,6 +11,8 @@ const PROBES: Record<string, () => boolean> = {
   CRTS_CRIU: () => criuBinary !== undefined && existsSync(criuBinary),
   // Debian keeps the server's programs out of PATH.
   'postgres 15': () => existsSync('/usr/lib/postgresql/15/bin/postgres') && inPath('psql'),
+  'huge pages': () => canHave(2048, 16),
+  'huge pages of 1 GiB': () => canHave(1048576, 1),
   // The system's python has crit's protobuf package, whatever python comes first in PATH.
   crit: () => spawnSync('/usr/bin/python3', ['-c', 'import pycriu']).status === 0,
 };

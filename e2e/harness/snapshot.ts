@@ -12,7 +12,7 @@ import { mappings, whole, withoutAbandoned } from './mappings';
  *   the test runner) and which never shrinks: sane_fdtable_size(), fs/file.c.
  */
 const STATUS_MAY_DIFFER =
-  /^(PPid|State|FDSize|Sig(Q|Pnd)|ShdPnd|Vm(Peak|HWM|RSS|PTE|Swap)|Rss\w+|(non)?voluntary_ctxt_switches)$/;
+  /^(PPid|State|FDSize|Sig(Q|Pnd)|ShdPnd|Vm(Peak|HWM|RSS|PTE|Swap)|HugetlbPages|Rss\w+|(non)?voluntary_ctxt_switches)$/;
 /**
  * Fields of stat that must be equal: process group, session, terminal, its foreground group, priority, nice, threads, code
  * and stack bounds, exit signal, real-time priority, policy, data, brk, argument and environment bounds. The others are times,

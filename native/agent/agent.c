@@ -113,6 +113,10 @@ static word argument(struct agent *agent, struct agent_instruction *program, wor
 		if (value >= index)
 			break;
 		return (word)program[value].result;
+	case AGENT_ARG_SUM:
+		if ((value & ((1ul << AGENT_SUM_BITS) - 1)) >= index)
+			break;
+		return (word)program[value & ((1ul << AGENT_SUM_BITS) - 1)].result + (value >> AGENT_SUM_BITS);
 	case AGENT_ARG_LOAD32:
 		if (!in_arena(agent, value, 4))
 			break;

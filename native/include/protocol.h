@@ -9,7 +9,7 @@
 #ifndef CRTS_PROTOCOL_H
 #define CRTS_PROTOCOL_H
 
-#define CRTS_PROTOCOL 3
+#define CRTS_PROTOCOL 4
 
 /* What an instruction does. */
 #define AGENT_OP_SYSCALL 0u     /* nr(arg[0..5]) */
@@ -29,6 +29,8 @@
 #define AGENT_ARG_RESULT 2u /* index of an earlier instruction of the same program */
 #define AGENT_ARG_LOAD32 3u /* offset from the start of the arena: the sign-extended word stored there */
 #define AGENT_ARG_LOAD64 4u
+#define AGENT_ARG_SUM 5u /* a result as above, its index in the lowest AGENT_SUM_BITS bits, plus the number above them */
+#define AGENT_SUM_BITS 24
 
 struct agent_instruction {
 	unsigned int op;

@@ -2,6 +2,7 @@
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import {
   closeFd,
+  cPath,
   KCMP,
   kcmp,
   memfd,
@@ -58,6 +59,7 @@ const LOCK_SH = 1;
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
 const SOL_SOCKET = 1;
+const MFD_HUGETLB = 4;
 
 /** What every dump and restore needs. */
 const NEEDED: Readonly<Record<string, Probe>> = {
@@ -122,7 +124,7 @@ const FEATURES: Readonly<Record<string, Feature>> = {
   apparmor_stacking: 'AppArmor profiles',
   network_lock_nftables: TCP,
   sockopt_buf_lock: bufferLock,
-  memfd_hugetlb: 'memfds of huge TLB pages',
+  memfd_hugetlb: hugeMemfd,
   move_mount_set_group: 'mount namespaces',
   openat2: 'mount namespaces',
   get_rseq_conf: () => traced((pid) => void ptraceGetRseq(pid)),
@@ -136,6 +138,10 @@ const FEATURES: Readonly<Record<string, Feature>> = {
 
 /** Experimental with CRIU: asked with --experimental and --all only. */
 const EXPERIMENTAL = ['autofs', 'compat_cr'];
+
+function hugeMemfd(): void {
+  syscall('close', syscall('memfd_create', cPath('check'), MFD_HUGETLB));
+}
 
 /** Prints as CRIU does. @throws CrtsError when something that was asked for is missing */
 export function check(parsed: Parsed): void {

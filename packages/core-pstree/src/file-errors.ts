@@ -72,3 +72,15 @@ export function unreachable(file: Named, errno: string | undefined): CrtsError {
     { call: 'stat', errno },
   );
 }
+
+export function noHugePage(shmid: number, pageBytes: bigint, errno: string | undefined): CrtsError {
+  const size = pageBytes / 1024n;
+  return new CrtsError({
+    code: 'CRTS_HUGE_PAGES',
+    stage: 'restore',
+    what: `shared memory ${shmid} cannot be filled: the kernel has no huge TLB page of ${size} kB for it`,
+    call: 'pread64',
+    errno,
+    hint: `Raise /sys/kernel/mm/hugepages/hugepages-${size}kB/nr_hugepages.`,
+  });
+}

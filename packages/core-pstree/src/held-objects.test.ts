@@ -77,6 +77,27 @@ test('contents are copied run by run, large ones in pieces', () => {
   ]);
 });
 
+test('a file of huge pages is mapped page by page, wherever there is room', () => {
+  const program = new ProgramBuilder();
+  const objects = contents(
+    { addr: 0x1000n, lengthBytes: 4096n, fileOffset: 0n },
+    { addr: 0x1ff000n, lengthBytes: 8192n, fileOffset: 4096n },
+    { addr: 1n << 40n, lengthBytes: 4096n, fileOffset: 12288n },
+  );
+  objects.fill(program, 9, 7, 1n << 50n, 2n << 20n);
+  expect(program.text()).toEqual([
+    'receive_fd(engine fd 30)',
+    'mmap(0, 0x400000, 3, 0x4001, 9, 0)',
+    'pread64($0, $1+0x1000, 0x1000, 0) = 4096',
+    'pread64($0, $1+0x1ff000, 0x2000, 0x1000) = 8192',
+    'munmap($1, 0x400000)',
+    'mmap(0, 0x200000, 3, 0x4001, 9, 0x10000000000)',
+    'pread64($0, $5+0x0, 0x1000, 0x3000) = 4096',
+    'munmap($5, 0x200000)',
+    'close($0)',
+  ]);
+});
+
 test('nothing is asked of an object without size or pages', () => {
   const program = new ProgramBuilder();
   contents().fill(program, 9, 7, 4096n);

@@ -32,27 +32,16 @@ export function noInode(id: number, inodeId: number, count: number): CrtsError {
   });
 }
 
-export function hugePages(pid: number, fd: number, link: string): CrtsError {
+export function strangeDevice(pid: number, fd: number, link: string): CrtsError {
   return new CrtsError({
-    code: 'CRTS_HUGE_PAGES',
+    code: 'CRTS_FD_KIND',
     kind: 'refused',
     plugin: PLUGIN,
     pid,
     fd,
     path: link,
-    what: 'a memfd of huge TLB pages (MFD_HUGETLB), which is not carried yet',
+    what: 'a deleted file that is called like a memfd and is none',
     hint: 'Dump when the program has closed it.',
-  });
-}
-
-export function hugeImage(inodeId: bigint): CrtsError {
-  return new CrtsError({
-    code: 'CRTS_HUGE_PAGES',
-    kind: 'refused',
-    plugin: PLUGIN,
-    path: 'memfd.img',
-    what: `memfd ${inodeId} is of huge TLB pages (MFD_HUGETLB), which crts does not restore yet`,
-    hint: 'Restore with criu.',
   });
 }
 

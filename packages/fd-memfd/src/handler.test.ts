@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, openSync, readlinkSync } from 'node:fs';
 import type { MemfdFileEntry, MemfdInodeEntry } from '@crts/image-io';
-import { memfd, ProgramBuilder, rawSyscall } from '@crts/native-syscalls';
+import { cPath, memfd, ProgramBuilder, rawSyscall } from '@crts/native-syscalls';
 import type {
   FdDumpContext,
   FdFacts,
@@ -100,8 +100,15 @@ describe('dump', () => {
     expect(dump(facts(named, { fd: -1 })).items).toMatchObject([{ value: { seals: 1 } }]);
   });
 
-  test('huge TLB pages are refused', () => {
-    expect(() => dump(facts(fd, { dev: 99n }))).toThrow(/CRTS_HUGE_PAGES/);
+  test('a file of another filesystem that is called so is refused', () => {
+    expect(() => dump(facts(fd, { dev: 99n }))).toThrow(/CRTS_FD_KIND/);
+  });
+
+  test('one of huge TLB pages says so', () => {
+    const huge = rawSyscall('memfd_create', cPath('huge'), 5 | (21 << 26));
+    if (huge < 0) return;
+    opened.push(huge);
+    expect(dump(facts(huge)).items).toMatchObject([{ value: { hugetlb_flag: 4 | (21 << 26), seals: 1 } }]);
   });
 });
 
@@ -206,10 +213,11 @@ describe('plan', () => {
     ['a name with an end inside', { name: 'a\0b' }, {}],
     ['unknown seals', { seals: 0x40 }, {}],
     ['a size beyond all files', { size: 1n << 63n }, {}],
-    ['huge TLB pages', { hugetlb_flag: 4 }, {}],
+    ['a size that is no huge pages', { hugetlb_flag: 4 }, {}],
+    ['unknown huge pages', { hugetlb_flag: 5, size: 0n }, {}],
   ])('images with %s are refused', (_what, moreInode, moreRecord) => {
     const { context } = restore([inode(moreInode)]);
-    expect(() => planText(context, record(moreRecord))).toThrow(/CRTS_(IMAGE_(FIELD|REFERENCE)|HUGE_PAGES)/);
+    expect(() => planText(context, record(moreRecord))).toThrow(/CRTS_IMAGE_(FIELD|REFERENCE)/);
   });
 
   test('images with the same memfd twice are refused', () => {

@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import type { MemfdFileEntry, MemfdInodeEntry } from '@crts/image-io';
-import { errnoName, rawSyscall, SyscallError, sharedMemoryDevice } from '@crts/native-syscalls';
+import { errnoName, hugePagesOf, rawSyscall, SyscallError, sharedMemoryDevice } from '@crts/native-syscalls';
 import {
   type Arg,
   type FdDumpContext,
@@ -11,8 +11,8 @@ import {
   type Program,
   setStatusFlags,
 } from '@crts/plugin-api';
-import { badFile, hugePages, noInode } from './errors';
-import { checkedInode, heldInode, isLikeOriginal, reopened } from './inode';
+import { badFile, noInode, strangeDevice } from './errors';
+import { checkedInode, heldInode, hugeBytesOf, isLikeOriginal, MFD, reopened } from './inode';
 
 const FD_TYPE_MEMFD = 18;
 const PREFIX = '/memfd:';
@@ -70,9 +70,11 @@ export const memfdHandler: FdHandler = {
 
 /** Describes the memfd at its first description; returns its number in memfd.img. */
 function dumpInode(fd: FdFacts, context: FdDumpContext): number {
-  const shmid = context.addSharedMemory({ dev: fd.dev, ino: fd.ino, sizeBytes: fd.sizeBytes, via: fd.via });
+  const huge = hugePagesOf(Number(fd.dev));
+  const { dev, ino, sizeBytes, via } = fd;
+  const shmid = context.addSharedMemory({ dev, ino, sizeBytes, via, hugePageBytes: huge?.pageBytes });
   if (!context.first(`memfd:${fd.dev}:${fd.ino}`)) return shmid;
-  if (!isOnSharedMemory(fd.dev)) throw hugePages(fd.pid, fd.fd, fd.link);
+  if (huge === undefined && !isOnSharedMemory(fd.dev)) throw strangeDevice(fd.pid, fd.fd, fd.link);
   const { uid, gid } = fstatSync(fd.local);
   const value: MemfdInodeEntry = {
     name: fd.link.slice(PREFIX.length),
@@ -83,6 +85,7 @@ function dumpInode(fd: FdFacts, context: FdDumpContext): number {
     seals: sealsOf(fd.local),
     inode_id: BigInt(shmid),
     mode: fd.mode,
+    ...(huge === undefined ? {} : { hugetlb_flag: MFD.hugeTlb | huge.sizeFlag }),
   };
   context.addItem('memfd', { value: value as unknown as Record<string, unknown> });
   return shmid;
@@ -122,6 +125,6 @@ function fill(program: Program, inode: MemfdInodeEntry, context: FdPlanContext):
       what: `fill ${PREFIX}${inode.name}`,
     },
   );
-  context.shared.fill(program, fd, inode.shmid, inode.size);
+  context.shared.fill(program, fd, inode.shmid, inode.size, hugeBytesOf(inode));
   program.call('close', [fd]);
 }

@@ -2,11 +2,11 @@
 import { fchmodSync, fchownSync, openSync } from 'node:fs';
 import type { MemfdInodeEntry } from '@crts/image-io';
 import { closeFd, cPath, type SyscallError, syscall } from '@crts/native-syscalls';
-import type { HeldObject, ImageItem, SharedObjects } from '@crts/plugin-api';
-import { badInode, hugeImage, notMade } from './errors';
+import { type HeldObject, hugePageBytes, type ImageItem, MAP, type SharedObjects } from '@crts/plugin-api';
+import { badInode, notMade } from './errors';
 
 /** include/uapi/linux/memfd.h. */
-const MFD = { cloexec: 1, allowSealing: 2, noexecSeal: 8, exec: 0x10 } as const;
+export const MFD = { cloexec: 1, allowSealing: 2, hugeTlb: 4, noexecSeal: 8, exec: 0x10 } as const;
 export const SEAL = { seal: 1, shrink: 2, grow: 4, write: 8, futureWrite: 0x10, exec: 0x20 } as const;
 const ALL_SEALS = 0x3f;
 const EXECUTE = 0o111;
@@ -23,8 +23,15 @@ export function checkedInode({ value }: ImageItem): MemfdInodeEntry {
   if (Buffer.byteLength(inode.name) > NAME_MAX || inode.name.includes('\0')) throw bad('no possible name');
   if (inode.size > SIZE_MAX) throw bad(`size ${inode.size}`);
   if ((inode.seals & ~ALL_SEALS) !== 0) throw bad(`seals 0x${inode.seals.toString(16)} have unknown bits`);
-  if ((inode.hugetlb_flag ?? 0) !== 0) throw hugeImage(inode.inode_id);
+  const huge = inode.hugetlb_flag ?? 0;
+  if ((huge & ~(MFD.hugeTlb | MAP.hugeSize)) !== 0) throw bad(`huge pages 0x${huge.toString(16)}`);
+  if (inode.size % (hugeBytesOf(inode) ?? 1n) !== 0n) throw bad(`${inode.size} bytes in huge pages`);
   return inode;
+}
+
+/** Size of its pages, where they are huge TLB pages. */
+export function hugeBytesOf({ hugetlb_flag = 0 }: MemfdInodeEntry): bigint | undefined {
+  return (hugetlb_flag & MFD.hugeTlb) === 0 ? undefined : hugePageBytes(hugetlb_flag);
 }
 
 /** The memfd of this restore, which the engine makes and holds; its contents come from who takes it first. */
@@ -66,8 +73,8 @@ function makeInode(inode: MemfdInodeEntry): number {
  * A memfd that takes no seals has F_SEAL_SEAL. MFD_EXEC (Linux 6.3) tells that the execute bits are meant; sysctl
  * vm.memfd_noexec may forbid it, which does not matter to one that has none.
  */
-function create({ name, seals, mode }: MemfdInodeEntry): number {
-  const sealing = seals === SEAL.seal ? 0 : MFD.allowSealing;
+function create({ name, seals, mode, hugetlb_flag = 0 }: MemfdInodeEntry): number {
+  const sealing = (seals === SEAL.seal ? 0 : MFD.allowSealing) | hugetlb_flag;
   const isExecutable = mode === undefined || (mode & EXECUTE) !== 0;
   const kind = isExecutable ? MFD.exec : (seals & SEAL.exec) === 0 ? 0 : MFD.noexecSeal;
   try {

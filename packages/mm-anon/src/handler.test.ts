@@ -68,6 +68,27 @@ describe('match', () => {
   });
 });
 
+test('huge TLB pages: the size is in the flags, the offset is that in the nameless file', () => {
+  const START2 = 0x7f00_0000_0000n;
+  const entry = {
+    start: START2,
+    end: START2 + 0x400000n,
+    pgoff: 0x200000n,
+    shmid: 0n,
+    prot: 1,
+    flags: 0x22 | 0x40000 | (21 << 26),
+    status: VMA_STATUS.regular | VMA_STATUS.anonPrivate,
+    fd: -1n,
+  };
+  expect(anonymousHandler.owns(entry)).toBe(true);
+  expect(plan(entry, true).text).toEqual([
+    'mmap(0x7f0000000000, 0x400000, 3, 0x54140022, -1, 0x200000) = 139637976727552',
+    'read()',
+    'mprotect(0x7f0000000000, 0x400000, 1)',
+  ]);
+  expect(() => plan({ ...entry, end: START2 + 0x1000n }, true)).toThrow(/CRTS_IMAGE_FIELD/);
+});
+
 test('the entry of a heap that is locked and not to be inherited', () => {
   const { entry, pages } = dump({ name: '[heap]', vmFlags: new Set(['lo', 'dc']) });
   expect(pages).toBe('private');

@@ -1,9 +1,10 @@
 import type { VmaEntry } from '@crts/image-io';
-import { hasAnonymousNames } from '@crts/native-syscalls';
+import { deviceNumber, hasAnonymousNames, hugePagesOf } from '@crts/native-syscalls';
 import {
-  CrtsError,
   finishMapping,
   firstProtection,
+  hugePageBytes,
+  isHuge,
   type Layout,
   layoutOf,
   MAP,
@@ -18,15 +19,23 @@ import {
   vmaEntry,
   vmaResource,
 } from '@crts/plugin-api';
+import { noHugePages } from './errors';
+import { planGuard } from './guard';
 
 const NAME = 'mm-anon';
 
 function isAnonymous(vma: VmaFacts): boolean {
+  if (isHuge(vma)) return !vma.shared && vma.deleted && vma.name === '/anon_hugepage' && hugePages(vma) !== undefined;
   return (
     !vma.shared &&
     vma.inode === 0n &&
     (vma.name === '' || vma.name === '[heap]' || vma.name === '[stack]' || vma.name.startsWith('[anon:'))
   );
+}
+
+/** Huge TLB pages are those of a nameless file: hugetlb_file_setup(), fs/hugetlbfs/inode.c. */
+function hugePages(vma: VmaFacts) {
+  return isHuge(vma) ? hugePagesOf(deviceNumber(vma)) : undefined;
 }
 
 export const anonymousHandler: VmaHandler = {
@@ -36,7 +45,9 @@ export const anonymousHandler: VmaHandler = {
 
   dump(vma) {
     const status = VMA_STATUS.regular | VMA_STATUS.anonPrivate | (vma.name === '[heap]' ? VMA_STATUS.heap : 0);
-    const entry = vmaEntry(vma, { shmid: 0n, pgoff: 0n, flags: MAP.anonymous, status });
+    const huge = hugePages(vma);
+    const flags = MAP.anonymous | (huge?.sizeFlag ?? 0);
+    const entry = vmaEntry(vma, { shmid: 0n, pgoff: huge === undefined ? 0n : vma.offset, flags, status });
     // The kernel may drop such memory at any moment; it holds the state of random number generators, whose numbers
     // must not come twice.
     return { entry, pages: vma.vmFlags.has('dp') ? 'none' : 'private' };
@@ -63,12 +74,17 @@ export const anonymousHandler: VmaHandler = {
         provides: [vmaResource(layout.start), 'vmas'],
       },
       (program) => {
-        const prot = firstProtection(layout, runs.length > 0);
+        const isHugeTlb = (layout.flags & MAP.hugeTlb) !== 0;
+        // The nameless file is as long as a mapping that may write to it needs: hugetlbfs_file_mmap(), fs/hugetlbfs/inode.c.
+        const prot = firstProtection(layout, runs.length > 0 || isHugeTlb);
         const kind = (layout.state & VMA_STATE.droppable) === 0 ? MAP.private : MAP.droppable;
-        const flags = kind | MAP.anonymous | MAP.fixedNoReplace | (layout.flags & (MAP.growsDown | MAP.noReserve));
-        program.call('mmap', [layout.start, layout.end - layout.start, prot, flags, -1, 0], {
+        const kept = layout.flags & (MAP.growsDown | MAP.noReserve | MAP.hugeTlb | MAP.hugeSize);
+        const flags = kind | MAP.anonymous | MAP.fixedNoReplace | kept;
+        const offset = isHugeTlb ? entry.pgoff : 0n;
+        program.call('mmap', [layout.start, layout.end - layout.start, prot, flags, -1, offset], {
           expect: layout.start,
           what: `map ${range}`,
+          ...(isHugeTlb ? { fail: (errno) => noHugePages(range, hugePageBytes(layout.flags), errno) } : {}),
         });
         context.fillPages(program, layout.start, layout.end);
         finishMapping(program, layout, prot);
@@ -83,28 +99,4 @@ function namedWherePossible(layout: Layout, { log }: RestoreContext): Layout {
   const fields = { vma: layout.start.toString(16) };
   log.warn(fields, `the name ${layout.name} of a mapping is lost: the kernel has no CONFIG_ANON_VMA_NAME`);
   return { ...layout, name: undefined };
-}
-
-const MADV_GUARD_INSTALL = 102;
-
-/** Guard regions (MADV_GUARD_INSTALL, Linux 6.13) are entries of their own, inside the mapping that they guard. */
-function planGuard(entry: VmaEntry, plan: TaskPlan): void {
-  const layout = layoutOf({ ...entry, prot: 0, flags: 0 }, NAME);
-  const range = `0x${layout.start.toString(16)}-0x${layout.end.toString(16)}`;
-  plan.pass(
-    { plugin: NAME, stage: 'memory', what: `guard ${range}`, needs: ['vmas'], provides: ['guards'] },
-    (program) => {
-      program.call('madvise', [layout.start, layout.end - layout.start, MADV_GUARD_INSTALL], {
-        what: `guard ${range}`,
-        fail: (errno) =>
-          new CrtsError({
-            code: 'CRTS_GUARD',
-            plugin: NAME,
-            what: `guard region ${range} cannot be installed`,
-            errno,
-            hint: 'Guard regions need Linux 6.13.',
-          }),
-      });
-    },
-  );
 }

@@ -1,7 +1,9 @@
 import type { VmaEntry } from '@crts/image-io';
+import { deviceNumber, hugePagesOf } from '@crts/native-syscalls';
 import {
   finishMapping,
   firstProtection,
+  isHuge,
   layoutOf,
   MAP,
   type RestoreContext,
@@ -13,6 +15,7 @@ import {
   vmaEntry,
   vmaResource,
 } from '@crts/plugin-api';
+import { notMapped } from './errors';
 
 const NAME = 'mm-file';
 const O_RDONLY = 0;
@@ -43,8 +46,10 @@ export const fileHandler: VmaHandler = {
     });
     const kind = vma.deleted && vma.name.startsWith('/memfd:') ? VMA_STATUS.memfd : 0;
     const status = VMA_STATUS.regular | kind | (vma.shared ? VMA_STATUS.fileShared : VMA_STATUS.filePrivate);
+    // CRIU takes the size from here; the file itself has it.
+    const size = isHuge(vma) ? (hugePagesOf(deviceNumber(vma))?.sizeFlag ?? 0) : 0;
     return {
-      entry: vmaEntry(vma, { shmid: BigInt(id), pgoff: vma.offset, status, fdflags: flags }),
+      entry: vmaEntry(vma, { shmid: BigInt(id), pgoff: vma.offset, flags: size, status, fdflags: flags }),
       pages: vma.shared ? 'none' : 'private',
     };
   },
@@ -74,6 +79,7 @@ export const fileHandler: VmaHandler = {
         program.call('mmap', [layout.start, layout.end - layout.start, prot, flags, fd, entry.pgoff], {
           expect: layout.start,
           what: `map ${path}`,
+          ...((layout.flags & MAP.hugeTlb) === 0 ? {} : { fail: (errno) => notMapped(path, errno) }),
         });
         program.call('close', [fd]);
         if (runs.length > 0) context.fillPages(program, layout.start, layout.end);

@@ -16,6 +16,10 @@ afterAll(() => {
 
 /** Dumps an object with these bytes at these offsets. */
 function dump(sizeBytes: number, ...contents: [offset: number, bytes: string][]) {
+  return dumpOf(undefined, sizeBytes, contents);
+}
+
+function dumpOf(hugePageBytes: bigint | undefined, sizeBytes: number, contents: [offset: number, bytes: string][]) {
   const fd = memfd('object', sizeBytes);
   try {
     for (const [offset, bytes] of contents) writeSync(fd, bytes, offset);
@@ -26,7 +30,15 @@ function dump(sizeBytes: number, ...contents: [offset: number, bytes: string][])
       },
       rawFd: () => pages,
     };
-    const memory = { dev: 1n, ino: 2n, sizeBytes: BigInt(sizeBytes), via: `/proc/self/fd/${fd}`, shmid: 7, pagesId: 3 };
+    const memory = {
+      dev: 1n,
+      ino: 2n,
+      sizeBytes: BigInt(sizeBytes),
+      via: `/proc/self/fd/${fd}`,
+      shmid: 7,
+      pagesId: 3,
+      hugePageBytes,
+    };
     return { stats: dumpShared(memory, sink), written };
   } finally {
     closeSync(fd);
@@ -58,4 +70,23 @@ test('an object that cannot be read', () => {
   const memory = { dev: 1n, ino: 2n, sizeBytes: 1n, via: '/proc/self/map_files/1-2', shmid: 7, pagesId: 3 };
   const sink = { write: () => undefined, rawFd: () => pages };
   expect(() => dumpShared(memory, sink)).toThrow(/CRTS_PAGES_WRITE/);
+});
+
+test('of huge pages, pieces that hold something are stored', () => {
+  const huge = 2 << 20;
+  ftruncateSync(pages, 0);
+  const { stats, written } = dumpOf(BigInt(huge), 5 * huge, [
+    [huge + 7, 'a'],
+    [3 * huge - 1, 'b'],
+    [4 * huge, 'c'],
+  ]);
+  expect(written['pagemap-shmem-7']).toEqual([
+    { pages_id: 3 },
+    { vaddr: BigInt(huge), compat_nr_pages: 0, flags: 4, nr_pages: 1024n },
+    { vaddr: BigInt(4 * huge), compat_nr_pages: 0, flags: 4, nr_pages: 512n },
+  ]);
+  expect(stats).toEqual({ pagesScanned: 5 * 512, pagesWritten: 3 * 512 });
+  const stored = readFileSync(pagesFile);
+  expect([stored[7], stored[2 * huge - 1], stored[2 * huge]]).toEqual([97, 98, 99]);
+  expect(dumpOf(BigInt(huge), 5 * huge, []).written).toEqual({ 'pagemap-shmem-7': [{ pages_id: 3 }] });
 });

@@ -1,24 +1,20 @@
 /** Contents of objects that are files in memory: found by their holes, copied inside the kernel. */
 import { closeSync, ftruncateSync, openSync } from 'node:fs';
-import type { PagemapEntry, PagemapHead } from '@crts/image-io';
+import type { PagemapHead } from '@crts/image-io';
 import { errnoName, preallocate, rawSyscall } from '@crts/native-syscalls';
 import type { ImageSink, PageStats, StoredMemory } from '@crts/plugin-api';
 import { objectUnreadable, pagesNotWritten } from './errors';
+import { type Extent, entryOf } from './extents';
+import { dumpHuge } from './huge';
 
 const SEEK_SET = 0;
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 const ENXIO = 6;
 const EINTR = 4;
-const PRESENT = 4;
 const PAGE = 4096;
 /** sendfile(2) moves at most 0x7ffff000 bytes at once. */
 const PIECE_BYTES = 1 << 30;
-
-interface Extent {
-  readonly start: number;
-  readonly end: number;
-}
 
 export function dumpShared(memory: StoredMemory, sink: ImageSink): Omit<PageStats, 'guards'> {
   const { shmid, pagesId, sizeBytes, via } = memory;
@@ -26,6 +22,7 @@ export function dumpShared(memory: StoredMemory, sink: ImageSink): Omit<PageStat
   if (sizeBytes === 0n) return { pagesScanned: 0, pagesWritten: 0 };
   const object = openObject(via);
   try {
+    if (memory.hugePageBytes !== undefined) return dumpHuge(memory, object, sink);
     const extents = extentsOf(object, via);
     const head: PagemapHead = { pages_id: pagesId };
     sink.write('pagemap-shmem', shmid, [head, ...extents.map(entryOf)]);
@@ -58,10 +55,6 @@ function extentsOf(object: number, via: string): Extent[] {
     at = Math.ceil(end / PAGE) * PAGE;
     extents.push({ start, end: at });
   }
-}
-
-function entryOf({ start, end }: Extent): PagemapEntry {
-  return { vaddr: BigInt(start), compat_nr_pages: 0, flags: PRESENT, nr_pages: BigInt((end - start) / PAGE) };
 }
 
 function copyExtents(object: number, via: string, extents: readonly Extent[], pages: number, total: number): void {

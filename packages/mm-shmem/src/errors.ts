@@ -11,15 +11,17 @@ export function badObject(range: string, what: string): CrtsError {
   });
 }
 
-export function objectNotMade(sizeBytes: bigint, errno: string | undefined): CrtsError {
+export function objectNotMade(sizeBytes: bigint, isHuge: boolean, errno: string | undefined): CrtsError {
   return new CrtsError({
-    code: 'CRTS_SHARED_MEMORY',
+    code: isHuge && errno === 'ENOMEM' ? 'CRTS_HUGE_PAGES' : 'CRTS_SHARED_MEMORY',
     plugin: PLUGIN,
     what: `shared anonymous memory of ${sizeBytes} bytes cannot be made`,
     errno,
     hint:
       errno === 'ENOMEM'
-        ? 'The machine does not promise so much memory (vm.overcommit_memory), or the images are damaged.'
+        ? isHuge
+          ? 'The kernel has too few huge TLB pages: raise nr_hugepages in /sys/kernel/mm/hugepages.'
+          : 'The machine does not promise so much memory (vm.overcommit_memory), or the images are damaged.'
         : 'crts needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN for /proc/self/map_files: run it as root.',
   });
 }

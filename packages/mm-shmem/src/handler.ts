@@ -1,10 +1,12 @@
 import { statSync } from 'node:fs';
 import type { MmEntry, VmaEntry } from '@crts/image-io';
-import { hasAnonymousNames, sharedMemoryDevice } from '@crts/native-syscalls';
+import { deviceNumber, hasAnonymousNames, hugePagesOf, sharedMemoryDevice } from '@crts/native-syscalls';
 import {
   anonymousNameOf,
   finishMapping,
   firstProtection,
+  hugePageBytes,
+  isHuge,
   layoutOf,
   MAP,
   type RestoreContext,
@@ -37,10 +39,16 @@ const received = new WeakMap<TaskPlan, Map<number, Received>>();
 
 /** mmap(2) of /dev/zero, or of nothing, makes an object with this name: shmem_zero_setup(), mm/shmem.c. */
 function isSharedAnonymous(vma: VmaFacts): boolean {
+  if (isHuge(vma)) return vma.shared && vma.deleted && vma.name === '/anon_hugepage' && hugePages(vma) !== undefined;
   const isNamed = anonymousNameOf(vma) !== undefined;
   if (!vma.shared || !(isNamed || (vma.deleted && vma.name === '/dev/zero'))) return false;
   const { major, minor } = sharedMemoryDevice();
   return vma.major === major && vma.minor === minor;
+}
+
+/** Huge TLB pages are of another device for each size. */
+function hugePages(vma: VmaFacts) {
+  return isHuge(vma) ? hugePagesOf(deviceNumber(vma)) : undefined;
 }
 
 export const sharedHandler: VmaHandler = {
@@ -52,9 +60,11 @@ export const sharedHandler: VmaHandler = {
     const via = `/proc/${task.hostPid}/map_files/${vma.start.toString(16)}-${vma.end.toString(16)}`;
     // Mappings need not cover the object: what one was cut off from comes back when it grows again (mremap).
     const { dev, ino, size } = statSync(via, { bigint: true });
-    const shmid = task.tree.addSharedMemory({ dev, ino, sizeBytes: size, via });
+    const huge = hugePages(vma);
+    const shmid = task.tree.addSharedMemory({ dev, ino, sizeBytes: size, via, hugePageBytes: huge?.pageBytes });
     const status = VMA_STATUS.regular | VMA_STATUS.anonShared;
-    const entry = vmaEntry(vma, { shmid: BigInt(shmid), pgoff: vma.offset, flags: MAP.anonymous, status });
+    const flags = MAP.anonymous | (huge?.sizeFlag ?? 0);
+    const entry = vmaEntry(vma, { shmid: BigInt(shmid), pgoff: vma.offset, flags, status });
     return { entry: { ...entry, crts_object_size: size }, pages: 'none' };
   },
 
@@ -70,9 +80,9 @@ export const sharedHandler: VmaHandler = {
       context.log.warn({}, `the name ${name} of a mapping is lost: the kernel has no CONFIG_ANON_VMA_NAME`);
     const layout = hasAnonymousNames() ? { ...rest, name } : rest;
     const range = `0x${layout.start.toString(16)}-0x${layout.end.toString(16)}`;
-    const shmid = checkedObject(entry, range);
+    const shmid = checkedObject(entry, hugeOf(layout.flags) ?? PAGE, range);
     noteSize(context.shared, shmid, entry);
-    const object = planObject(shmid, images, plan, context);
+    const object = planObject(shmid, layout.flags, images, plan, context);
     plan.pass(
       {
         plugin: NAME,
@@ -94,10 +104,10 @@ export const sharedHandler: VmaHandler = {
   },
 };
 
-function checkedObject(entry: VmaEntry, range: string): number {
+function checkedObject(entry: VmaEntry, pageBytes: bigint, range: string): number {
   const size = entry.crts_object_size ?? 0n;
-  if (entry.pgoff % PAGE !== 0n || entry.pgoff >= SIZE_MAX) throw badObject(range, `offset ${entry.pgoff}`);
-  if (size % PAGE !== 0n || size >= SIZE_MAX) throw badObject(range, `an object of ${size} bytes`);
+  if (entry.pgoff % pageBytes !== 0n || entry.pgoff >= SIZE_MAX) throw badObject(range, `offset ${entry.pgoff}`);
+  if (size % pageBytes !== 0n || size >= SIZE_MAX) throw badObject(range, `an object of ${size} bytes`);
   if (entry.shmid > BigInt(Number.MAX_SAFE_INTEGER)) throw badObject(range, `shmid ${entry.shmid}`);
   return Number(entry.shmid);
 }
@@ -110,7 +120,13 @@ function noteSize(shared: SharedObjects, shmid: number, entry: VmaEntry): void {
 }
 
 /** The object's descriptor comes before the task's mappings of it and goes after all mappings. */
-function planObject(shmid: number, images: TaskImages, plan: TaskPlan, context: RestoreContext): Received {
+function planObject(
+  shmid: number,
+  flags: number,
+  images: TaskImages,
+  plan: TaskPlan,
+  context: RestoreContext,
+): Received {
   const objects = received.get(plan) ?? new Map<number, Received>();
   received.set(plan, objects);
   const known = objects.get(shmid);
@@ -118,7 +134,7 @@ function planObject(shmid: number, images: TaskImages, plan: TaskPlan, context: 
   const object: Received = { fd: undefined };
   objects.set(shmid, object);
   const sizeOf = () => sizes.get(context.shared)!.get(shmid)!;
-  const held = context.shared.hold(`shmem:${shmid}`, () => makeObject(sizeOf(), isReserved(shmid, images)));
+  const held = context.shared.hold(`shmem:${shmid}`, () => makeObject(sizeOf(), isReserved(shmid, images), flags));
   plan.pass(
     {
       plugin: NAME,
@@ -129,13 +145,18 @@ function planObject(shmid: number, images: TaskImages, plan: TaskPlan, context: 
     },
     (program) => {
       object.fd = program.receiveFd(held, { what: `take shared memory ${shmid}` });
-      if (context.shared.first(`shmem:${shmid}`)) context.shared.fill(program, object.fd, shmid, sizeOf());
+      if (context.shared.first(`shmem:${shmid}`))
+        context.shared.fill(program, object.fd, shmid, sizeOf(), hugeOf(flags));
     },
   );
   plan.pass({ plugin: NAME, stage: 'memory', what: `let go of shared memory ${shmid}`, needs: ['vmas'] }, (program) => {
     program.call('close', [object.fd!]);
   });
   return object;
+}
+
+function hugeOf(flags: number): bigint | undefined {
+  return (flags & MAP.hugeTlb) === 0 ? undefined : hugePageBytes(flags);
 }
 
 /** MAP_NORESERVE is of the object too: whether its size counts as promised memory. */

@@ -5,10 +5,12 @@ import { objectNotMade } from './errors';
 
 /**
  * Makes an object of shared anonymous memory in this process and returns a descriptor of it. Only mmap(2) makes one that
- * is called `/dev/zero (deleted)` in all maps (shmem_zero_setup(), mm/shmem.c); a descriptor is had through map_files.
+ * is called `/dev/zero (deleted)` in all maps (shmem_zero_setup(), mm/shmem.c), or `/anon_hugepage (deleted)`; a descriptor
+ * is had through map_files. `like`: the flags of a mapping, for huge TLB pages.
  */
-export function makeObject(sizeBytes: bigint, isReserved: boolean): number {
-  const flags = MAP.shared | MAP.anonymous | (isReserved ? 0 : MAP.noReserve);
+export function makeObject(sizeBytes: bigint, isReserved: boolean, like = 0): number {
+  const huge = like & (MAP.hugeTlb | MAP.hugeSize);
+  const flags = MAP.shared | MAP.anonymous | (isReserved ? 0 : MAP.noReserve) | huge;
   try {
     const start = syscall('mmap', 0, sizeBytes, PROT.read | PROT.write, flags, -1, 0);
     try {
@@ -19,6 +21,6 @@ export function makeObject(sizeBytes: bigint, isReserved: boolean): number {
     }
   } catch (error) {
     const { errno, code } = error as SyscallError;
-    throw objectNotMade(sizeBytes, typeof errno === 'string' ? errno : code);
+    throw objectNotMade(sizeBytes, huge !== 0, typeof errno === 'string' ? errno : code);
   }
 }

@@ -54,15 +54,17 @@ export function segmentTaken(id: number, key: number, what: string): CrtsError {
   });
 }
 
-export function segmentNotMade(id: number, call: string, errno: string | undefined): CrtsError {
+export function segmentNotMade(id: number, call: string, errno: string | undefined, isHuge = false): CrtsError {
+  const lacksPages = isHuge && errno === 'ENOMEM';
   return new CrtsError({
-    code: 'CRTS_SYSV_MAKE',
+    code: lacksPages ? 'CRTS_HUGE_PAGES' : 'CRTS_SYSV_MAKE',
     plugin: PLUGIN,
     what: `System V shared memory ${id} cannot be made again`,
     call,
     errno,
-    hint:
-      errno === 'EINVAL' || errno === 'ENOSPC'
+    hint: lacksPages
+      ? 'The kernel has too few huge TLB pages: raise nr_hugepages in /sys/kernel/mm/hugepages.'
+      : errno === 'EINVAL' || errno === 'ENOSPC'
         ? 'Raise kernel.shmmax, kernel.shmall or kernel.shmmni to what they were.'
         : 'Its number is chosen in /proc/sys/kernel/shm_next_id, which needs root.',
   });

@@ -1,8 +1,10 @@
 import { statSync } from 'node:fs';
 import type { CrtsSysvEntry, MmEntry, VmaEntry } from '@crts/image-io';
-import { sharedMemoryDevice } from '@crts/native-syscalls';
+import { deviceNumber, hugePagesOf, sharedMemoryDevice } from '@crts/native-syscalls';
 import {
   finishMapping,
+  hugePageBytes,
+  isHuge,
   type Layout,
   layoutOf,
   MAP,
@@ -30,17 +32,24 @@ const O_RDONLY = 0;
 const O_RDWR = 2;
 /** man 2 shmat. */
 const SHM_RDONLY = 0o10000;
+/** man 2 shmget. */
+const SHM_HUGETLB = 0o4000;
 const IPC_RMID = 0;
 
 /** Whether a segment is still there, asked once in a restore. */
 const present = new WeakMap<SharedObjects, Map<number, boolean>>();
 
-const roundUp = (size: bigint): bigint => (size + PAGE - 1n) & ~(PAGE - 1n);
+/** Of an attachment: whole pages. */
+const mappedBytes = ({ size, huge_flag }: CrtsSysvEntry): bigint => {
+  const page = huge_flag === undefined ? PAGE : hugePageBytes(huge_flag);
+  return (size + page - 1n) & ~(page - 1n);
+};
 const rangeOf = ({ start, end }: { start: bigint; end: bigint }) => `0x${start.toString(16)}-0x${end.toString(16)}`;
 
 /** The kernel calls the file `SYSV` and the key, and numbers its inode like the segment: newseg(), ipc/shm.c. */
 function isSegment(vma: VmaFacts): boolean {
   if (!vma.shared || !vma.deleted || !/^\/SYSV[0-9a-f]{8}$/.test(vma.name)) return false;
+  if (isHuge(vma)) return hugePagesOf(deviceNumber(vma)) !== undefined;
   const { major, minor } = sharedMemoryDevice();
   return vma.major === major && vma.minor === minor;
 }
@@ -52,15 +61,20 @@ export const sysvHandler: VmaHandler = {
 
   dump(vma, task) {
     const id = Number(vma.inode);
-    const segment = readSegment(id);
-    if (typeof segment === 'string') throw segmentGone(task.pid, id, segment);
+    const found = readSegment(id);
+    if (typeof found === 'string') throw segmentGone(task.pid, id, found);
+    const huge = isHuge(vma) ? hugePagesOf(deviceNumber(vma)) : undefined;
+    const segment = huge === undefined ? found : { ...found, huge_flag: SHM_HUGETLB | huge.sizeFlag };
     const base = vma.start - vma.offset;
-    if (!isCovered(task.facts.vmas.filter(isSegment), vma.inode, base, roundUp(segment.size)))
+    if (!isCovered(task.facts.vmas.filter(isSegment), vma.inode, base, mappedBytes(segment)))
       throw partlyAttached(task.pid, id, rangeOf(vma));
     const via = `/proc/${task.hostPid}/map_files/${vma.start.toString(16)}-${vma.end.toString(16)}`;
     // Inodes of segments have numbers of their own, which memfds may have as well.
     const { dev } = statSync(via, { bigint: true });
-    const shmid = task.tree.addSharedMemory({ dev: ~dev, ino: vma.inode, sizeBytes: segment.size, via });
+    const memory = { dev: ~dev, ino: vma.inode, sizeBytes: segment.size, via, hugePageBytes: huge?.pageBytes };
+    const shmid = task.tree.addSharedMemory(
+      huge === undefined ? memory : { ...memory, sizeBytes: mappedBytes(segment) },
+    );
     const status = VMA_STATUS.regular | VMA_STATUS.anonShared | VMA_STATUS.sysvipc;
     const fdflags = vma.vmFlags.has('mw') ? O_RDWR : O_RDONLY;
     const entry = vmaEntry(vma, { shmid: BigInt(shmid), pgoff: vma.offset, flags: MAP.anonymous, status, fdflags });
@@ -109,6 +123,8 @@ function checkedSegment(entry: VmaEntry, range: string): CrtsSysvEntry {
   if (segment.id > ID_MAX) throw bad(`segment ${segment.id}`);
   if (segment.size === 0n || segment.size > SIZE_MAX) throw bad(`a segment of ${segment.size} bytes`);
   if ((segment.mode & ~0o3777) !== 0) throw bad(`mode 0${segment.mode.toString(8)}`);
+  if (segment.huge_flag !== undefined && (segment.huge_flag & ~(SHM_HUGETLB | MAP.hugeSize)) !== 0)
+    throw bad(`huge pages 0x${segment.huge_flag.toString(16)}`);
   if (segment.boot_id.length > BOOT_ID_MAX) throw bad('a boot id that is none');
   if (entry.pgoff % PAGE !== 0n || entry.pgoff > entry.start || entry.shmid > BigInt(Number.MAX_SAFE_INTEGER))
     throw bad(`offset ${entry.pgoff} or number ${entry.shmid}`);
@@ -127,7 +143,7 @@ function planAttach(attachment: Attachment, plan: TaskPlan, context: RestoreCont
   const { segment, entry, base, parts, isWritable } = attachment;
   const { id, size } = segment;
   const mapped = parts.reduce((sum, part) => sum + (part.end - part.start), 0n);
-  if (mapped !== roundUp(size))
+  if (mapped !== mappedBytes(segment))
     throw badSegment(rangeOf(entry), `${mapped} bytes are mapped of a segment of ${size} bytes`);
   const isKept = isPresent(context.shared, segment);
   const held = context.shared.hold(
@@ -146,7 +162,11 @@ function planAttach(attachment: Attachment, plan: TaskPlan, context: RestoreCont
     (program) => {
       if (!isKept) {
         const fd = program.receiveFd(held, { what: `take segment ${id}` });
-        if (context.shared.first(`sysv:${id}`)) context.shared.fill(program, fd, Number(entry.shmid), size);
+        if (context.shared.first(`sysv:${id}`)) {
+          const { huge_flag } = segment;
+          if (huge_flag === undefined) context.shared.fill(program, fd, Number(entry.shmid), size);
+          else context.shared.fill(program, fd, Number(entry.shmid), mappedBytes(segment), hugePageBytes(huge_flag));
+        }
         program.call('close', [fd]);
       }
       program.call('shmat', [id, base, isWritable ? 0 : SHM_RDONLY], { expect: base, what: `attach segment ${id}` });

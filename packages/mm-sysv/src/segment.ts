@@ -2,6 +2,7 @@
 import { openSync, readFileSync, writeFileSync } from 'node:fs';
 import type { CrtsSysvEntry } from '@crts/image-io';
 import { errnoName, rawSyscall, shmidDs } from '@crts/native-syscalls';
+import { hugePageBytes } from '@crts/plugin-api';
 import { segmentNotMade, segmentTaken } from './errors';
 
 const IPC_CREAT = 0o1000;
@@ -58,12 +59,12 @@ export function checkFree({ id, key }: CrtsSysvEntry): void {
 
 /** Makes the segment with its number, key, owner and mode. Returns a descriptor of its memory. */
 export function makeSegment(segment: CrtsSysvEntry): number {
-  const { id, key, size, mode } = segment;
+  const { id, key, size, mode, huge_flag: huge = 0 } = segment;
   checkFree(segment);
   setNextId(segment);
-  const made = rawSyscall('shmget', key, size, IPC_CREAT | IPC_EXCL | (mode & PERMISSIONS));
+  const made = rawSyscall('shmget', key, size, IPC_CREAT | IPC_EXCL | (mode & PERMISSIONS) | huge);
   if (made === -EEXIST) throw segmentTaken(id, key, 'another segment has its key');
-  if (made < 0) throw segmentNotMade(id, `shmget(size ${size})`, errnoName(-made));
+  if (made < 0) throw segmentNotMade(id, `shmget(size ${size})`, errnoName(-made), huge !== 0);
   try {
     // Somebody else may have taken the number between the two calls.
     if (made !== id) throw segmentTaken(id, key, `the kernel gave the number ${made}`);
@@ -99,11 +100,12 @@ function setOwner({ id, uid, gid, mode }: CrtsSysvEntry): void {
   if (locked < 0) throw segmentNotMade(id, 'shmctl(SHM_LOCK)', errnoName(-locked));
 }
 
-function openMemory({ id, size }: CrtsSysvEntry): number {
+function openMemory({ id, size, huge_flag }: CrtsSysvEntry): number {
   const start = rawSyscall('shmat', id, null, 0);
   if (start < 0 && start > -4096) throw segmentNotMade(id, 'shmat', errnoName(-start));
   try {
-    const end = BigInt(start) + ((size + PAGE - 1n) & ~(PAGE - 1n));
+    const page = huge_flag === undefined ? PAGE : hugePageBytes(huge_flag);
+    const end = BigInt(start) + ((size + page - 1n) & ~(page - 1n));
     return openSync(`/proc/self/map_files/${start.toString(16)}-${end.toString(16)}`, 'r+');
   } catch (error) {
     throw segmentNotMade(id, 'open of its mapping', (error as NodeJS.ErrnoException).code);

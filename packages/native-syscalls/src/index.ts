@@ -1,6 +1,7 @@
 export { agentBlob, stubPath } from './addon';
 export { errnoName, SyscallError } from './errors';
 export { closeFd, lateOpen, preadFull, preallocate, pwriteFull } from './files';
+export { deviceNumber, type HugePages, hugePagesOf } from './huge-pages';
 export { hasAnonymousNames, mapShared, memfd, sharedMemoryDevice, unmapShared } from './memory';
 export { PAGE_IS, type PageQuery, type PageRegion, pagemapScan } from './pagemap-scan';
 export {

@@ -40,8 +40,15 @@ export interface Pointer {
   readonly offset: number;
 }
 
+/** A result and a number: an address inside of a mapping that the kernel has placed. */
+export interface Sum {
+  readonly kind: 'sum';
+  readonly result: Result;
+  readonly offset: bigint;
+}
+
 /** `null` is NULL. Numbers must be safe integers; negative ones are sign-extended as in C. */
-export type Arg = number | bigint | null | Result | Loaded | Data | Pointer;
+export type Arg = number | bigint | null | Result | Sum | Loaded | Data | Pointer;
 
 /**
  * What makes an instruction good: `ok` is any value that is not an errno (-4095..-1), `any` accepts everything
@@ -93,6 +100,15 @@ export interface Program {
   pagesToFile(fd: Arg, runs: readonly PageRun[], options?: CallOptions): Result;
   /** Reads runs of `fd` into the task's memory: all of them, or an errno (ENODATA when the file is too short). */
   pagesFromFile(fd: Arg, runs: readonly PageRun[], options?: CallOptions): Result;
+}
+
+/** Less than this is added to a result: the agent has 40 bits for it. */
+const SUM_MAX = 1n << 40n;
+
+/** `result` plus `offset`. */
+export function plus(result: Result, offset: bigint): Sum {
+  if (offset < 0n || offset >= SUM_MAX) throw new RangeError(`0x${offset.toString(16)} cannot be added to a result`);
+  return { kind: 'sum', result, offset };
 }
 
 /** Pointer `offset` bytes into `data`. */

@@ -7,6 +7,8 @@ export interface SharedMemory {
   readonly sizeBytes: bigint;
   /** A /proc path that opens it for reading while the tree is frozen: `/proc/12/map_files/...`. */
   readonly via: string;
+  /** Size of its pages, where they are huge TLB pages: such a file can be read and mapped, and nothing else. */
+  readonly hugePageBytes?: bigint | undefined;
 }
 
 /** Objects of the kernel that several mappings, descriptions or tasks have: the engine holds them while tasks are built. */
@@ -23,9 +25,9 @@ export interface SharedObjects {
   lend(make: () => number): LateFd;
   /**
    * Emits what writes the stored contents of `shmid` into the file `fd`, whose size is set and whose offset is moved.
-   * The task does it, so that the memory counts as its own.
+   * The task does it, so that the memory counts as its own. A file of huge TLB pages it maps for a moment.
    */
-  fill(program: Program, fd: Arg, shmid: number, sizeBytes: bigint): void;
+  fill(program: Program, fd: Arg, shmid: number, sizeBytes: bigint, hugePageBytes?: bigint): void;
 }
 
 /** To be taken by tasks with `receiveFd`. */

@@ -16,8 +16,13 @@ export const MAP = {
   growsDown: 0x100,
   locked: 0x2000,
   noReserve: 0x4000,
+  hugeTlb: 0x40000,
+  /** Where the binary logarithm of the size of huge TLB pages lies. */
+  hugeSize: 0x3f * 2 ** 26,
   fixedNoReplace: 0x100000,
 } as const;
+
+const MAP_HUGE_SHIFT = 26;
 
 /** vma_entry.status: facts of the format. */
 export const VMA_STATUS = {
@@ -64,7 +69,6 @@ const ANON_NAME = /^[ !"#%-Z^_a-~]{0,79}$/;
 
 /** VmFlags that no handler here carries, with their meaning. */
 const REFUSED_FLAGS: Readonly<Record<string, string>> = {
-  ht: 'huge TLB pages',
   um: 'userfaultfd missing tracking',
   uw: 'userfaultfd write-protect tracking',
   ui: 'userfaultfd minor faults',
@@ -98,8 +102,14 @@ export function mapFlagsOf(vma: VmaFacts): number {
     (vma.shared ? MAP.shared : MAP.private) |
     (vma.vmFlags.has('gd') ? MAP.growsDown : 0) |
     (vma.vmFlags.has('lo') ? MAP.locked : 0) |
-    (vma.vmFlags.has('nr') ? MAP.noReserve : 0)
+    (vma.vmFlags.has('nr') ? MAP.noReserve : 0) |
+    (isHuge(vma) ? MAP.hugeTlb : 0)
   );
+}
+
+/** Mapped with huge TLB pages: what has them is another kind of object. */
+export function isHuge(vma: VmaFacts): boolean {
+  return vma.vmFlags.has('ht');
 }
 
 /** vma_entry.madv: bit n for advice n. */
@@ -176,10 +186,19 @@ export function layoutOf(entry: ImageRecord, plugin: string): Layout {
   if ((state & ~7) !== 0) throw bad(`state 0x${state.toString(16)} has unknown bits`);
   const name = entry.crts_name as string | undefined;
   if (name !== undefined && !ANON_NAME.test(name)) throw bad('no possible name of anonymous memory');
+  const huge = (flags & MAP.hugeTlb) === 0 ? 0 : flags & (MAP.hugeTlb | MAP.hugeSize);
+  const hugeBytes = huge === 0 ? 1n : hugePageBytes(huge);
+  if (start % hugeBytes !== 0n || end % hugeBytes !== 0n) throw bad(`no range of huge pages of ${hugeBytes} bytes`);
   const known = MAP.shared | MAP.private | MAP.anonymous | MAP.growsDown | MAP.locked | MAP.noReserve;
-  // CRIU keeps MAP_STACK, MAP_HUGETLB and the like where it saw them; they change nothing or are refused by the kind.
+  // CRIU keeps MAP_STACK and the like where it saw them; they change nothing or are refused by the kind.
   const madv = (entry.madv as bigint | undefined) ?? 0n;
-  return { start, end, prot, flags: flags & known, madv, pkey, state, name };
+  return { start, end, prot, flags: ((flags & known) | huge) >>> 0, madv, pkey, state, name };
+}
+
+/** What MAP_HUGE_SHIFT and its like say; 2 MiB where they leave it to the kernel: that is what x86 takes. */
+export function hugePageBytes(flags: number): bigint {
+  const logarithm = (flags & MAP.hugeSize) >>> MAP_HUGE_SHIFT;
+  return 1n << BigInt(logarithm === 0 ? 21 : logarithm);
 }
 
 /** Protection to map with: pages are read in before the final one; memory without pages is never made writable. */

@@ -2,7 +2,7 @@ import type { Arg, LateFd } from '@crts/plugin-api';
 import { CrtsError } from '@crts/plugin-api';
 import { DataSlot, type Instruction, LoadedSlot, OutputSlot, ResultSlot } from './instruction';
 import { showInstruction } from './program-text';
-import { ARG, INSTRUCTION, MAX_FDS, OP } from './protocol';
+import { ARG, INSTRUCTION, MAX_FDS, OP, SUM_BITS } from './protocol';
 
 /** As many instructions of a program as fit into the arena at once. */
 export interface Batch {
@@ -190,6 +190,11 @@ function writeReference(
   } else if (arg instanceof LoadedSlot) {
     kind = arg.sizeBytes === 4 ? ARG.LOAD32 : ARG.LOAD64;
     value = arg.data.at + arg.offset;
+  } else if (arg.kind === 'sum') {
+    const result = arg.result as ResultSlot;
+    const inBatch = result.home === batch;
+    kind = inBatch ? ARG.SUM : ARG.IMMEDIATE;
+    value = inBatch ? (arg.offset << BigInt(SUM_BITS)) | BigInt(result.index) : result.value + arg.offset;
   } else if (arg.kind === 'pointer') value = (arg.data as DataSlot).at + arg.offset;
   else throw new TypeError('an argument must come from the builder of the same program');
   writeWord(w32, w64, word, value);

@@ -23,6 +23,8 @@ function showArg(arg: Arg, numbers: ReadonlyMap<Result, number> | undefined): st
       const index = numbers?.get(arg);
       return index === undefined ? '$' : `$${index}`;
     }
+    case 'sum':
+      return `${showArg(arg.result, numbers)}+0x${arg.offset.toString(16)}`;
     case 'loaded':
       return arg instanceof LoadedSlot ? `${showData(arg.data)}[${arg.offset}]` : '?';
     case 'pointer':

@@ -1,6 +1,6 @@
 /** The numbers of native/include/protocol.h; protocol.test.ts compares the two. */
 
-export const PROTOCOL = 3;
+export const PROTOCOL = 4;
 
 export const OP = {
   SYSCALL: 0,
@@ -13,7 +13,9 @@ export const OP = {
   THREAD: 7,
 } as const;
 
-export const ARG = { IMMEDIATE: 0, ARENA: 1, RESULT: 2, LOAD32: 3, LOAD64: 4 } as const;
+export const ARG = { IMMEDIATE: 0, ARENA: 1, RESULT: 2, LOAD32: 3, LOAD64: 4, SUM: 5 } as const;
+/** Of a SUM: the index of the result has the lowest bits, what is added the others. */
+export const SUM_BITS = 24;
 
 export const REQUEST = { RUN: 1, LEAVE: 2 } as const;
 export const REPLY = { READY: 1, DONE: 2 } as const;

@@ -2,7 +2,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { CrtsError } from '@crts/plugin-api';
+import { type CrtsError, plus } from '@crts/plugin-api';
 import { rawSyscall } from '../syscall';
 import { waitPid } from '../wait';
 import { findFreeArea } from './area';
@@ -20,6 +20,7 @@ test('protocol.ts has the numbers of native/include/protocol.h', () => {
   for (const [name, value] of Object.entries(protocol.ARG)) expect(number(`AGENT_ARG_${name}`)).toBe(BigInt(value));
   for (const [name, value] of Object.entries(protocol.REQUEST))
     expect(number(`AGENT_REQUEST_${name}`)).toBe(BigInt(value));
+  expect(number('AGENT_SUM_BITS')).toBe(BigInt(protocol.SUM_BITS));
   expect(number('AGENT_MARK_READY')).toBe(protocol.MARK_READY);
   expect(number('AGENT_MAX_FDS')).toBe(BigInt(protocol.MAX_FDS));
 });
@@ -130,6 +131,24 @@ describe('a stub', () => {
       stub.task.run(program);
       expect(results.every((result) => result.value === 50n)).toBe(true);
       expect(last.value).toBe(0n);
+    } finally {
+      end(stub);
+    }
+  });
+
+  test('adds a number to a result, in the same batch and in a later one', () => {
+    const stub = launch();
+    try {
+      const program = new ProgramBuilder();
+      const map = program.call('mmap', [0, 8192, 3, 0x22, -1, 0]);
+      program.call('munmap', [plus(map, 4096n), 4096]);
+      const gone = program.call('mincore', [plus(map, 4096n), 4096, program.out(1)], { expect: 'any' });
+      program.call('mincore', [map, 4096, program.out(1)], { expect: 0 });
+      expect(program.text()[1]).toBe('munmap($0+0x1000, 0x1000)');
+      stub.task.run(program);
+      expect(gone.value).toBe(-12n);
+      stub.task.run((later) => later.call('munmap', [plus(map, 0n), 4096]));
+      expect(() => plus(map, 1n << 40n)).toThrow(RangeError);
     } finally {
       end(stub);
     }
