@@ -1,7 +1,8 @@
 // A pipe of which a process outside the dump (this one) has the other end.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { rawSyscall, syscall } from '@crts/native-syscalls';
 import { must } from '../harness/checkpointer';
-import { snapshot } from '../harness/snapshot';
 import { Target } from '../harness/target';
 
 const O_CLOEXEC = 0o2000000;
@@ -37,15 +38,18 @@ async function withProgram(does: 'read' | 'write', body: (scene: Scene) => Promi
 test.each([
   ['read', /a process outside the dump writes this pipe/],
   ['write', /a process outside the dump reads this pipe/],
-] as const)('it is refused by name where the program can only %s', (does, text) =>
+] as const)('the dump warns where the program can only %s, and the restore wants one handed back', (does, text) =>
   withProgram(does, async ({ target, ours, inode }) => {
-    const before = snapshot(target.pid);
-    const { status, stderr } = target.dump();
+    must(target.dump());
+    await target.gone();
+    const log = readFileSync(join(target.images, 'dump.log'), 'utf8');
+    expect(log).toMatch(text);
+    expect(log).toContain(`--inherit-fd 'fd[N]:pipe:[${inode}]'`);
+    const { status, stderr } = target.restore();
     expect([status, stderr]).toEqual([1, expect.stringContaining('[CRTS_PIPE_FOREIGN]')]);
     expect(stderr).toMatch(text);
-    expect(stderr).toContain(`fd 3 (pipe:[${inode}])`);
-    expect(stderr).toContain(`--external 'pipe[${inode}]'`);
-    expect(snapshot(target.pid)).toEqual(before);
+    expect(stderr).toContain(`--inherit-fd 'fd[N]:pipe:[${inode}]'`);
+    must(target.restoreInheriting([ours], '--inherit-fd', `fd[3]:pipe:[${inode}]`));
     if (does === 'read') syscall('write', ours, Buffer.from('hello'), 5);
     await target.finish();
   }),

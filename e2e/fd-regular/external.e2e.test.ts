@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, openSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { must } from '../harness/checkpointer';
 import { snapshot } from '../harness/snapshot';
@@ -60,6 +60,22 @@ test('a file of another name instead, as it is', async () => {
   const name = join(target.directory, 'file').slice(1);
   must(restored(target, other, constants.O_RDWR, '--inherit-fd', `fd[3]:${name}`));
   expect(snapshot(target.pid).descriptors).toMatchObject({ 3: expect.stringContaining(`${other} pos:\t0`) });
+});
+
+test('what neither the program nor the images have is told of, and what is of namespaces is no matter here', async () => {
+  const target = await Target.program('external', ['DIR/file']);
+  must(
+    target.dump('--external', 'pipe[1]', '--external', 'mnt[]:ms', '--external', 'mnt[/a]:b', '--external', 'net[1]:x'),
+  );
+  await target.gone();
+  const dumped = readFileSync(join(target.images, 'dump.log'), 'utf8');
+  for (const key of ['pipe[1]', 'mnt[]', 'mnt[/a]', 'net[1]'])
+    expect(dumped).toContain(`--external ${key}: the program has no such resource`);
+  must(restored(target, target.output, constants.O_RDONLY, '--inherit-fd', 'fd[3]:socket[77]'));
+  expect(readFileSync(join(target.images, 'restore.log'), 'utf8')).toMatch(
+    /warn: --inherit-fd socket\[77\]: .* \(code=CRTS_INHERIT_UNUSED/,
+  );
+  await target.finish();
 });
 
 test('a type of resource that no plugin leaves outside', async () => {

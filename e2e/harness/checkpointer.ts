@@ -35,6 +35,11 @@ export function criu(...args: string[]): Outcome {
   return run(criuBinary, args);
 }
 
+export function criuInheriting(fds: readonly number[], ...args: string[]): Outcome {
+  if (criuBinary === undefined) throw new Error('CRTS_CRIU names no criu');
+  return run(criuBinary, args, fds);
+}
+
 function run(command: string, args: string[], fds: readonly number[] = []): Outcome {
   const stdio: (number | 'pipe')[] = ['pipe', 'pipe', 'pipe', ...fds];
   const { status, stdout, stderr, error } = spawnSync(command, args, { encoding: 'utf8', timeout: 60_000, env, stdio });

@@ -15,7 +15,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { rawSyscall } from '@crts/native-syscalls';
-import { criu, crts, crtsInheriting, must, type Outcome, repository } from './checkpointer';
+import { criu, criuInheriting, crts, crtsInheriting, must, type Outcome, repository } from './checkpointer';
 import { compile } from './compile';
 import { until } from './until';
 
@@ -149,6 +149,11 @@ export class Target {
 
   restoreWithCriu(...options: string[]): Outcome {
     return this.#restored(criu('restore', '-d', '-D', this.images, '-o', 'criu-restore.log', '-v4', ...options));
+  }
+
+  restoreInheritingWithCriu(fds: readonly number[], ...options: string[]): Outcome {
+    const args = ['restore', '-d', '-D', this.images, '-o', 'criu-restore.log', '-v4', ...options];
+    return this.#restored(criuInheriting(fds, ...args));
   }
 
   /** A test has restored it by a command of its own. */

@@ -18,7 +18,7 @@ import { HeldObjects } from './held-objects';
 import { type ImageSet, readImageSet, type TaskSet } from './image-set';
 import { Lender } from './lending';
 import { type CompiledPlan, type CompiledThread, PlanBuilder, ThreadPlanBuilder } from './plan';
-import { buildRegistry, checkExternal, type Registry } from './registry';
+import { buildRegistry, checkExternal, type Registry, reportUnused } from './registry';
 import { RestoreRemaps } from './remaps';
 import type { RestoreRequest } from './requests';
 import { serviceNumbers } from './service-numbers';
@@ -122,6 +122,7 @@ export function compileRestore(request: RestoreRequest, reader: ImageReader): Tr
     });
   }
   const tasks = builders.map((builder) => builder.compile(barriers));
+  reportUnused(request.inherit?.unused, request.log, '--inherit-fd');
   return { set, forks, tasks, area, doorbellNumber, lender, shared, helpers, remaps, registry };
 }
 

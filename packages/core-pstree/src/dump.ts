@@ -11,7 +11,7 @@ import { type FrozenSession, onTree, refuseTree } from './frozen-session';
 import { Frozen } from './frozen-task';
 import { ObjectIds } from './object-ids';
 import { type ParentSet, startTracking } from './parent-set';
-import type { Registry } from './registry';
+import { type Registry, reportUnused } from './registry';
 import { rehearse } from './rehearsal';
 import { DumpRemaps } from './remaps';
 import type { DumpOutcome, DumpRequest } from './requests';
@@ -26,11 +26,13 @@ const WNOWAIT = 0x0100_0000;
 
 /** Freezes the tree, writes its images, and kills, thaws or stops it. Throws CrtsError; then the tree runs on as it was. */
 export function dumpTree(request: DumpRequest): DumpOutcome {
-  return onTree(request, (session) => {
+  const outcome = onTree(request, (session) => {
     prepareImages(session.writer, session.tree);
     rehearse(session.registry, request, session.tree.root);
     return dumpFrozen(session);
   });
+  reportUnused(request.external?.unused, request.log, '--external');
+  return outcome;
 }
 
 /** Makes the files of the processes that are known now, so that less is left to do while the tree stands still. */

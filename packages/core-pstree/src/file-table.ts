@@ -186,7 +186,7 @@ export class FileTable implements FileRegistry, TreeImages {
   #add(task: FrozenTask, facts: FdFacts, fown: FownEntry): number {
     const handler = bestHandler(
       this.#handlers,
-      (candidate) => candidate.match(facts),
+      (candidate) => candidate.match(facts, task.options),
       `fd ${facts.fd} (${facts.link})`,
     );
     if (handler === undefined) throw noFdHandler(facts);

@@ -15,6 +15,7 @@ import type { Area } from './compile';
 import { cannotFork, pidTaken } from './errors';
 import type { ForkOp, ForkPlan } from './forks/plan';
 import type { DeadSet } from './image-set';
+import type { Leading } from './plan';
 import { SparePids } from './spare-pids';
 import { waitForEnd } from './tracee-end';
 
@@ -37,12 +38,21 @@ export class Nursery {
   readonly #hostPids = new Map<number, number>();
 
   readonly #spare: SparePids;
+  readonly #leading: ReadonlyMap<number, Leading>;
 
-  /** `numbers`: of all tasks and threads that are made. */
-  constructor(area: Area, doorbellNumber: number, tasks: number, plan: ForkPlan, numbers: ReadonlySet<number>) {
+  /** `numbers`: of all tasks and threads that are made. `leading`: what leaders of sessions do first, by pid. */
+  constructor(
+    area: Area,
+    doorbellNumber: number,
+    tasks: number,
+    plan: ForkPlan,
+    numbers: ReadonlySet<number>,
+    leading: ReadonlyMap<number, Leading> = new Map(),
+  ) {
     this.#yard = new StubYard(area, doorbellNumber, tasks);
     this.#plan = plan;
     this.#spare = new SparePids(numbers);
+    this.#leading = leading;
   }
 
   /** A living task. */
@@ -189,6 +199,7 @@ export class Nursery {
     switch (op.op) {
       case 'setsid':
         program.call('setsid', [], { what: `become the leader of session ${op.actor}` });
+        this.#leading.get(op.actor)?.emit(program);
         break;
       case 'subreaper':
         program.call('prctl', [PR_SET_CHILD_SUBREAPER, op.on ? 1 : 0]);

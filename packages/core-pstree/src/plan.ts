@@ -32,8 +32,16 @@ export type Step =
       readonly run: (step: HostStepContext) => void;
     };
 
+/** Passes of the leader of a session that run when it has founded it. */
+export interface Leading {
+  readonly heads: readonly Pick<PassHead, 'plugin' | 'what'>[];
+  emit(program: ProgramBuilder): void;
+}
+
 export interface CompiledPlan {
   readonly steps: readonly Step[];
+  /** What the task does when it has founded its session. */
+  readonly leading?: Leading | undefined;
   readonly thread: ThreadState;
   /** ThreadPlan.suspendSeccomp() was called for the main thread. */
   readonly suspendSeccomp: boolean;
@@ -45,6 +53,7 @@ export class PlanBuilder implements TaskPlan, ThreadPlan {
   readonly isMain = true;
   readonly isRoot: boolean;
   readonly #passes: Pass[] = [];
+  readonly #leading: { readonly head: Pick<PassHead, 'plugin' | 'what'>; emit(program: Program): void }[] = [];
   readonly #thread = new FinalThread();
   #suspendSeccomp = false;
 
@@ -60,6 +69,10 @@ export class PlanBuilder implements TaskPlan, ThreadPlan {
 
   hostStep(head: PassHead & { readonly why: string }, run: (step: HostStepContext) => void): void {
     this.#passes.push({ head, why: head.why, host: run });
+  }
+
+  leading(head: Pick<PassHead, 'plugin' | 'what'>, emit: (program: Program) => void): void {
+    this.#leading.push({ head, emit });
   }
 
   /** The place among the passes where the further threads are made. */
@@ -103,7 +116,22 @@ export class PlanBuilder implements TaskPlan, ThreadPlan {
       program.origin = { plugin: pass.head.plugin, stage: pass.head.stage, what: pass.head.what };
       pass.emit(program);
     }
-    return { steps, thread: this.#thread.complete(), suspendSeccomp: this.#suspendSeccomp };
+    const thread = this.#thread.complete();
+    return { steps, leading: this.#compileLeading(), thread, suspendSeccomp: this.#suspendSeccomp };
+  }
+
+  #compileLeading(): Leading | undefined {
+    const passes = this.#leading;
+    if (passes.length === 0) return undefined;
+    return {
+      heads: passes.map(({ head }) => head),
+      emit: (program) => {
+        for (const { head, emit } of passes) {
+          program.origin = { ...head, stage: 'forking' };
+          emit(program);
+        }
+      },
+    };
   }
 }
 
@@ -219,6 +247,8 @@ export function planText(
   threads: readonly CompiledThread[] = [],
 ): string[] {
   const lines = [`task ${pid}`];
+  for (const { plugin: who, what } of plan.leading?.heads ?? [])
+    lines.push(`  [forking] ${explain ? `${who}: ` : ''}${what} (as the leader of its session)`);
   for (const step of plan.steps) {
     if (step.kind === 'threads') {
       lines.push(`  [${step.stage}] ${step.head.plugin}: ${step.head.what}`);

@@ -3,6 +3,7 @@ import {
   type ExternalResources,
   FD_HANDLER,
   type FdHandler,
+  type Logger,
   PAGE_STORE,
   type PageStore,
   type Plugin,
@@ -52,12 +53,37 @@ function all<T>(container: DependencyContainer, token: symbol): T[] {
   return container.isRegistered(token) ? container.resolveAll<T>(token) : [];
 }
 
+/**
+ * Types of CRIU for what a tree in the namespaces of crts does not have: mounts of its own, devices of a network of its own. CRIU
+ * heeds none of them there either, and whoever drives it passes them always.
+ */
+const OF_NAMESPACES = ['mnt', 'net', 'netdev', 'veth', 'macvlan', 'pid'] as const;
+
 /** A type that nobody heeds would be taken for heeded. */
 export function checkExternal(registry: Registry, external: ExternalResources | undefined): void {
-  const heeded = new Set(registry.fd.flatMap((handler) => handler.external ?? []));
+  const heeded = new Set<string>([...OF_NAMESPACES, ...registry.fd.flatMap((handler) => handler.external ?? [])]);
   const foreign = external?.all.find(({ kind }) => !heeded.has(kind));
   if (foreign !== undefined) throw foreignExternal(foreign.kind, foreign.id);
 }
+
+/** What was left outside, or handed back, and nobody asked for: a mistyped number looks like this. */
+export function reportUnused(unused: readonly string[] | undefined, log: Logger, option: UnusedOption): void {
+  for (const key of unused ?? [])
+    log.warn({ code: UNUSED[option].code, key }, `${option} ${key}: ${UNUSED[option].text}`);
+}
+
+type UnusedOption = '--external' | '--inherit-fd';
+
+const UNUSED = {
+  '--external': {
+    code: 'CRTS_EXTERNAL_UNUSED',
+    text: 'the program has no such resource; see /proc/PID/fd and /proc/PID/fdinfo for its numbers',
+  },
+  '--inherit-fd': {
+    code: 'CRTS_INHERIT_UNUSED',
+    text: 'the images have no such resource, so the descriptor is not used; crts restore --dry-run --explain shows their names',
+  },
+} as const;
 
 /** The handler with the best score; undefined when none fits, an error when two fit equally well. */
 export function bestHandler<T extends { readonly name: string }>(

@@ -84,7 +84,8 @@ function execute(request: RestoreRequest, tree: TreeRestore, affinity: Buffer): 
   const { set, tasks, lender } = tree;
   const started = process.hrtime.bigint();
   const size = tasks.length + set.dead.length + tree.helpers;
-  const nursery = new Nursery(tree.area, tree.doorbellNumber, size, tree.forks, numbersOf(tree));
+  const leading = new Map(tasks.flatMap(({ set, plan }) => (plan.leading ? [[set.pid, plan.leading] as const] : [])));
+  const nursery = new Nursery(tree.area, tree.doorbellNumber, size, tree.forks, numbersOf(tree), leading);
   try {
     const root = nursery.launchRoot(set.root.pid, request.sibling);
     // The stub was born with the engine's one CPU; the plan sets each task's own where the images have it.

@@ -1,19 +1,21 @@
 import { closeSync, fstatSync, openSync, readlinkSync } from 'node:fs';
 import type { MemfdFileEntry, MemfdInodeEntry } from '@crts/image-io';
 import { cPath, memfd, ProgramBuilder, rawSyscall } from '@crts/native-syscalls';
-import type {
-  FdDumpContext,
-  FdFacts,
-  FdPlanContext,
-  FileRecord,
-  HeldObject,
-  ImageItem,
-  LateFd,
-  Program,
-  RestoreContext,
-  SharedMemory,
-  TaskImages,
-  TaskPlan,
+import {
+  type FdDumpContext,
+  type FdFacts,
+  type FdPlanContext,
+  type FileRecord,
+  type HeldObject,
+  type ImageItem,
+  InheritedFds,
+  type LateFd,
+  type Program,
+  type RestoreContext,
+  type RunOptions,
+  type SharedMemory,
+  type TaskImages,
+  type TaskPlan,
 } from '@crts/plugin-api';
 import { memfdHandler } from './handler';
 import { checkedInode, heldInode, reopened } from './inode';
@@ -131,7 +133,7 @@ const record = (more: Partial<MemfdFileEntry> = {}): FileRecord => ({
 });
 
 /** Plans of one restore, and what they take. */
-function restore(inodes: MemfdInodeEntry[]) {
+function restore(inodes: MemfdInodeEntry[], options: Partial<RunOptions> = {}) {
   const firsts = new Set<string>();
   const held = new Map<string, HeldObject>();
   const made: number[] = [];
@@ -156,6 +158,9 @@ function restore(inodes: MemfdInodeEntry[]) {
   const context = {
     shared,
     items: () => inodes.map((value) => ({ value })),
+    options,
+    openFile: (program: Program, { name }: { name: string }, flags: number) =>
+      program.call('openat', [-100, program.cstring(`handed back: ${name}`), flags, 0]),
   } as unknown as FdPlanContext & RestoreContext;
   return { context, held };
 }
@@ -182,6 +187,13 @@ describe('plan', () => {
       'fcntl($3, 4, 1024)',
       'lseek($3, 12, 0) = 12',
       TAKE,
+    ]);
+  });
+
+  test('handed back: opened again with its flags, from its beginning, and not filled', () => {
+    const { context } = restore([inode()], { inherit: new InheritedFds([{ fd: 9, key: `/memfd:${inode().name}` }]) });
+    expect(planText(context, record({ pos: 12n, flags: 0o102002 }))).toEqual([
+      `openat(AT_FDCWD, "handed back: /memfd:${inode().name}", 0x8402, 0)`,
     ]);
   });
 

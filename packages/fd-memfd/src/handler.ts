@@ -55,6 +55,9 @@ export const memfdHandler: FdHandler = {
     const { pos, flags } = record.value as MemfdFileEntry;
     const inode = inodeOf(record, context);
     const what = `${PREFIX}${inode.name}`;
+    // As CRIU: whatever is handed back for this name is taken, with its own contents and from its beginning.
+    if (context.options.inherit?.fdFor(what) !== undefined)
+      return context.openFile(program, { id: record.value.id as number, name: what, ext: true }, flags, { what });
     const held = heldInode(context.shared, inode);
     if (context.shared.first(`memfd:${inode.inode_id}`)) fill(program, inode, context);
     // execveat(2) of a memfd works by the descriptor that memfd_create(2) gave, and by no other that may write: ETXTBSY.

@@ -1,13 +1,14 @@
-import type { PipeDataEntry } from '@crts/image-io';
+import type { PipeDataEntry, PipeEntry } from '@crts/image-io';
 import type { FdDumpContext, FdFacts, TreeImages } from '@crts/plugin-api';
 import { O_PATH, reads, writes } from './constants';
 import { isAlone, peekContents, pipeSize, refuseNotificationQueue } from './contents';
-import { foreignEnd } from './errors';
+import { inheritKey } from './inherited';
 
 /** A pipe of the tree, from its descriptions met so far. */
 interface Seen {
   /** The descriptor that it was met at, for errors. */
   readonly fd: FdFacts;
+  readonly entries: PipeEntry[];
   hasReader: boolean;
   hasWriter: boolean;
   /** Some end says that nobody has the other one. */
@@ -18,16 +19,19 @@ interface Seen {
 const dumps = new WeakMap<TreeImages, Map<number, Seen>>();
 
 /** One more description of a pipe: what is asked once of the pipe is asked of the first that can answer. */
-export function noteEnd(fd: FdFacts, pipeId: number, context: FdDumpContext): void {
+export function noteEnd(fd: FdFacts, entry: PipeEntry, context: FdDumpContext): void {
+  const pipeId = entry.pipe_id;
   const pipes = dumps.get(context.task.tree) ?? new Map<number, Seen>();
   dumps.set(context.task.tree, pipes);
   let seen = pipes.get(pipeId);
   if (seen === undefined) {
-    seen = { fd, hasReader: false, hasWriter: false, isAlone: false };
+    seen = { fd, entries: [], hasReader: false, hasWriter: false, isAlone: false };
     pipes.set(pipeId, seen);
     const pipe = seen;
-    if (context.options.external?.has('pipe', String(pipeId)) !== true) context.afterAll(() => refuseForeign(pipe));
+    const isExternal = context.options.external?.has('pipe', String(pipeId)) === true;
+    context.afterAll(() => markOutside(pipe, isExternal, context));
   }
+  seen.entries.push(entry);
   if ((fd.flags & O_PATH) !== 0) return;
   if (!seen.hasReader && !seen.hasWriter) {
     refuseNotificationQueue(fd);
@@ -57,10 +61,19 @@ function dumpSize(fd: FdFacts, pipeId: number, seen: Seen, context: FdDumpContex
 }
 
 /**
- * An end whose other end is nowhere in the tree must have none at all. That a process outside has a further duplicate of an
- * end that the tree has too is not to be seen, as with CRIU.
+ * An end whose other end is nowhere in the tree, and that is not alone, has it outside: such a pipe cannot be made, and has to be
+ * handed back to the restore. That a process outside has a further duplicate of an end that the tree has too is not to be seen.
  */
-function refuseForeign({ fd, hasReader, hasWriter, isAlone }: Seen): void {
-  if ((hasReader && hasWriter) || ((hasReader || hasWriter) && isAlone)) return;
-  throw foreignEnd(fd.pid, fd.fd, fd.link, hasReader ? 'writes' : hasWriter ? 'reads' : 'uses');
+function markOutside(pipe: Seen, isExternal: boolean, { log }: FdDumpContext): void {
+  const { fd, entries, hasReader, hasWriter, isAlone } = pipe;
+  const isWhole = (hasReader && hasWriter) || ((hasReader || hasWriter) && isAlone);
+  if (isWhole && !isExternal) return;
+  for (const entry of entries) entry.crts_outside = true;
+  if (isExternal) return;
+  const does = hasReader ? 'writes' : hasWriter ? 'reads' : 'uses';
+  const key = inheritKey(entries[0]!.pipe_id);
+  log.warn(
+    { code: 'CRTS_PIPE_FOREIGN', pid: fd.pid, fd: fd.fd, path: fd.link },
+    `a process outside the dump ${does} this pipe: the restore has to be handed another one, --inherit-fd 'fd[N]:${key}'`,
+  );
 }

@@ -1,4 +1,5 @@
 import { CrtsError } from '@crts/plugin-api';
+import { O_PATH, reads } from './constants';
 
 const PLUGIN = 'fd-pipe';
 
@@ -12,17 +13,15 @@ export function badEntry(what: string, path = 'files.img'): CrtsError {
   });
 }
 
-export function foreignEnd(pid: number, fd: number, link: string, missing: 'reads' | 'writes' | 'uses'): CrtsError {
-  const id = /\d+/.exec(link)?.[0] ?? '0';
+export function notHandedBack({ pipe_id, flags }: { readonly pipe_id: number; readonly flags: number }): CrtsError {
+  const does = (flags & O_PATH) !== 0 ? 'uses' : reads(flags) ? 'writes' : 'reads';
   return new CrtsError({
     code: 'CRTS_PIPE_FOREIGN',
     kind: 'refused',
     plugin: PLUGIN,
-    pid,
-    fd,
-    path: link,
-    what: `a process outside the dump ${missing} this pipe`,
-    hint: `Dump with --external 'pipe[${id}]' and restore with --inherit-fd 'fd[N]:pipe:[${id}]', or dump that process too.`,
+    path: `pipe:[${pipe_id}]`,
+    what: `a process outside the dump ${does} this pipe, and no other one is handed back for it`,
+    hint: `Open ${reads(flags) ? 'the reading end of a pipe' : 'the writing end of a pipe'} as descriptor N of crts, and pass --inherit-fd 'fd[N]:pipe:[${pipe_id}]'.`,
   });
 }
 

@@ -41,6 +41,7 @@ const fd = (local: number, more: Partial<FdFacts> = {}): FdFacts =>
     ...more,
   }) as FdFacts;
 
+const warnings: unknown[][] = [];
 /** A dump of the descriptions given, in their order. */
 function dump(...fds: FdFacts[]): { records: FileRecord[]; items: ImageItem[] } {
   return dumpWith({}, ...fds);
@@ -55,6 +56,7 @@ function dumpWith(options: Partial<RunOptions>, ...fds: FdFacts[]): { records: F
       fown,
       task: { tree },
       options,
+      log: { warn: (...what: unknown[]) => warnings.push(what) },
       addItem: (_kind: string, item: ImageItem) => items.push(item),
       afterAll: (action: () => void) => after.push(action),
     }) as unknown as FdDumpContext;
@@ -135,18 +137,22 @@ describe('peeking', () => {
     ]);
   });
 
-  test('one end alone: good if nobody has the other, refused if somebody outside has', () => {
+  test('one end alone: whole if nobody has the other, to be handed back if somebody outside has or it is left outside', () => {
     const { read, write } = make();
-    const error = { code: 'CRTS_PIPE_FOREIGN', kind: 'refused', pid: 12, fd: 3, path: 'pipe:[77]' };
-    expect(() => dump(fd(read))).toThrow(
-      expect.objectContaining({ ...error, hint: expect.stringContaining('pipe[77]') }),
+    const outside = ({ records }: { records: FileRecord[] }) => records.map(({ value }) => value.crts_outside === true);
+    expect(outside(dump(fd(read)))).toEqual([true]);
+    expect(warnings).toEqual([[{ code: 'CRTS_PIPE_FOREIGN', pid: 12, fd: 3, path: 'pipe:[77]' }, expect.any(String)]]);
+    expect(warnings.splice(0)[0]![1]).toContain(
+      "writes this pipe: the restore has to be handed another one, --inherit-fd 'fd[N]:pipe:[77]'",
     );
-    expect(() => dump(fd(write, { flags: O_WRONLY }))).toThrow(expect.objectContaining(error));
+    expect(outside(dump(fd(write, { flags: O_WRONLY })))).toEqual([true]);
+    expect(warnings.splice(0)[0]![1]).toContain('reads this pipe');
     const external = new ExternalResources([parseExternal('pipe[77]')!]);
-    expect(dumpWith({ external }, fd(read)).records).toHaveLength(1);
-    expect(dump(fd(read), fd(write, { flags: O_WRONLY })).records).toHaveLength(2);
+    expect(outside(dumpWith({ external }, fd(read), fd(write, { flags: O_WRONLY })))).toEqual([true, true]);
+    expect(outside(dump(fd(read), fd(write, { flags: O_WRONLY })))).toEqual([false, false]);
     const reader = pipe();
     closeFd(reader.write);
+    expect(outside(dump(fd(reader.read)))).toEqual([false]);
     expect(dump(fd(reader.read)).items).toHaveLength(1);
     closeFd(reader.read);
     const writer = pipe();
@@ -155,6 +161,7 @@ describe('peeking', () => {
       { value: { pipe_id: 77, bytes: 0, size: 65536, crts_packets: [] }, extra: Buffer.alloc(0) },
     ]);
     closeFd(writer.write);
+    expect(warnings).toEqual([]);
   });
 });
 
@@ -214,6 +221,24 @@ test('inherited: opened again by the descriptor of the caller, with its own flag
   closeFd(write);
   expect(() => late!.take()).toThrow(expect.objectContaining({ code: 'CRTS_PIPE_INHERIT', errno: 'ENOENT' }));
   closeFd(read);
+});
+
+test.each([
+  [{ flags: 0 }, 'writes this pipe', 'reading end'],
+  [{ flags: O_WRONLY }, 'reads this pipe', 'writing end'],
+])('left outside and not handed back: the error says what to pass %j', (entry, what, hint) => {
+  expect(() => plan([{ ...entry, crts_outside: true }])).toThrow(
+    expect.objectContaining({
+      ...{ code: 'CRTS_PIPE_FOREIGN', kind: 'refused', path: 'pipe:[77]', what: expect.stringContaining(what) },
+      hint: expect.stringContaining(
+        `${hint} of a pipe as descriptor N of crts, and pass --inherit-fd 'fd[N]:pipe:[77]'`,
+      ),
+    }),
+  );
+  const inherit = new InheritedFds([{ fd: 9, key: 'pipe:[77]' }]);
+  expect(planWith({ inherit }, [{ ...entry, crts_outside: true }], [])[0]).toBe(
+    'receive_fd(descriptor of another task)',
+  );
 });
 
 test('half closed', () => {

@@ -1,7 +1,7 @@
 import type { PipeEntry } from '@crts/image-io';
 import type { Arg, FdDumpContext, FdFacts, FdHandler, FdPlanContext, FileRecord } from '@crts/plugin-api';
 import { noteEnd } from './dump';
-import { badEntry } from './errors';
+import { badEntry, notHandedBack } from './errors';
 import { checkPipe, pipeData } from './image';
 import { inheritKey, openInherited } from './inherited';
 import { makePipe } from './plan';
@@ -17,24 +17,26 @@ export const pipeHandler: FdHandler = {
   match: (fd) => ((fd.mode & S_IFMT) === S_IFIFO && fd.link.startsWith('pipe:[') ? 10 : 0),
 
   dump(fd: FdFacts, context: FdDumpContext): FileRecord {
-    const pipeId = Number(fd.ino);
-    noteEnd(fd, pipeId, context);
     const value: PipeEntry = {
       id: context.id,
-      pipe_id: pipeId,
+      pipe_id: Number(fd.ino),
       flags: fd.flags,
       fown: context.fown as PipeEntry['fown'],
       crts_uid: fd.uid,
       crts_gid: fd.gid,
       crts_mode: fd.mode,
     };
+    noteEnd(fd, value, context);
     return { type: FD_TYPE_PIPE, field: 'pipe', value };
   },
 
   owns: (record) => record.field === 'pipe',
 
   collect(record: FileRecord, context: FdPlanContext): void {
-    checkPipe(record.value as PipeEntry, pipeData(context));
+    const entry = record.value as PipeEntry;
+    checkPipe(entry, pipeData(context));
+    if (entry.crts_outside === true && context.options.inherit?.fdFor(inheritKey(entry.pipe_id)) === undefined)
+      throw notHandedBack(entry);
   },
 
   group: (record) => `pipe:${(record.value as PipeEntry).pipe_id}`,

@@ -25,7 +25,9 @@ export function externalTerminal(subject: Subject): CrtsError {
     plugin: PLUGIN,
     ...subject,
     what: 'a terminal whose other side is not part of the dump',
-    hint: 'Pass --shell-job to dump and restore: the program then gets the terminal that the restore runs on.',
+    hint:
+      'Pass --shell-job to dump and restore: the program then gets the terminal that the restore runs on. Or dump with ' +
+      "--external 'tty[RDEV:DEV]' (device numbers of stat, in hex) and hand one back: --inherit-fd 'fd[N]:tty[RDEV:DEV]'.",
   });
 }
 
@@ -71,13 +73,60 @@ export function noTerminal(): CrtsError {
   });
 }
 
-export function notSet(path: string, errno: string | undefined): CrtsError {
+export function notHandedBack(key: string): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_TTY_EXTERNAL',
+    kind: 'refused',
+    plugin: PLUGIN,
+    path: key,
+    what: 'the terminal was left outside the dump (--external) and is not handed back',
+    hint: `Open a terminal as descriptor N of crts, and pass --inherit-fd 'fd[N]:${key}'.`,
+  });
+}
+
+export function notTerminal(key: string, fd: number): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_TTY_NONE',
+    kind: 'refused',
+    plugin: PLUGIN,
+    fd,
+    path: key,
+    what: 'the descriptor of crts that is handed back for it is no terminal',
+    hint: `Open a terminal as descriptor N of crts, and pass --inherit-fd 'fd[N]:${key}'.`,
+  });
+}
+
+export function notControlling(key: string, fd: number, errno: string | undefined): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_TTY_CONTROLLING',
+    plugin: PLUGIN,
+    fd,
+    path: key,
+    what: 'the program was in charge of its terminal, and cannot be of the one that is handed back',
+    call: 'ioctl(TIOCSCTTY)',
+    errno,
+    hint: 'EPERM: it is the controlling terminal of another session. Hand back a terminal that no shell runs on.',
+  });
+}
+
+export function tooManyExternal(subject: Subject, most: number): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_TTY_SEVERAL',
+    kind: 'refused',
+    plugin: PLUGIN,
+    ...subject,
+    what: `the format has numbers for ${most} terminals that are left outside`,
+    hint: 'Start the program with fewer.',
+  });
+}
+
+export function notSet(path: string, errno: string | undefined, request = 'TCSETS'): CrtsError {
   return new CrtsError({
     code: 'CRTS_TTY_SET',
     plugin: PLUGIN,
     path,
     what: 'the terminal does not take its old settings',
-    call: 'ioctl(TCSETS)',
+    call: `ioctl(${request})`,
     errno,
     hint: 'Restore on another terminal.',
   });

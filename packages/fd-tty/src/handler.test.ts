@@ -4,12 +4,22 @@ import type { TtyFileEntry, TtyInfoEntry } from '@crts/image-io';
 import { ProgramBuilder, rawSyscall } from '@crts/native-syscalls';
 import {
   CrtsError,
+  ExternalResources,
   type FdDumpContext,
   type FdFacts,
   type FdPlanContext,
   type FileRecord,
   type ImageRecord,
+  InheritedFds,
+  type LateFd,
+  parseExternal,
+  type RestoreContext,
+  type RunOptions,
+  type TaskImages,
+  type TaskPlan,
+  type TreeImages,
 } from '@crts/plugin-api';
+import { controllingHandler } from './controlling';
 import { terminalHandler } from './handler';
 import { termiosBytes, termiosEntry } from './termios';
 
@@ -84,17 +94,23 @@ function facts(local: number, link: string): FdFacts {
   };
 }
 
-function dumpContext(more: { shellJob?: boolean; stat?: Record<string, string>; ttys?: ImageRecord[] } = {}) {
+function dumpContext(
+  more: { shellJob?: boolean; stat?: Record<string, string>; ttys?: ImageRecord[]; external?: string } = {},
+) {
   const records: FileRecord[] = [];
   const ttys = more.ttys ?? [];
   const warnings: string[] = [];
   const context = {
     id: 3,
     fown,
-    options: { shellJob: more.shellJob ?? true },
+    options: {
+      shellJob: more.shellJob ?? true,
+      external: new ExternalResources(more.external === undefined ? [] : [parseExternal(more.external)!]),
+    },
     log: { warn: (_fields: object, text: string) => warnings.push(text) },
     task: {
       pid: 4312,
+      tree: {} as TreeImages,
       images: { ttys },
       facts: { stat: { session: '4000', tpgid: '4312', tty_nr: '0', ...more.stat } },
     },
@@ -107,12 +123,15 @@ function dumpContext(more: { shellJob?: boolean; stat?: Record<string, string>; 
 }
 
 test('slave sides of pseudo terminals and /dev/tty are terminals', () => {
+  const options = { external: new ExternalResources([parseExternal('tty[502:1c]')!]) } as unknown as RunOptions;
   const looks = (rdev: bigint, more: Partial<FdFacts> = {}) =>
-    terminalHandler.match({ mode: 0o020620, flags: 0o100002, rdev, ...more } as FdFacts);
+    terminalHandler.match({ mode: 0o020620, flags: 0o100002, rdev, dev: 0x1cn, ...more } as FdFacts, options);
   expect(looks(0x8803n)).toBe(20);
   expect(looks(0x8f03n)).toBe(20);
   expect(looks(0x0500n)).toBe(20);
-  expect(looks(0x0502n)).toBe(0); // ptmx
+  expect(looks(0x0502n)).toBe(30); // ptmx, left outside
+  expect(looks(0x0502n, { dev: 0x1dn })).toBe(0);
+  expect(looks(0x0502n, { flags: O_PATH })).toBe(0);
   expect(looks(0x0501n)).toBe(0); // console
   expect(looks(0x0103n)).toBe(0); // null
   expect(looks(0x9003n)).toBe(0);
@@ -201,6 +220,25 @@ describe('dump', () => {
     });
   });
 
+  test('left outside: an entry for each description, without a name; no --shell-job', () => {
+    const { slave, path } = pseudoTerminal();
+    const fd = facts(slave, path);
+    const external = `tty[${fd.rdev.toString(16)}:${fd.dev.toString(16)}]`;
+    const stat = { tty_nr: String(fd.rdev), session: '4312' };
+    const { context, records, ttys, warnings } = dumpContext({ shellJob: false, external, stat });
+    rawSyscall('ioctl', slave, 0x540c /* TIOCEXCL */, 0);
+    expect(terminalHandler.dump(fd, context)).toEqual({
+      type: 11,
+      field: 'tty',
+      value: { id: 3, tty_info_id: 2026, flags: 0o102002, fown },
+    });
+    expect(terminalHandler.dump(fd, context).value.tty_info_id).toBe(2028);
+    expect(ttys[0]).toMatchObject({ id: 2026, type: 5, sid: 4312, pgrp: 4312, exclusive: true, rdev: Number(fd.rdev) });
+    expect([records, warnings]).toEqual([[], []]);
+    for (let more = 2; more < 64; more++) terminalHandler.dump(fd, context);
+    expect(failure(() => terminalHandler.dump(fd, context)).code).toBe('CRTS_TTY_SEVERAL');
+  });
+
   test('exclusive mode is reported', () => {
     const { slave, path } = pseudoTerminal();
     rawSyscall('ioctl', slave, 0x540c /* TIOCEXCL */, 0);
@@ -275,6 +313,82 @@ describe('restore', () => {
     const controlling = info({ id: 2012, type: 4, pty: undefined });
     expect(failure(() => collect([controlling], true, record({ tty_info_id: 2012 })))).toMatchObject({
       code: 'CRTS_TTY_NONE',
+    });
+  });
+
+  describe('handed back', () => {
+    const key = 'tty[8803:1c]';
+    const external = (more: Partial<TtyInfoEntry> = {}) =>
+      info({ id: 2026, type: 5, pty: undefined, dev: 0x1c, ...more });
+    const entry = record({ tty_info_id: 2026, regf_id: undefined });
+    const handed = (fd: number, ttys: TtyInfoEntry[]) => {
+      const options = { shellJob: false, inherit: new InheritedFds([{ fd, key }]) };
+      return { ttys, options, items: () => ttys.map((value) => ({ value })) } as unknown as FdPlanContext;
+    };
+
+    test('a slave side is opened once more, with its flags and settings', () => {
+      const { slave } = pseudoTerminal();
+      terminalIs(slave);
+      const packets = { packet_mode: true, exclusive: true, termios_locked: termios };
+      const winsize = { ws_row: 1, ws_col: 2, ws_xpixel: 3, ws_ypixel: 4 };
+      const context = handed(slave, [external({ ...packets, winsize })]);
+      terminalHandler.collect!(entry, context);
+      const program = new ProgramBuilder();
+      terminalHandler.plan(entry, program, context);
+      expect(program.text()).toEqual([
+        'receive_fd(descriptor of another task)',
+        'fcntl($0, 4, 2048)',
+        'ioctl($0, 0x5402, &<36 bytes>)',
+        'ioctl($0, 0x5457, &<36 bytes>)',
+        'ioctl($0, 0x5414, &<0100020003000400>)',
+        'ioctl($0, 0x5420, &<01000000>)',
+        'ioctl($0, 0x540c, 0)',
+      ]);
+      const [late] = program.instructions[0]!.sendFds as LateFd[];
+      expect(late!.take()).not.toBe(slave);
+      late!.sent();
+    });
+
+    test('one of a shell job, instead of the terminal that the restore runs on', () => {
+      const { slave } = pseudoTerminal();
+      terminalIs(slave);
+      const context = handed(slave, [info({ dev: 0x1c })]);
+      terminalHandler.collect!(record(), context);
+      expect(() => terminalHandler.plan(record(), new ProgramBuilder(), context)).not.toThrow();
+    });
+
+    test('nothing, or what is no terminal', () => {
+      const error = failure(() => terminalHandler.collect!(entry, context([external()], true)));
+      expect(error).toMatchObject({ code: 'CRTS_TTY_EXTERNAL', kind: 'refused', path: key });
+      expect(error.hint).toContain(`--inherit-fd 'fd[N]:${key}'`);
+      terminalIs();
+      expect(failure(() => terminalHandler.collect!(entry, handed(9, [external()])))).toMatchObject({
+        ...{ code: 'CRTS_TTY_NONE', fd: 9, path: key },
+      });
+    });
+
+    test('the leader of its session takes it as controlling terminal before it forks', () => {
+      terminalIs(9);
+      const leading = new ProgramBuilder();
+      const later = new ProgramBuilder();
+      const plan = {
+        pid: 4000,
+        leading: (_head: object, emit: (program: ProgramBuilder) => void) => emit(leading),
+        pass: (_head: object, emit: (program: ProgramBuilder) => void) => emit(later),
+      };
+      const planned = (pid: number) =>
+        controllingHandler.plan!({} as TaskImages, { ...plan, pid } as unknown as TaskPlan, {
+          ...(handed(9, [external()]) as unknown as RestoreContext),
+        });
+      planned(4312);
+      expect(leading.text()).toEqual([]);
+      planned(4000);
+      expect(leading.text()).toEqual(['receive_fd(engine fd 9)', 'ioctl($0, 0x540e, 0)', 'close($0)']);
+      expect(leading.instructions[1]!.options.fail!('EPERM', -1n)).toMatchObject({
+        code: 'CRTS_TTY_CONTROLLING',
+        fd: 9,
+      });
+      expect(later.text()).toEqual(['receive_fd(engine fd 9)', 'ioctl($0, 0x5410, &<d8100000>) = any', 'close($0)']);
     });
   });
 

@@ -6,6 +6,7 @@ const TCGETS = 0x5401;
 const TIOCGLCKTRMIOS = 0x5456;
 const TIOCGWINSZ = 0x5413;
 const TIOCGEXCL = 0x80045440;
+const TIOCGPKT = 0x80045438;
 /** Four flag words, the line discipline, 19 control characters. */
 export const TERMIOS_SIZE = 36;
 const LINE = 16;
@@ -44,6 +45,9 @@ export function termiosEntry(bytes: Buffer): TermiosEntry {
   };
 }
 
+/** All zeros. */
+export const NOTHING_LOCKED = termiosEntry(Buffer.alloc(TERMIOS_SIZE));
+
 export function termiosBytes(entry: TermiosEntry): Buffer {
   const bytes = Buffer.alloc(TERMIOS_SIZE);
   bytes.writeUInt32LE(entry.c_iflag, 0);
@@ -68,6 +72,20 @@ export function readWinsize(fd: number): WinsizeEntry {
     ws_xpixel: bytes.readUInt16LE(4),
     ws_ypixel: bytes.readUInt16LE(6),
   };
+}
+
+export function winsizeBytes({ ws_row, ws_col, ws_xpixel, ws_ypixel }: WinsizeEntry): Buffer {
+  const bytes = Buffer.alloc(8);
+  [ws_row, ws_col, ws_xpixel, ws_ypixel].forEach((value, index) => {
+    bytes.writeUInt16LE(value & 0xffff, 2 * index);
+  });
+  return bytes;
+}
+
+/** Of master sides alone: the others answer ENOTTY. */
+export function isInPacketMode(fd: number): boolean {
+  const value = new Int32Array(1);
+  return rawSyscall('ioctl', fd, TIOCGPKT, value) === 0 && value[0] !== 0;
 }
 
 export function isExclusive(fd: number): boolean {

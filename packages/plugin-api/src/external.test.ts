@@ -6,6 +6,9 @@ test.each([
   ['pipe[012]', { kind: 'pipe', id: '12', value: undefined }],
   ['unix[42]', { kind: 'unix', id: '42', value: undefined }],
   ['dev[8/1]:root', { kind: 'dev', id: '8/1', value: 'root' }],
+  ['dev[08/1]:root', { kind: 'dev', id: '8/1', value: 'root' }],
+  ['dev[root]:/dev/sdb', { kind: 'dev', id: 'root', value: '/dev/sdb' }],
+  ['socket[42]', { kind: 'socket', id: '42', value: undefined }],
   ['mnt[/a]b]:key', { kind: 'mnt', id: '/a]b', value: 'key' }],
   ['mnt[]:ms', { kind: 'mnt', id: '', value: 'ms' }],
   ['mnt[]', { kind: 'mnt', id: '', value: undefined }],
@@ -28,6 +31,16 @@ test('external resources are found by kind and id', () => {
   expect(external.has('pipe', '3d:f')).toBe(false);
   expect(external.valueOf('dev', '8/1')).toBe('root');
   expect(new ExternalResources().has('file', '1:1')).toBe(false);
+});
+
+test('external resources that nobody asks for are known', () => {
+  const external = new ExternalResources(
+    ['file[3d:f]', 'dev[8/1]:root', 'net[1]:x'].map((text) => parseExternal(text)!),
+  );
+  external.has('file', '3d:f');
+  external.valueOf('dev', '8/1');
+  external.has('net', '2');
+  expect(external.unused).toEqual(['net[1]']);
 });
 
 test.each([
@@ -55,4 +68,12 @@ test('inherited descriptors: the first of a key counts, a path has a slash in fr
   expect(inherit.fdFor('/tmp/x')).toBe(7);
   expect(inherit.fdFor('pipe:[2]')).toBeUndefined();
   expect(inherit.unused).toEqual(['pipe:[1]']);
+});
+
+test('inherited descriptors: pipes and sockets also as --external writes them', () => {
+  const inherit = new InheritedFds([
+    { fd: 7, key: 'socket[12]' },
+    { fd: 8, key: 'pipe[13]' },
+  ]);
+  expect([inherit.fdFor('socket:[12]'), inherit.fdFor('pipe:[13]'), inherit.unused]).toEqual([7, 8, []]);
 });

@@ -28,7 +28,8 @@ const FORMS: ReadonlyMap<string, IdForm> = new Map<string, IdForm>([
   ['unix', inode],
   ['net', inode],
   ['pid', inode],
-  ['dev', { pattern: /^\d+\/\d+$/, normal: (id) => words(id, '/', 10) }],
+  // A device by its numbers at dump, by the name that stands for it at restore.
+  ['dev', { pattern: /^(?!\d+:\d+$)./s, normal: (id) => (/^\d+\/\d+$/.test(id) ? words(id, '/', 10) : id) }],
   // `mnt[]` and `mnt[]:ms` stand for every external mount.
   ['mnt', { pattern: /^/, normal: (id) => id }],
 ]);
@@ -53,19 +54,30 @@ export function parseExternal(text: string): ExternalResource | undefined {
 /** The external resources of a run. */
 export class ExternalResources {
   readonly #values = new Map<string, string | undefined>();
+  readonly #unused = new Set<string>();
 
   constructor(readonly all: readonly ExternalResource[] = []) {
-    for (const { kind, id, value } of all) this.#values.set(`${kind}[${id}]`, value);
+    for (const { kind, id, value } of all) {
+      this.#values.set(`${kind}[${id}]`, value);
+      this.#unused.add(`${kind}[${id}]`);
+    }
   }
 
   /** `has('pipe', '12345')`. */
   has(kind: string, id: string): boolean {
-    return this.#values.has(`${kind}[${id}]`);
+    const key = `${kind}[${id}]`;
+    this.#unused.delete(key);
+    return this.#values.has(key);
   }
 
   /** What was given after the colon. */
   valueOf(kind: string, id: string): string | undefined {
-    return this.#values.get(`${kind}[${id}]`);
+    return this.has(kind, id) ? this.#values.get(`${kind}[${id}]`) : undefined;
+  }
+
+  /** `TYPE[ID]` of those that nobody has asked for: the program has no such resource. */
+  get unused(): readonly string[] {
+    return [...this.#unused];
   }
 }
 
@@ -119,8 +131,10 @@ export class InheritedFds {
   }
 }
 
+/** `pipe[12]` and `socket[12]` as `--external` writes them are good too. */
 function plain(key: string): string {
-  return key.startsWith('/') ? key.slice(1) : key;
+  const name = key.startsWith('/') ? key.slice(1) : key;
+  return name.replace(/^(pipe|socket)\[(\d+)\]$/, '$1:[$2]');
 }
 
 /** Reads the argument of `--inherit-fd`. */

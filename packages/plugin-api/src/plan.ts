@@ -45,6 +45,11 @@ export interface TaskPlan {
    * time or that only an outsider can do. `run` must not assume which batch comes next.
    */
   hostStep(head: PassHead & { readonly why: string }, run: (step: HostStepContext) => void): void;
+  /**
+   * Emitted when the task has just founded its session and has no children yet: what they are to inherit with it (the
+   * controlling terminal). Never run in a task that leads no session.
+   */
+  leading(head: Omit<PassHead, 'stage' | 'needs' | 'provides'>, emit: (program: Program) => void): void;
 }
 
 /**

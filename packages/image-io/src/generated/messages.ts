@@ -105,7 +105,7 @@ export const MESSAGE_TEXT: Readonly<Record<string, string>> = {
   pidfd_entry: '1 id uint32 r;2 ino uint32 r;3 flags uint32 r;4 nspid int32 r;5 fown !fown_entry r;1000 crts_exit_status uint32 o',
   pidns_entry: '1 ext_key string o',
   pipe_data_entry: '1 pipe_id uint32 r;2 bytes uint32 r;3 size uint32 o;1000 crts_packets !crts_pipe_packet *',
-  pipe_entry: '1 id uint32 r;2 pipe_id uint32 r;3 flags uint32 r hex;4 fown !fown_entry r;1000 crts_uid uint32 o;1001 crts_gid uint32 o;1002 crts_mode uint32 o',
+  pipe_entry: '1 id uint32 r;2 pipe_id uint32 r;3 flags uint32 r hex;4 fown !fown_entry r;1000 crts_uid uint32 o;1001 crts_gid uint32 o;1002 crts_mode uint32 o;1003 crts_outside bool o',
   plugins_entry: '12 plugins string *',
   posix_timer_entry: '1 it_id uint32 r;2 clock_id uint32 r;3 si_signo uint32 r;4 it_sigev_notify uint32 r;5 sival_ptr uint64 r;6 overrun uint32 r;7 isec uint64 r;8 insec uint64 r;9 vsec uint64 r;10 vnsec uint64 r;11 notify_thread_id int32 o',
   pstree_entry: '1 pid uint32 r;2 ppid uint32 r;3 pgid uint32 r;4 sid uint32 r;5 threads uint32 *',
@@ -1204,6 +1204,7 @@ export type PipeEntry = {
   crts_uid?: number | undefined;
   crts_gid?: number | undefined;
   crts_mode?: number | undefined;
+  crts_outside?: boolean | undefined;
 };
 
 export type PluginsEntry = {
