@@ -15,7 +15,7 @@ export const terminalHandler: FdHandler = {
   match(fd, options) {
     // A path (O_PATH) to a terminal answers no request of terminals: it is left to whoever carries paths.
     if ((fd.mode & S_IFMT) !== S_IFCHR || (fd.flags & O_PATH) !== 0) return 0;
-    if (options.external?.has('tty', externalId(fd)) === true) return 30;
+    if (options?.external?.has('tty', externalId(fd)) === true) return 30;
     return terminalOf(fd.rdev) === undefined ? 0 : 20;
   },
 

@@ -361,7 +361,7 @@ export interface FdHandler {
   /** Types of `--external` that it heeds, `pipe`. One that no handler lists is refused. */
   readonly external?: readonly string[];
   /** How well it fits; 0 not at all. No system calls. `options` tell what is to be left outside. */
-  match(fd: FdFacts, options: RunOptions): number;
+  match(fd: FdFacts, options?: RunOptions): number;
   dump(fd: FdFacts, context: FdDumpContext): FileRecord;
   /** Whether it restores this `file_entry` union field. */
   owns(record: FileRecord): boolean;
