@@ -17,6 +17,7 @@ export function dump(parsed: Parsed, { images, work }: Directories, options: Eng
     sync: parsed.switches.has('sync'),
     prevImagesDir: last(parsed, 'prev-images-dir'),
     timeoutSeconds: timeout(parsed),
+    freezeCgroup: last(parsed, 'freeze-cgroup'),
     trackMem: parsed.switches.has('track-mem'),
     autoDedup: parsed.switches.has('auto-dedup'),
     ...options,

@@ -201,6 +201,13 @@ const SUPPORTED: readonly OptionRow[] = [
     help: 'how long the program may take to stop (default 10; 0: as long as it takes)',
   },
   {
+    name: 'freeze-cgroup',
+    argument: 'PATH',
+    actions: dumps,
+    idle: ['restore'],
+    help: 'freeze this cgroup (version 1 or 2), which the whole program is in, while its processes are stopped',
+  },
+  {
     name: 'ghost-fiemap',
     twin: true,
     actions: dumps,
@@ -235,7 +242,7 @@ const KNOWN_WITH_TWIN =
   'tcp-established log-pid page-server skip-in-flight deprecated weak-sysctls tcp-close stream tls mntns-compat-mode unprivileged allow-uprobes';
 const KNOWN_SWITCHES = 'ms exec-cmd enable-external-sharing enable-external-masters lazy-pages tls-no-cn-verify';
 const KNOWN_WITH_ARGUMENT =
-  'join-ns root close veth-pair action-script address port libdir ext-mount-map cgroup-root skip-mnt enable-fs freeze-cgroup lsm-profile empty-ns cgroup-props cgroup-props-file cgroup-dump-controller status-fd ps-socket config tls-cacert tls-cacrl tls-cert tls-key cgroup-yard lsm-mount-context network-lock';
+  'join-ns root close veth-pair action-script address port libdir ext-mount-map cgroup-root skip-mnt enable-fs lsm-profile empty-ns cgroup-props cgroup-props-file cgroup-dump-controller status-fd ps-socket config tls-cacert tls-cacrl tls-cert tls-key cgroup-yard lsm-mount-context network-lock';
 const KNOWN_WITH_OPTIONAL = 'cpu-cap manage-cgroups';
 const KNOWN_SHORT: Readonly<Record<string, string>> = { 'join-ns': 'J', root: 'r', libdir: 'L', 'ext-mount-map': 'M' };
 

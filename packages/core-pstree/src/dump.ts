@@ -83,7 +83,7 @@ function dumpFrozen(session: FrozenSession): DumpOutcome {
     for (const { target } of members) onCpu(target.cpu, () => target.cure());
     // A task may run on this very CPU at once: the time is taken before.
     ended = process.hrtime.bigint();
-    for (const { target } of members) target.detach(request.finalState === 'leave-stopped');
+    tree.detach(request.finalState === 'leave-stopped');
   };
   // A program that runs on need not wait for the small images; one that is to end or to stay stopped does until all are in
   // place: should that fail, it is to run.

@@ -132,7 +132,7 @@ export function escaping(pid: number, passes: number): CrtsError {
     'CRTS_ESCAPING',
     pid,
     `new processes appeared in each of ${passes} passes over the tree`,
-    'Freeze the tree from outside with --freeze-cgroup.',
+    'Put the tree into a cgroup and give that with --freeze-cgroup.',
   );
 }
 

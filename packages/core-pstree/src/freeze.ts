@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { CrtsError, decodeName, type Logger } from '@crts/plugin-api';
 import { escaping, ownTree, zombie } from './errors';
+import type { Freezer } from './freezer';
 import { Patience } from './patience';
 import { parseStat } from './proc';
 import { isGone, Target } from './target';
@@ -27,6 +28,7 @@ const THREAD_PASSES_MAX = 100_000;
 export class FrozenTree {
   readonly #log: Logger;
   readonly #root: number;
+  readonly #freezer: Freezer | undefined;
   /** Everything that was opened, by pid; those that have ended since are taken out by freeze(). */
   readonly #targets = new Map<number, Target>();
   /** Stopped processes, parents before children. */
@@ -36,9 +38,10 @@ export class FrozenTree {
   readonly #parents = new Map<number, number>();
 
   /** Opens what is there now, so that less is left to do while the tree stands still. @throws when the root cannot be dumped */
-  constructor(root: number, log: Logger) {
+  constructor(root: number, log: Logger, freezer?: Freezer) {
     this.#log = log;
     this.#root = root;
+    this.#freezer = freezer;
     try {
       this.#prepare();
     } catch (error) {
@@ -98,6 +101,7 @@ export class FrozenTree {
   }
 
   #freeze(patience: Patience): void {
+    if (this.#freezer !== undefined) this.#freezeCgroup(this.#freezer, patience);
     const stopped = new Set<Target>();
     this.#stop([this.root], stopped, patience);
     // Every stopped process is looked at again until nothing is new: what forks does so until it is stopped, and an
@@ -112,20 +116,49 @@ export class FrozenTree {
     this.#collect(stopped, patience);
   }
 
+  /** Nothing moves while all are asked to stop: one look finds everything. They do when the cgroup is thawed. */
+  #freezeCgroup(freezer: Freezer, patience: Patience): void {
+    freezer.freeze(patience);
+    const asked: Target[] = [];
+    const tids = new Set<number>();
+    for (const pid of [this.#root, ...descendants(this.#root)]) {
+      if (pid !== this.#root && isDead(pid)) continue;
+      const target = this.#open(pid);
+      target.seize();
+      asked.push(target);
+      for (const tid of target.seized) tids.add(tid);
+    }
+    freezer.surround(tids);
+    freezer.thaw(patience);
+    for (const target of asked) this.#unlessGone(target, () => target.settle(patience));
+  }
+
+  /** All are cured. @param stop SIGSTOP is the first thing they get */
+  detach(stop: boolean): void {
+    this.#freezer?.restore();
+    for (const target of this.#order) target.detach(stop);
+  }
+
   /** All go on as if nothing had happened. Errors are given to `report`, and do not stop it. */
   letGo(report: (error: unknown) => void): void {
     const patience = new Patience(this.#root, LET_GO_S);
-    for (const target of this.#targets.values()) {
+    const attempt = (action: () => void) => {
       try {
-        target.letGo(patience);
+        action();
       } catch (error) {
         report(error);
       }
-    }
+    };
+    attempt(() => this.#freezer?.thawForGood());
+    const targets = [...this.#targets.values()];
+    for (const target of targets) attempt(() => target.halt(patience));
+    attempt(() => this.#freezer?.restore());
+    for (const target of targets) attempt(() => target.detach(false));
     patience.end();
   }
 
   close(): void {
+    this.#freezer?.close();
     for (const target of this.#targets.values()) target.close();
     this.#targets.clear();
   }
@@ -221,7 +254,8 @@ export class FrozenTree {
     const members = new Set(order);
     for (const target of [...this.#targets.values()]) {
       if (members.has(target)) continue;
-      target.letGo(patience);
+      target.halt(patience);
+      target.detach(false);
       this.#forget(target);
     }
   }

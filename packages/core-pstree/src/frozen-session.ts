@@ -4,6 +4,7 @@ import { CrtsError } from '@crts/plugin-api';
 import { firstRefusal } from './collect';
 import { dedupAfterDump } from './dedup';
 import { FrozenTree } from './freeze';
+import { Freezer } from './freezer';
 import type { Frozen } from './frozen-task';
 import { refuseRoot, refuseTask } from './limits';
 import { ParentSet } from './parent-set';
@@ -27,7 +28,8 @@ export function onTree(request: DumpRequest, action: (session: FrozenSession) =>
   let parent: ParentSet | undefined;
   try {
     parent = new ParentSet(request);
-    tree = new FrozenTree(request.pid, request.log);
+    const { pid, log, freezeCgroup } = request;
+    tree = new FrozenTree(pid, log, freezeCgroup === undefined ? undefined : new Freezer(freezeCgroup, pid, log));
     const outcome = action({ request, registry, writer, parent, tree });
     writer.close();
     tree.close();

@@ -38,7 +38,7 @@ function preDump(session: FrozenSession): DumpOutcome {
   );
   for (const { target } of members) onCpu(target.cpu, () => target.cure());
   const thawed = process.hrtime.bigint();
-  for (const { target } of members) target.detach(false);
+  tree.detach(false);
   log.info({ pid }, `the tree goes on after ${Number((thawed - frozen) / 1000n)} us`);
   const stats: PageStats[] = writers.map((write) => write());
   const written = process.hrtime.bigint();

@@ -17,6 +17,8 @@ export interface DumpRequest extends RunOptions {
   readonly trackMem?: boolean | undefined;
   /** How long the tree may take to stop (default 10), 0: as long as it takes. */
   readonly timeoutSeconds?: number | undefined;
+  /** Directory of a freezer cgroup, of either version, that the whole tree is in. */
+  readonly freezeCgroup?: string | undefined;
   readonly log: Logger;
   readonly plugins: readonly Plugin[];
 }

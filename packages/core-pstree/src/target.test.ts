@@ -30,7 +30,8 @@ function status(field: string): string {
 test('bound to the engine, and not ended after all', () => {
   const target = infected();
   target.bindToEngine();
-  target.letGo(new Patience(0, 0));
+  target.halt(new Patience(0, 0));
+  target.detach(false);
   target.close();
   expect(status('TracerPid')).toBe('0');
   expect(readFileSync(`/proc/${child.pid}/maps`, 'utf8')).not.toContain('memfd:crts');

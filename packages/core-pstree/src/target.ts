@@ -111,6 +111,10 @@ export class Target {
     return this.#stopSignal;
   }
 
+  get seized(): ReadonlySet<number> {
+    return this.#seized;
+  }
+
   get tids(): readonly number[] {
     return [...this.#threads.keys()];
   }
@@ -286,6 +290,7 @@ export class Target {
 
   /** Lets a cured process run on as it was; `stop`: SIGSTOP is the first thing it gets. */
   detach(stop: boolean): void {
+    if (this.#gone) return;
     if (stop && this.#seized.size > 0) pidfdSendSignal(this.pidfd, SIGSTOP);
     let failure: unknown;
     for (const tid of this.#seized) {
@@ -299,8 +304,8 @@ export class Target {
     if (failure !== undefined) throw failure;
   }
 
-  /** For a dump that failed: whatever state it is in, the process is to go on. What never stops does when the engine ends. */
-  letGo(patience: Patience): void {
+  /** For a dump that failed: from whatever state it is in, it can be let go then. What never stops is when the engine ends. */
+  halt(patience: Patience): void {
     if (this.#gone) return;
     try {
       this.cure();
@@ -312,7 +317,6 @@ export class Target {
         if (status !== undefined) waitForEventStop(tid, status);
         else this.#seized.delete(tid);
       }
-      this.detach(false);
     }
   }
 
