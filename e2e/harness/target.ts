@@ -176,9 +176,9 @@ export class Target {
   }
 
   /** Lets the program check itself and demands that it is content. */
-  async finish(): Promise<void> {
+  async finish(patienceSeconds = 20): Promise<void> {
     writeFileSync(this.go, '');
-    await until('the program to end', () => !this.alive());
+    await until('the program to end', () => !this.alive(), patienceSeconds);
     if (!this.text().includes('EXIT-SUCCESS') || this.text().includes('FAIL'))
       throw new Error(`the program says: ${this.text()}`);
   }

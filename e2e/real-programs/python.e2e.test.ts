@@ -19,7 +19,7 @@ for (const [name, args, ...options] of [
     async () => {
       const target = Target.start('/usr/bin/python3', [program(args[0]), ...args.slice(1)]);
       await cyclesUnderLoad(target, linesOf(target), { options });
-      await target.finish();
+      await target.finish(120);
     },
     CYCLES_TIMEOUT_MS,
   );

@@ -1,6 +1,7 @@
 // Programs that nobody wrote for crts, started unprepared, dumped, gone, restored.
 import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { repository } from '../harness/checkpointer';
 import { flavours, type Scenario } from '../harness/flavours';
 import { testNeeding } from '../harness/needs';
 import { Target } from '../harness/target';
@@ -109,6 +110,26 @@ flavours('vim in ex mode, with a buffer that only its memory has', {
   finish: async (target) => {
     await target.finish();
     expect(readFileSync(join(target.directory, 'written'), 'utf8')).toBe('kept\nin memory\n');
+  },
+});
+
+flavours('vim in ex mode, with swap file and undo', {
+  needs: ['vim'],
+  handlesSignals: true,
+  isMoving: true,
+  start: async () => {
+    const variables = "let [go, directory, output] = ['GO', 'DIR', 'OUT']";
+    const script = join(repository, 'e2e/programs/editing.vim');
+    const target = Target.start('vim', ['-u', 'NONE', '-i', 'NONE', '-es', '--cmd', variables, '-S', script]);
+    await target.ready();
+    return target;
+  },
+  finish: async (target) => {
+    await target.finish();
+    const names = readdirSync(target.directory);
+    expect(names.filter((name) => name.endsWith('.swp'))).toEqual([]);
+    expect(names.filter((name) => name.includes('%edited'))).toHaveLength(1);
+    expect(readFileSync(join(target.directory, 'edited'), 'utf8').split('\n')).toHaveLength(203);
   },
 });
 

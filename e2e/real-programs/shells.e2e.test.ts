@@ -15,7 +15,7 @@ for (const [name, shell, script] of [
     async () => {
       const target = Target.start(shell, [join(repository, 'e2e/programs', script), 'GO']);
       await cyclesUnderLoad(target, linesOf(target));
-      await target.finish();
+      await target.finish(120);
     },
     CYCLES_TIMEOUT_MS,
   );

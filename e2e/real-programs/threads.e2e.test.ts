@@ -2,9 +2,11 @@
 import { join } from 'node:path';
 import { repository } from '../harness/checkpointer';
 import { compile, compileGo, compileRust } from '../harness/compile';
+import { flavours } from '../harness/flavours';
 import { CYCLES_TIMEOUT_MS, cyclesUnderLoad, type LoadOptions, linesOf } from '../harness/load';
 import { testNeeding } from '../harness/needs';
 import { Target } from '../harness/target';
+import { until } from '../harness/until';
 
 const program = (name: string) => join(repository, 'e2e/programs', name);
 
@@ -54,14 +56,33 @@ const CASES: readonly Case[] = [
   },
 ];
 
-for (const { name, need, start, load } of CASES)
+for (const { name, need, start, load } of CASES) {
+  const started = () => {
+    const [command, ...args] = start();
+    return Target.start(command, args);
+  };
   testNeeding([need])(
     name,
     async () => {
-      const [command, ...args] = start();
-      const target = Target.start(command, args);
+      const target = started();
       await cyclesUnderLoad(target, linesOf(target), load);
-      await target.finish();
+      await target.finish(120);
     },
     CYCLES_TIMEOUT_MS,
   );
+  // What is not refused at times.
+  if (load !== undefined) continue;
+  flavours(`${name}, and CRIU`, {
+    needs: [need],
+    only: ['criu and back'],
+    start: async () => {
+      const target = started();
+      await until('the program to work', () => linesOf(target)() > 3, 60);
+      return target;
+    },
+    afterRestore: async (target) => {
+      const reached = linesOf(target)();
+      await until('the program to work on', () => linesOf(target)() > reached, 60);
+    },
+  });
+}

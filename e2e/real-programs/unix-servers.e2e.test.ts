@@ -1,9 +1,12 @@
 /** Servers that listen on UNIX sockets alone, and their clients. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { repository } from '../harness/checkpointer';
+import { CYCLES_TIMEOUT_MS, cyclesUnderLoad, linesOf } from '../harness/load';
 import { testNeeding } from '../harness/needs';
+import { socketOf, startRedis } from '../harness/redis';
 import { Target } from '../harness/target';
 import { until } from '../harness/until';
 
@@ -14,18 +17,8 @@ function output(command: string, ...args: string[]): string {
 }
 
 testNeeding(['redis-server', 'redis-cli'])('redis keeps what it was told, and takes new connections', async () => {
-  const redis = Target.start('redis-server', [
-    '--port',
-    '0',
-    '--unixsocket',
-    'DIR/redis',
-    '--save',
-    '',
-    '--dir',
-    'DIR',
-  ]);
-  await until('redis to be ready', () => redis.text().includes('ready to accept connections at'));
-  const cli = (...command: string[]) => output('redis-cli', '-s', join(redis.directory, 'redis'), ...command);
+  const redis = await startRedis();
+  const cli = (...command: string[]) => output('redis-cli', '-s', socketOf(redis), ...command);
   for (let round = 0; round < 3; round++) {
     expect(cli('RPUSH', 'rounds', `round ${round}`)).toBe(String(round + 1));
     await redis.cycle();
@@ -34,11 +27,24 @@ testNeeding(['redis-server', 'redis-cli'])('redis keeps what it was told, and ta
   expect(redis.alive()).toBe(true);
 });
 
+testNeeding(['redis-server', 'redis-benchmark', 'python3'])(
+  'redis under load, dumped with its clients',
+  async () => {
+    const script = join(repository, 'e2e/programs/redis-load.py');
+    const target = Target.start('/usr/bin/python3', [script, 'GO', 'DIR']);
+    await cyclesUnderLoad(target, linesOf(target));
+    await target.finish(120);
+  },
+  CYCLES_TIMEOUT_MS,
+);
+
+const bin = '/usr/lib/postgresql/15/bin';
+const user = ['--reuid=postgres', '--regid=postgres', '--init-groups'];
+
 /** As its own user, with a tree of seven processes, shared memory and a directory that nobody else may read. */
 testNeeding(['postgres 15', 'setpriv'])('postgres keeps its tables, and its sessions end as they should', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'crts-postgres-'));
-  const bin = '/usr/lib/postgresql/15/bin';
-  const user = ['--reuid=postgres', '--regid=postgres', '--init-groups'];
+  let postgres: Target | undefined;
   const sql = (text: string) => output('psql', '-h', directory, '-U', 'postgres', '-Atc', text);
   try {
     output('chown', 'postgres', directory);
@@ -47,8 +53,8 @@ testNeeding(['postgres 15', 'setpriv'])('postgres keeps its tables, and its sess
       '-c',
       one,
     ]);
-    const postgres = Target.start('setpriv', [...user, `${bin}/postgres`, '-D', `${directory}/data`, ...settings]);
-    await until('postgres to be ready', () => postgres.text().includes('ready to accept connections'));
+    postgres = Target.start('setpriv', [...user, `${bin}/postgres`, '-D', `${directory}/data`, ...settings]);
+    await until('postgres to be ready', () => postgres!.text().includes('ready to accept connections'));
     sql('create table rounds(number int)');
     for (let round = 0; round < 3; round++) {
       sql(`insert into rounds values (${round})`);
@@ -58,9 +64,10 @@ testNeeding(['postgres 15', 'setpriv'])('postgres keeps its tables, and its sess
     expect(postgres.text()).not.toMatch(/terminat|PANIC|FATAL|ERROR/);
     // A fast shutdown: checkpoint, then every child ends.
     output('kill', '-INT', String(postgres.pid));
-    await until('postgres to end', () => !postgres.alive());
+    await until('postgres to end', () => !postgres!.alive());
     expect(postgres.text()).toContain('database system is shut down');
   } finally {
+    await postgres?.end();
     rmSync(directory, { recursive: true, force: true });
   }
 });
@@ -100,3 +107,29 @@ testNeeding(['python3'])('an asyncio server and its clients go on with their con
   for (let round = 0; round < 3; round++) await python.cycle();
   await python.finish();
 });
+
+testNeeding(['postgres 15', 'setpriv'])(
+  'postgres under load, dumped with pgbench, has sound tables and indexes',
+  async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'crts-postgres-'));
+    let target: Target | undefined;
+    try {
+      output('chown', 'postgres', directory);
+      output('setpriv', ...user, `${bin}/initdb`, '-D', `${directory}/data`, '-A', 'trust', '-N');
+      // Where the user postgres may not look, it cannot run scripts either.
+      const script = join(directory, 'pgbench.sh');
+      copyFileSync(join(repository, 'e2e/programs/pgbench.sh'), script);
+      target = Target.start('setpriv', [...user, 'sh', script, 'GO', directory, bin]);
+      await cyclesUnderLoad(target, linesOf(target));
+      await target.finish(300);
+      // Each transaction of pgbench adds the same to one of each table.
+      const [count, ...sums] = /^sums (.*)$/m.exec(target.text())![1]!.split('|').map(Number);
+      expect(count).toBeGreaterThanOrEqual(20 * 200);
+      expect(new Set(sums).size).toBe(1);
+    } finally {
+      await target?.end();
+      rmSync(directory, { recursive: true, force: true });
+    }
+  },
+  CYCLES_TIMEOUT_MS,
+);
