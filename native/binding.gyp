@@ -3,6 +3,7 @@
     {
       'target_name': 'crts',
       'sources': [
+        'addon/checksum.cc',
         'addon/exports.cc',
         'addon/memory.cc',
         'addon/probe.cc',

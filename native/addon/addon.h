@@ -28,6 +28,7 @@ napi_value AddressOf(napi_env env, napi_callback_info info);
 napi_value MapShared(napi_env env, napi_callback_info info);
 napi_value Unmap(napi_env env, napi_callback_info info);
 napi_value Spawn(napi_env env, napi_callback_info info);
+napi_value Checksum(napi_env env, napi_callback_info info);
 napi_value Cpuid(napi_env env, napi_callback_info info);
 
 #endif

@@ -19,6 +19,7 @@ export function dump(parsed: Parsed, { images, work }: Directories, options: Eng
     timeoutSeconds: timeout(parsed),
     freezeCgroup: last(parsed, 'freeze-cgroup'),
     trackMem: parsed.switches.has('track-mem'),
+    checksum: parsed.switches.has('checksum'),
     autoDedup: parsed.switches.has('auto-dedup'),
     ...options,
   };

@@ -233,6 +233,12 @@ const SUPPORTED: readonly OptionRow[] = [
     help: 'load a plugin: a package name or a path; may be repeated',
   },
   { name: 'sync', actions: dumps, help: 'write the images through to the disk before the dump counts as done' },
+  { name: 'checksum', actions: dumps, help: 'write checksums of all images, for --verify' },
+  {
+    name: 'verify',
+    actions: ['restore'],
+    help: 'check the images against their checksums first; with --dry-run, nothing but that is done',
+  },
   { name: 'dry-run', actions: ['restore'], help: 'compile the restore plan, print it, and make nothing' },
   { name: 'explain', actions: ['restore'], help: 'with --dry-run: say which plugin wants what' },
 ];

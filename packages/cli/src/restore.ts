@@ -21,6 +21,7 @@ export function restore(parsed: Parsed, { images, work }: Directories, options: 
     imagesDir: images,
     sibling,
     leaveStopped: parsed.switches.has('leave-stopped'),
+    verify: parsed.switches.has('verify'),
     autoDedup: parsed.switches.has('auto-dedup'),
     ...options,
   };

@@ -10,6 +10,7 @@ import {
   type StoredRun,
   vmaResource,
 } from '@crts/plugin-api';
+import { verifyImages } from './checksums';
 import { type DescriptorTable, planDescriptors } from './descriptors';
 import { noPluginForImage } from './errors';
 import { FileOpener } from './file-planner';
@@ -76,6 +77,7 @@ function readOnce(reader: ImageReader): (kind: string) => readonly ImageItem[] {
 export function compileRestore(request: RestoreRequest, reader: ImageReader): TreeRestore {
   const registry = buildRegistry(request.plugins);
   checkExternal(registry, request.external);
+  if (request.verify === true) verifyImages(registry, reader);
   const set = readImageSet(reader);
   const remaps = RestoreRemaps.plan(reader, registry.remaps, set, request);
   const forks = planTree(set, request, remaps.leaders);

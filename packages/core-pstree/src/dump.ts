@@ -2,6 +2,7 @@ import type { CoreEntry, ImageWriter } from '@crts/image-io';
 import { SIGINFO_SIZE } from '@crts/native-syscalls';
 import type { Output, PageStats } from '@crts/plugin-api';
 import { CrtsError } from '@crts/plugin-api';
+import { writeChecksums } from './checksums';
 import { addGuards, askProcess, askThread, collectMappings } from './collect';
 import { onCpu } from './cpu';
 import { sharedWith } from './errors';
@@ -94,6 +95,7 @@ function dumpFrozen(session: FrozenSession): DumpOutcome {
   writeImages(writer, { tasks: members.map(({ task }) => task), zombies, sequence, files }, tracker);
   const finish = () => {
     parent.link();
+    if (request.checksum === true) writeChecksums(writer);
     writer.commit(request.sync);
     if (request.finalState === 'leave-stopped') thaw();
     if (goesOn) return;

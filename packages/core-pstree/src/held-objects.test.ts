@@ -8,6 +8,7 @@ const contents = (...runs: PageRun[]) =>
     () =>
       ({
         files: [30],
+        names: ['pages-1.img'],
         runs: () => runs.map((run) => ({ ...run, file: 0 })),
         read: () => undefined,
       }) as PageSource,

@@ -1,5 +1,6 @@
 import type { InventoryEntry } from '@crts/image-io';
 import type { PageStats } from '@crts/plugin-api';
+import { writeChecksums } from './checksums';
 import { collectMappings } from './collect';
 import { onCpu } from './cpu';
 import { FileTable } from './file-table';
@@ -55,6 +56,7 @@ function preDump(session: FrozenSession): DumpOutcome {
   };
   writer.write('inventory', undefined, [inventory]);
   parent.link();
+  if (request.checksum === true) writeChecksums(writer);
   writer.commit(request.sync);
   const sum = (field: 'pagesScanned' | 'pagesWritten') => stats.reduce((total, one) => total + one[field], 0);
   log.info({ pid, pages: sum('pagesWritten') }, 'pre-dump complete');

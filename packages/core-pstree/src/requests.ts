@@ -9,6 +9,8 @@ export interface DumpRequest extends RunOptions {
   readonly finalState: 'kill' | 'leave-running' | 'leave-stopped';
   /** fsync every image before the inventory is written. */
   readonly sync: boolean;
+  /** Write checksums of all images, for --verify. */
+  readonly checksum?: boolean | undefined;
   /** The set to build on, meant from the images directory. */
   readonly prevImagesDir?: string | undefined;
   /** Take pages out of the older sets that this one supersedes. */
@@ -39,6 +41,8 @@ export interface RestoreRequest extends RunOptions {
   readonly sibling: boolean;
   /** Leave the tree stopped (SIGSTOP) at the end. */
   readonly leaveStopped: boolean;
+  /** Check the images against their checksums first. */
+  readonly verify?: boolean | undefined;
   /** Take the pages out of the images when the tree has them. */
   readonly autoDedup?: boolean | undefined;
   readonly log: Logger;

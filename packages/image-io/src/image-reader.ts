@@ -131,6 +131,11 @@ export class ImageReader implements ImageSource {
     closeSync(this.#dirFd);
   }
 
+  /** A regular file of the set, to be closed by the caller; undefined where there is none of the name. */
+  openFile(name: string): number | undefined {
+    return this.#tryOpen(name);
+  }
+
   #open(name: string): number {
     const fd = this.#tryOpen(name);
     if (fd === undefined)

@@ -7,6 +7,7 @@ const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | const
 const TEMPORARY = '.crts-part-';
 /** Says that pages were punched out of a set: an empty file, which CRIU does not look at. */
 export const DEDUPLICATED = 'crts-deduplicated';
+const CHECKSUMS = 'crts-checksums';
 
 /**
  * Writes an image set. Files appear under temporary names and get their own in commit(), the inventory last: a
@@ -57,6 +58,11 @@ export class ImageWriter implements ImageSink {
     for (let done = 0; done < bytes.length; ) done += this.#call('write', kind, () => writeSync(fd, bytes, done));
   }
 
+  /** Names and descriptors of what was written. */
+  get written(): ReadonlyMap<string, number> {
+    return this.#files;
+  }
+
   rawFd(kind: string, id: number): number {
     const name = imageFileName(imageKind(kind), id);
     return this.#files.get(name) ?? this.#create(name);
@@ -66,6 +72,7 @@ export class ImageWriter implements ImageSink {
   commit(sync: boolean): void {
     this.#remove('inventory.img');
     this.#remove(DEDUPLICATED);
+    if (!this.#files.has(CHECKSUMS)) this.#remove(CHECKSUMS);
     this.publish(sync);
   }
 

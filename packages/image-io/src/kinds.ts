@@ -168,6 +168,14 @@ const ROWS: readonly Row[] = [
     'bpfmap_data_entry',
     (entry) => number(entry, 'keys_bytes') + number(entry, 'values_bytes'),
   ],
+  [
+    'checksums',
+    'crts-checksums',
+    'CHECKSUMS',
+    0x43525453,
+    'crts_checksum_entry',
+    (entry) => number(entry, 'sums_bytes'),
+  ],
   ['apparmor', 'apparmor.img', 'APPARMOR', 0x59423047, 'apparmor_entry'],
   ['pidfd', 'pidfd.img', 'PIDFD', 0x54435556, 'pidfd_entry'],
 ];

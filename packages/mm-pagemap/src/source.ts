@@ -37,8 +37,10 @@ export function openPages(kind: string, id: number, source: ImageSource, depth =
   if (size < sizeBytes)
     throw badPagemap(image, entries.length, `the pages image has ${size} bytes, the pagemap needs ${sizeBytes}`);
   const files = [fd, ...(parent?.files ?? [])];
+  const name = imageName('pages', pagesId, depth);
   return {
     files,
+    names: [name, ...(parent?.names ?? [])],
     runs: (from, to) => overlapping(runs, from, to),
     read: (addr, length) => readStored(runs, files, addr, length),
   };

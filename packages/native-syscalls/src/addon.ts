@@ -23,6 +23,7 @@ export interface Addon {
     flags: bigint,
     failure: BigInt64Array,
   ): number;
+  checksum(fd: number, offset: bigint, lengthBytes: bigint, out: Uint8Array): number;
   cpuid(leaf: number, subleaf: number): [number, number, number, number];
 }
 

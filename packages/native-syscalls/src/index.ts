@@ -1,4 +1,5 @@
 export { agentBlob, stubPath } from './addon';
+export { blockChecksums, CHECKSUM_BLOCK } from './checksum';
 export { errnoName, SyscallError } from './errors';
 export { closeFd, lateOpen, preadFull, preallocate, pwriteFull } from './files';
 export { deviceNumber, type HugePages, hugePagesOf } from './huge-pages';

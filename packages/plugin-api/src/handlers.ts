@@ -168,6 +168,8 @@ export interface StoredRun extends PageRun {
 export interface PageSource {
   /** The engine's descriptors of pages files, to be sent to the task: that of the set itself, then those of its parents. */
   readonly files: readonly number[];
+  /** Their names as seen from the set, `parent/pages-1.img`. */
+  readonly names: readonly string[];
   /** Runs of stored pages inside [start, end), ascending, never overlapping. */
   runs(start: bigint, end: bigint): readonly StoredRun[];
   /** Bytes of stored memory for checks at plan time (the vdso); undefined where nothing is stored. */

@@ -34,6 +34,7 @@ export const MESSAGE_TEXT: Readonly<Record<string, string>> = {
   criu_restore_resp: '1 pid int32 r',
   criu_version: '1 major_number int32 r;2 minor_number int32 r;3 gitid string o;4 sublevel int32 o;5 extra int32 o;6 name string o',
   criu_veth_pair: '1 if_in string r;2 if_out string r',
+  crts_checksum_entry: '1 name string r;2 size uint64 r;3 sums_bytes uint32 r;4 self uint32 r hex',
   crts_deadline_entry: '1 runtime uint64 r;2 deadline uint64 r;3 period uint64 r;4 flags uint32 o hex',
   crts_dispatch_entry: '1 offset uint64 r hex;2 length uint64 r hex;3 selector uint64 r hex',
   crts_ghost_entry: '1 atim_nsec uint32 r;2 mtim_nsec uint32 r;3 xattrs !crts_xattr_entry *',
@@ -525,6 +526,13 @@ export type CriuVersion = {
 export type CriuVethPair = {
   if_in: string;
   if_out: string;
+};
+
+export type CrtsChecksumEntry = {
+  name: string;
+  size: bigint;
+  sums_bytes: number;
+  self: number;
 };
 
 export type CrtsDeadlineEntry = {
