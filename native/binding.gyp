@@ -5,6 +5,7 @@
       'sources': [
         'addon/checksum.cc',
         'addon/exports.cc',
+        'addon/files.cc',
         'addon/memory.cc',
         'addon/probe.cc',
         'addon/spawn.cc',

@@ -1,6 +1,6 @@
-import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readlinkSync, statfsSync, statSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readdirSync, statfsSync, statSync } from 'node:fs';
 import type { FdinfoEntry, FileEntry, FownEntry } from '@crts/image-io';
-import { closeFd, kcmpFile, pidfdGetfd, rawSyscall } from '@crts/native-syscalls';
+import { closeFd, type DescribedFd, kcmpFile, visitDescriptors } from '@crts/native-syscalls';
 import {
   decodeName,
   type FdDumpContext,
@@ -21,9 +21,6 @@ import type { DumpRemaps } from './remaps';
 
 const O_PATH = 0o10000000;
 const O_CLOEXEC = 0o2000000;
-const F_GETSIG = 11;
-const F_GETOWN_EX = 16;
-const F_GETOWNER_UIDS = 17;
 const FD_CLOEXEC = 1;
 /** memfd_inode_entry.shmid has 32 bits. */
 const SHMID_MAX = 0xffff_ffffn;
@@ -103,18 +100,15 @@ export class FileTable implements FileRegistry, TreeImages {
    * Dumps every descriptor of a task; the entries are those of its fdinfo image. All tasks of the tree must stand still.
    */
   addDescriptors(task: FrozenTask, pidfd: number, numbers: readonly number[]): FdinfoEntry[] {
-    return numbers.map((fd) => {
-      const local = pidfdGetfd(pidfd, fd);
-      try {
-        const holder = { hostPid: task.hostPid, fd };
-        const facts = fdFacts(task, holder, local);
-        const cloexec = (facts.flags & O_CLOEXEC) !== 0;
-        const { id, type } = this.#description(task, holder, { ...facts, flags: facts.flags & ~O_CLOEXEC });
-        this.#descriptors.push({ task, fd, id, facts });
-        return { id, flags: cloexec ? FD_CLOEXEC : 0, type, fd };
-      } finally {
-        closeFd(local);
-      }
+    const { hostPid } = task;
+    return visitDescriptors(hostPid, pidfd, numbers, (described) => {
+      const { fd } = described;
+      const facts = fdFacts(task, hostPid, described);
+      const cloexec = (facts.flags & O_CLOEXEC) !== 0;
+      const own = { ...facts, flags: facts.flags & ~O_CLOEXEC };
+      const { id, type } = this.#description(task, { hostPid, fd }, own, described.owner);
+      this.#descriptors.push({ task, fd, id, facts });
+      return { id, flags: cloexec ? FD_CLOEXEC : 0, type, fd };
     });
   }
 
@@ -131,15 +125,18 @@ export class FileTable implements FileRegistry, TreeImages {
 
   #flying(task: FrozenTask, local: number): number {
     const holder = { hostPid: process.pid, fd: local };
-    const facts = fdFacts(task, holder, local);
-    return this.#description(task, holder, { ...facts, fd: -1, flags: facts.flags & ~O_CLOEXEC }).id;
+    const [id] = visitDescriptors(process.pid, undefined, [local], (described) => {
+      const facts = fdFacts(task, process.pid, described);
+      return this.#description(task, holder, { ...facts, fd: -1, flags: facts.flags & ~O_CLOEXEC }, described.owner).id;
+    });
+    return id!;
   }
 
   /**
    * kcmp(2) orders descriptions: asking only among those that look alike, and by halves, keeps the number of calls low
    * also where a thousand tasks have opened /dev/null each for itself.
    */
-  #description(task: FrozenTask, holder: Holder, facts: FdFacts): Known {
+  #description(task: FrozenTask, holder: Holder, facts: FdFacts, owner: DescribedFd['owner']): Known {
     const key = `${facts.dev}:${facts.ino}:${facts.pos}:${facts.flags}`;
     const alike = this.#alike.get(key) ?? [];
     let low = 0;
@@ -151,9 +148,8 @@ export class FileTable implements FileRegistry, TreeImages {
       if (order === KCMP_LESS) low = middle + 1;
       else high = middle;
     }
-    const owner = readOwner(facts.local);
     if (owner.pid !== 0 && (facts.mode & S_IFMT) === S_IFDIR) throw directoryNotify(task.pid, facts.fd, facts.link);
-    const id = this.#add(task, facts, owner);
+    const id = this.#add(task, facts, fownEntry(owner));
     // The entry of the description itself is pushed after those that it refers to.
     const known = { ...holder, id, type: this.entries.at(-1)!.type };
     alike.splice(low, 0, known);
@@ -253,20 +249,28 @@ function statFacts(local: number) {
 
 /** The first lines are the same for every kind: seq_show(), fs/proc/fd.c. */
 const FDINFO_HEAD = /^pos:\s*(\S+)\nflags:\s*(\S+)\nmnt_id:\s*(\S+)/;
+const DELETED = ' (deleted)';
 
-function fdFacts(task: FrozenTask, { hostPid, fd }: Holder, local: number): FdFacts {
-  const text = decodeName(readlinkSync(`/proc/${hostPid}/fd/${fd}`, 'buffer'));
-  const stat = statFacts(local);
-  const deleted = stat.nlink === 0n && text.endsWith(' (deleted)');
-  const fdinfo = readFileSync(`/proc/${hostPid}/fdinfo/${fd}`, 'utf8');
+function fdFacts(task: FrozenTask, hostPid: number, described: DescribedFd): FdFacts {
+  const { fd, fdinfo } = described;
+  const text = decodeName(described.link);
+  const deleted = described.nlink === 0n && text.endsWith(DELETED);
   const [, pos = '0', flags = '0', mntId = '0'] = FDINFO_HEAD.exec(fdinfo) ?? [];
   return {
-    ...stat,
-    via: `/proc/${task.hostPid}/fd/${fd}`,
+    mode: described.mode,
+    uid: described.uid,
+    gid: described.gid,
+    dev: described.dev,
+    ino: described.ino,
+    rdev: described.rdev,
+    sizeBytes: described.sizeBytes,
+    nlink: described.nlink,
+    fsType: described.fsType,
+    via: `/proc/${hostPid}/fd/${fd}`,
     pid: task.pid,
     fd,
-    local,
-    link: deleted ? text.slice(0, -' (deleted)'.length) : text,
+    local: described.local,
+    link: deleted ? text.slice(0, -DELETED.length) : text,
     deleted,
     // Octal, with O_CLOEXEC where the descriptor has it: proc_fd seq_show(), fs/proc/fd.c.
     flags: Number.parseInt(flags, 8),
@@ -277,14 +281,7 @@ function fdFacts(task: FrozenTask, { hostPid, fd }: Holder, local: number): FdFa
 }
 
 /** Who gets SIGIO: man 2 fcntl. The pids are those of the engine's pid namespace. */
-function readOwner(local: number): FownEntry {
-  const owner = new Int32Array(2);
-  // O_PATH descriptors answer EBADF: they have no owner.
-  if (rawSyscall('fcntl', local, F_GETOWN_EX, owner) < 0) return NO_OWNER;
-  const signum = Math.max(0, rawSyscall('fcntl', local, F_GETSIG, 0));
-  // An owner that died counts as none.
-  if (owner[1] === 0) return signum === 0 ? NO_OWNER : { ...NO_OWNER, signum };
-  const uids = new Int32Array(2);
-  rawSyscall('fcntl', local, F_GETOWNER_UIDS, uids);
-  return { uid: uids[0]! >>> 0, euid: uids[1]! >>> 0, signum, pid_type: owner[0]!, pid: owner[1]! };
+function fownEntry({ type, pid, signal, uid, euid }: DescribedFd['owner']): FownEntry {
+  if (pid === 0) return signal === 0 ? NO_OWNER : { ...NO_OWNER, signum: signal };
+  return { uid, euid, signum: signal, pid_type: type, pid };
 }

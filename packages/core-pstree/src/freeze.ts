@@ -1,10 +1,11 @@
 /** Stops a whole tree: every process, every thread, also those born meanwhile. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
+import { readSmallFile } from '@crts/native-syscalls';
 import { CrtsError, decodeName, type Logger } from '@crts/plugin-api';
 import { escaping, ownTree, zombie } from './errors';
 import type { Freezer } from './freezer';
 import { Patience } from './patience';
-import { parseStat } from './proc';
+import { parseStat, statField } from './proc';
 import { isGone, Target } from './target';
 
 /** A dead process that its parent has not waited for. */
@@ -276,7 +277,12 @@ function descendants(root: number): number[] {
 function childrenOf(pid: number): number[] {
   try {
     return readdirSync(`/proc/${pid}/task`).flatMap((tid) =>
-      readFileSync(`/proc/${pid}/task/${tid}/children`, 'latin1').trim().split(' ').filter(Boolean).map(Number),
+      readSmallFile(`/proc/${pid}/task/${tid}/children`)
+        .toString('latin1')
+        .trim()
+        .split(' ')
+        .filter(Boolean)
+        .map(Number),
     );
   } catch (error) {
     if (isGone(error)) return [];
@@ -286,7 +292,7 @@ function childrenOf(pid: number): number[] {
 
 function isDead(pid: number): boolean {
   try {
-    const { state } = parseStat(readFileSync(`/proc/${pid}/stat`, 'latin1')).fields;
+    const state = statField(readSmallFile(`/proc/${pid}/stat`).toString('latin1'), 'state');
     return (state === 'Z' || state === 'X') && readdirSync(`/proc/${pid}/task`).length <= 1;
   } catch (error) {
     if (isGone(error)) return true;
@@ -295,7 +301,7 @@ function isDead(pid: number): boolean {
 }
 
 function readZombie(pid: number, ppid: number): Zombie {
-  const { comm, fields } = parseStat(decodeName(readFileSync(`/proc/${pid}/stat`)));
+  const { comm, fields } = parseStat(decodeName(readSmallFile(`/proc/${pid}/stat`)));
   if (fields.state !== 'Z') throw zombie(pid);
   return { pid, ppid, comm, stat: fields };
 }

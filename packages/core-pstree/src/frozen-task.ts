@@ -1,6 +1,6 @@
-import { readFileSync, readlinkSync } from 'node:fs';
+import { readlinkSync } from 'node:fs';
 import type { CoreEntry, FdinfoEntry, TaskKobjIdsEntry } from '@crts/image-io';
-import { preadFull } from '@crts/native-syscalls';
+import { preadFull, readSmallFile } from '@crts/native-syscalls';
 import {
   decodeName,
   type FrozenTask,
@@ -44,7 +44,7 @@ export class StoppedThread implements FrozenThread {
   }
 
   readProc(name: string): string {
-    return readFileSync(`/proc/${this.task.hostPid}/task/${this.hostTid}/${name}`, 'utf8');
+    return readSmallFile(`/proc/${this.task.hostPid}/task/${this.hostTid}/${name}`).toString();
   }
 
   pendingSignals(): readonly Buffer[] {
@@ -125,11 +125,11 @@ export class Frozen implements FrozenTask {
   }
 
   readProc(name: string): string {
-    return readFileSync(`/proc/${this.hostPid}/${name}`, 'utf8');
+    return readSmallFile(`/proc/${this.hostPid}/${name}`).toString();
   }
 
   readProcBytes(name: string): Buffer {
-    return readFileSync(`/proc/${this.hostPid}/${name}`);
+    return readSmallFile(`/proc/${this.hostPid}/${name}`);
   }
 
   readLink(name: string): string {

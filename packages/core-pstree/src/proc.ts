@@ -1,5 +1,5 @@
 /** Parsers of what /proc prints of a task (man 5 proc). Pure, but for readTaskFacts(). */
-import { readFileSync } from 'node:fs';
+import { readSmallFile } from '@crts/native-syscalls';
 import { decodeName, type TaskFacts, type ThreadFacts, type VmaFacts } from '@crts/plugin-api';
 
 /** Fields of /proc/PID/stat from the third on; the second, comm, may hold anything. */
@@ -56,6 +56,12 @@ const STAT_FIELDS = [
   'exit_code',
 ];
 
+/** One field of /proc/PID/stat, without making a table of all. */
+export function statField(text: string, name: string): string {
+  const values = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  return (values[STAT_FIELDS.indexOf(name)] ?? '').trim();
+}
+
 export function parseStat(text: string): { comm: string; fields: Record<string, string> } {
   const open = text.indexOf('(');
   const close = text.lastIndexOf(')');
@@ -72,7 +78,7 @@ export function parseStat(text: string): { comm: string; fields: Record<string, 
 /** State of a thread, as one letter (man 5 proc); `gone` when it has ended. */
 export function stateOf(tid: number): string {
   try {
-    return parseStat(readFileSync(`/proc/${tid}/stat`, 'latin1')).fields.state ?? '?';
+    return statField(readSmallFile(`/proc/${tid}/stat`).toString('latin1'), 'state');
   } catch {
     return 'gone';
   }
@@ -147,29 +153,29 @@ function unescapeOctal(text: string): string {
 }
 
 export function readTaskFacts(pid: number): TaskFacts {
-  const { comm, fields } = parseStat(decodeName(readFileSync(`/proc/${pid}/stat`)));
+  const { comm, fields } = parseStat(decodeName(readSmallFile(`/proc/${pid}/stat`)));
   return {
     comm,
     stat: fields,
-    status: parseStatus(readFileSync(`/proc/${pid}/status`, 'utf8')),
-    vmas: parseSmaps(decodeName(readFileSync(`/proc/${pid}/smaps`))),
+    status: parseStatus(readSmallFile(`/proc/${pid}/status`).toString()),
+    vmas: parseSmaps(decodeName(readSmallFile(`/proc/${pid}/smaps`))),
   };
 }
 
 export function readThreadFacts(pid: number, tid: number): ThreadFacts {
-  const { comm, fields } = parseStat(decodeName(readFileSync(`/proc/${pid}/task/${tid}/stat`)));
-  return { comm, stat: fields, status: parseStatus(readFileSync(`/proc/${pid}/task/${tid}/status`, 'utf8')) };
+  const { comm, fields } = parseStat(decodeName(readSmallFile(`/proc/${pid}/task/${tid}/stat`)));
+  return { comm, stat: fields, status: parseStatus(readSmallFile(`/proc/${pid}/task/${tid}/status`).toString()) };
 }
 
 /** Field num_threads of /proc/PID/stat. */
 export function threadCount(pid: number): number {
-  return Number(parseStat(readFileSync(`/proc/${pid}/stat`, 'latin1')).fields.num_threads);
+  return Number(statField(readSmallFile(`/proc/${pid}/stat`).toString('latin1'), 'num_threads'));
 }
 
 /** State of a thread and who traces it; empty when it is gone. */
 export function tracerOf(pid: number, tid: number): { state: string; tracer: string } {
   try {
-    const status = parseStatus(readFileSync(`/proc/${pid}/task/${tid}/status`, 'utf8'));
+    const status = parseStatus(readSmallFile(`/proc/${pid}/task/${tid}/status`).toString());
     return { state: status.get('State')?.[0] ?? '', tracer: status.get('TracerPid') ?? '0' };
   } catch {
     return { state: '', tracer: '0' };

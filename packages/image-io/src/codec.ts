@@ -26,8 +26,13 @@ export function decodeMessage(name: string, bytes: Buffer): ImageRecord {
 /** Encodes one message in ascending field order, as protobuf-c does. Unknown keys and unsafe numbers are errors. */
 export function encodeMessage(name: string, value: ImageRecord): Buffer {
   const writer = new WireWriter();
-  encode(messageSchema(name), value as Bag, writer, [name]);
+  writeMessage(name, value, writer);
   return writer.finish();
+}
+
+/** The same, behind what the writer has. */
+export function writeMessage(name: string, value: ImageRecord, writer: WireWriter): void {
+  encode(messageSchema(name), value as Bag, writer, [name]);
 }
 
 /** `trail`: names of the message and of the fields that lead to it, for errors. */

@@ -1,8 +1,9 @@
 /** Framing: two magic words, then entries of u32 size, message, and the bytes that the message announces. */
 import type { ImageRecord } from '@crts/plugin-api';
-import { decodeMessage, encodeMessage } from './codec';
+import { decodeMessage, writeMessage } from './codec';
 import { ImageError } from './errors';
 import { IMAGE_MAGIC, type ImageKind, kindByMagic, SERVICE_MAGIC } from './kinds';
+import { WireWriter } from './wire';
 
 /** One entry of an image. */
 export interface ImageItem {
@@ -110,13 +111,14 @@ function decodeAt(message: string, bytes: Buffer, place: { file: string; offset:
 
 /** The bytes of an image. */
 export function encodeImage(kind: ImageKind, items: readonly ImageItem[]): Buffer {
-  const parts: Buffer[] = [magicBytes(kind)];
+  const writer = new WireWriter();
+  if (kind.prefix !== 'none') writer.fixed32(kind.prefix === 'service' ? SERVICE_MAGIC : IMAGE_MAGIC);
+  writer.fixed32(kind.magic);
   const before: ImageRecord[] = [];
   for (const { value, extra } of items) {
-    const bytes = encodeMessage(kind.messageAt(before), value);
-    const size = Buffer.alloc(4);
-    size.writeUInt32LE(bytes.length);
-    parts.push(size, bytes);
+    const at = writer.beginSized();
+    writeMessage(kind.messageAt(before), value, writer);
+    writer.endSized(at);
     const extraSize = extra?.length ?? 0;
     const announced = kind.extraAfter(value, extraSize, before);
     if (extraSize !== announced) {
@@ -126,15 +128,8 @@ export function encodeImage(kind: ImageKind, items: readonly ImageItem[]): Buffe
         { entry: before.length },
       );
     }
-    if (extra !== undefined) parts.push(extra);
+    if (extra !== undefined) writer.raw(extra);
     before.push(value);
   }
-  return Buffer.concat(parts);
-}
-
-function magicBytes(kind: ImageKind): Buffer {
-  const bytes = Buffer.alloc(kind.prefix === 'none' ? 4 : 8);
-  if (kind.prefix !== 'none') bytes.writeUInt32LE(kind.prefix === 'service' ? SERVICE_MAGIC : IMAGE_MAGIC, 0);
-  bytes.writeUInt32LE(kind.magic, bytes.length - 4);
-  return bytes;
+  return writer.finish();
 }

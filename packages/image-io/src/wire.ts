@@ -109,8 +109,9 @@ export class WireWriter {
   #bytes = Buffer.allocUnsafe(256);
   length = 0;
 
+  /** All that was written; the writer is done. */
   finish(): Buffer {
-    return Buffer.from(this.#bytes.subarray(0, this.length));
+    return this.#bytes.subarray(0, this.length);
   }
 
   /** Unsigned, at most 32 bits. */
@@ -174,6 +175,18 @@ export class WireWriter {
     this.length = at;
     this.uint32(size);
     this.length += size;
+  }
+
+  /** The same with a length of 32 bits. */
+  beginSized(): number {
+    this.reserve(4);
+    const at = this.length;
+    this.length += 4;
+    return at;
+  }
+
+  endSized(at: number): void {
+    this.#bytes.writeUInt32LE(this.length - at - 4, at);
   }
 
   raw(bytes: Uint8Array): void {

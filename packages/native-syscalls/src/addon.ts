@@ -24,6 +24,8 @@ export interface Addon {
     failure: BigInt64Array,
   ): number;
   checksum(fd: number, offset: bigint, lengthBytes: bigint, out: Uint8Array): number;
+  describe(pid: number, pidfd: number, fds: Int32Array, first: number, out: Uint8Array): number;
+  readFile(path: string, into: Uint8Array): number;
   cpuid(leaf: number, subleaf: number): [number, number, number, number];
 }
 

@@ -1,6 +1,7 @@
 /** Files by descriptor, with 64-bit offsets and addresses. */
 import { closeSync, openSync } from 'node:fs';
 import type { LateFd } from '@crts/plugin-api';
+import { addon } from './addon';
 import { SyscallError } from './errors';
 import { rawSyscall, syscall } from './syscall';
 
@@ -39,6 +40,22 @@ export function preallocate(fd: number, sizeBytes: bigint): void {
   do result = rawSyscall('fallocate', fd, 0, 0, sizeBytes);
   while (result === -EINTR);
   if (result < 0 && result !== -95) throw new SyscallError(`fallocate(fd ${fd}, ${sizeBytes} bytes)`, -result);
+}
+
+let scratch = Buffer.alloc(0);
+
+/**
+ * Reads a file of /proc or another small one whole, in one native call; the bytes are the caller's.
+ * @throws SyscallError with the path
+ */
+export function readSmallFile(path: string): Buffer {
+  if (scratch.length === 0) scratch = Buffer.alloc(64 * 1024);
+  for (;;) {
+    const length = addon().readFile(path, scratch);
+    if (length < 0) throw new SyscallError('read', -length, undefined, path);
+    if (length < scratch.length) return Buffer.from(scratch.subarray(0, length));
+    scratch = Buffer.alloc(scratch.length * 4);
+  }
 }
 
 export function closeFd(fd: number): void {

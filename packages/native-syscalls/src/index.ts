@@ -1,7 +1,8 @@
 export { agentBlob, stubPath } from './addon';
 export { blockChecksums, CHECKSUM_BLOCK } from './checksum';
+export { type DescribedFd, visitDescriptors } from './descriptors';
 export { errnoName, SyscallError } from './errors';
-export { closeFd, lateOpen, preadFull, preallocate, pwriteFull } from './files';
+export { closeFd, lateOpen, preadFull, preallocate, pwriteFull, readSmallFile } from './files';
 export { deviceNumber, type HugePages, hugePagesOf } from './huge-pages';
 export { hasAnonymousNames, mapShared, memfd, sharedMemoryDevice, unmapShared } from './memory';
 export { PAGE_IS, type PageQuery, type PageRegion, pagemapScan } from './pagemap-scan';

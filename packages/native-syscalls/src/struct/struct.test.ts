@@ -22,7 +22,14 @@ function ask(table: Struct<Readonly<Record<string, Field>>>): Record<string, num
   ];
   try {
     writeFileSync(join(directory, 'ask.c'), source.join('\n'));
-    execFileSync('cc', ['-w', '-o', join(directory, 'ask'), join(directory, 'ask.c')]);
+    execFileSync('cc', [
+      '-w',
+      '-I',
+      join(__dirname, '../../../../native/include'),
+      '-o',
+      join(directory, 'ask'),
+      join(directory, 'ask.c'),
+    ]);
     const text = execFileSync(join(directory, 'ask'), { encoding: 'utf8' });
     return Object.fromEntries(
       text

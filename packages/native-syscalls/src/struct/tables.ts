@@ -266,3 +266,24 @@ export const seccompMetadata = struct('struct seccomp_metadata', '<sys/types.h> 
 });
 /** A classic BPF program as seccomp(2) takes it; `filter` is a pointer. */
 export const sockFprog = struct('struct sock_fprog', '<linux/filter.h>', { len: 'u16', filter: 'u64' });
+/** What the addon says of a descriptor, before two texts: native/include/descriptor.h. */
+export const descriptorRecord = struct('struct descriptor_record', '"descriptor.h"', {
+  dev: 'u64',
+  ino: 'u64',
+  rdev: 'u64',
+  size: 'u64',
+  nlink: 'u64',
+  fs_type: 'u64',
+  mode: 'u32',
+  uid: 'u32',
+  gid: 'u32',
+  local: 'i32',
+  owner_type: 'i32',
+  owner_pid: 'i32',
+  owner_signal: 'i32',
+  owner_uid: 'u32',
+  owner_euid: 'u32',
+  link_size: 'u32',
+  fdinfo_size: 'u32',
+  record_size: 'u32',
+});
