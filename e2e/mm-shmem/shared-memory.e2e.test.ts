@@ -21,3 +21,8 @@ flavours('advice, locks and guards on shared memory', {
 });
 
 flavours('shared memory of a family', { start: () => Target.program('shared-memory', ['family']) });
+
+flavours('shared memory that is open and mapped privately', {
+  start: () => Target.program('shared-memory', ['opened']),
+  notWithCriu: 'CRIU makes several objects of it',
+});

@@ -29,6 +29,39 @@ static unsigned char *again(unsigned char *at, size_t size)
 	return other;
 }
 
+/* The object is open as well, through map_files, and mapped privately; another one is open only. */
+static void opened(const char *go)
+{
+	unsigned char *at = shared(5 * PAGE, RW, 0), *gone = shared(2 * PAGE, RW, 0), *private, *other, byte;
+	char path[128];
+	int fd, only;
+
+	fill(at, 3 * PAGE, 1);
+	fill(gone, 2 * PAGE, 2);
+	snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx", (unsigned long)at, (unsigned long)at + 5 * PAGE);
+	fd = open(path, O_RDWR);
+	check(ftruncate(fd, 5 * PAGE - 7) == 0, "ftruncate: %m");
+	snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx", (unsigned long)gone, (unsigned long)gone + 2 * PAGE);
+	only = open(path, O_RDONLY);
+	check(fd >= 0 && only >= 0, "%s: %m", path);
+	munmap(gone, 2 * PAGE);
+	private = mmap(NULL, 4 * PAGE, RW, MAP_PRIVATE, fd, PAGE);
+	other = mmap(NULL, 2 * PAGE, RW, MAP_SHARED, fd, PAGE);
+	check(private != MAP_FAILED && other != MAP_FAILED, "mmap: %m");
+	fill(private + PAGE, PAGE, 3);
+	lseek(fd, 17, SEEK_SET);
+	ready();
+	wait_for(go);
+	check(filled(at, 3 * PAGE, 1) && !memcmp(private, at + PAGE, PAGE) && filled(private + PAGE, PAGE, 3) && !memcmp(other, at + PAGE, 2 * PAGE), "contents differ");
+	check(lseek(fd, 0, SEEK_CUR) == 17, "the offset differs");
+	check(lseek(fd, 0, SEEK_END) == (off_t)(5 * PAGE - 7), "the size differs");
+	at[PAGE] ^= 0xff;
+	check(pread(fd, &byte, 1, PAGE) == 1 && byte == at[PAGE] && private[0] == byte && other[0] == byte, "they are different objects");
+	gone = mmap(NULL, 2 * PAGE, PROT_READ, MAP_SHARED, only, 0);
+	check(gone != MAP_FAILED && filled(gone, 2 * PAGE, 2), "what is open only differs");
+	check(write(only, "x", 1) < 0 && errno == EBADF, "a descriptor for reading can write");
+}
+
 static void views(const char *go)
 {
 	unsigned char *whole = shared(64 * PAGE, RW, 0), *other, *part, *touched = shared(16 * PAGE, RW, 0), *never = shared(PAGE, RW, 0);
@@ -185,7 +218,7 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		void (*run)(const char *);
-	} variants[] = { { "views", views }, { "cut", cut }, { "sparse", sparse }, { "advice", advice }, { "family", family } };
+	} variants[] = { { "views", views }, { "opened", opened }, { "cut", cut }, { "sparse", sparse }, { "advice", advice }, { "family", family } };
 
 	for (size_t i = 0; argc > 2 && i < sizeof(variants) / sizeof(variants[0]); i++)
 		if (!strcmp(argv[2], variants[i].name))

@@ -12,7 +12,7 @@ import {
   setStatusFlags,
 } from '@crts/plugin-api';
 import { badFile, noInode, strangeDevice } from './errors';
-import { checkedInode, heldInode, hugeBytesOf, isLikeOriginal, MFD, reopened } from './inode';
+import { checkedInode, heldInode, hugeBytesOf, isAnonymousInode, isLikeOriginal, keyOf, MFD, reopened } from './inode';
 
 const FD_TYPE_MEMFD = 18;
 const PREFIX = '/memfd:';
@@ -29,7 +29,7 @@ export const memfdHandler: FdHandler = {
   name: 'fd-memfd',
 
   // A file that was called so and deleted lies on another filesystem: dump() tells.
-  match: (fd) => (fd.deleted && fd.link.startsWith(PREFIX) ? 20 : 0),
+  match: (fd) => (fd.deleted && (fd.link.startsWith(PREFIX) || isAnonymous(fd)) ? 20 : 0),
 
   dump(fd: FdFacts, context: FdDumpContext): FileRecord {
     const value: MemfdFileEntry = {
@@ -59,9 +59,10 @@ export const memfdHandler: FdHandler = {
     if (context.options.inherit?.fdFor(what) !== undefined)
       return context.openFile(program, { id: record.value.id as number, name: what, ext: true }, flags, { what });
     const held = heldInode(context.shared, inode);
-    if (context.shared.first(`memfd:${inode.inode_id}`)) fill(program, inode, context);
+    if (context.shared.first(keyOf(inode))) fill(program, inode, context);
     // execveat(2) of a memfd works by the descriptor that memfd_create(2) gave, and by no other that may write: ETXTBSY.
-    const isOriginal = isLikeOriginal(flags) && context.shared.first(`memfd:${inode.inode_id}:original`);
+    const isOriginal =
+      !isAnonymousInode(inode) && isLikeOriginal(flags) && context.shared.first(`memfd:${inode.inode_id}:original`);
     const fd = program.receiveFd(isOriginal ? held : context.shared.lend(() => reopened(held, inode, flags)), {
       what: `take ${what}`,
     });
@@ -80,7 +81,8 @@ function dumpInode(fd: FdFacts, context: FdDumpContext): number {
   if (huge === undefined && !isOnSharedMemory(fd.dev)) throw strangeDevice(fd.pid, fd.fd, fd.link);
   const { uid, gid } = fstatSync(fd.local);
   const value: MemfdInodeEntry = {
-    name: fd.link.slice(PREFIX.length),
+    // CRIU knows no other name for what has none.
+    name: isAnonymous(fd) ? fd.link.slice(1) : fd.link.slice(PREFIX.length),
     uid,
     gid,
     size: fd.sizeBytes,
@@ -88,10 +90,18 @@ function dumpInode(fd: FdFacts, context: FdDumpContext): number {
     seals: sealsOf(fd.local),
     inode_id: BigInt(shmid),
     mode: fd.mode,
+    ...(isAnonymous(fd) ? { crts_anonymous: true } : {}),
     ...(huge === undefined ? {} : { hugetlb_flag: MFD.hugeTlb | huge.sizeFlag }),
   };
   context.addItem('memfd', { value: value as unknown as Record<string, unknown> });
   return shmid;
+}
+
+/** Shared anonymous memory that was opened through /proc/PID/map_files, or is mapped privately. */
+function isAnonymous({ link, dev, deleted }: FdFacts): boolean {
+  if (!deleted) return false;
+  if (link === '/anon_hugepage') return hugePagesOf(Number(dev)) !== undefined;
+  return link === '/dev/zero' && isOnSharedMemory(dev);
 }
 
 function isOnSharedMemory(dev: bigint): boolean {

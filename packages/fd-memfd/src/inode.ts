@@ -1,7 +1,7 @@
 /** The memfd itself: what all descriptions and mappings of it have in common. */
 import { fchmodSync, fchownSync, openSync } from 'node:fs';
 import type { MemfdInodeEntry } from '@crts/image-io';
-import { closeFd, cPath, type SyscallError, syscall } from '@crts/native-syscalls';
+import { closeFd, cPath, type SyscallError, sharedAnonymousMemory, syscall } from '@crts/native-syscalls';
 import { type HeldObject, hugePageBytes, type ImageItem, MAP, type SharedObjects } from '@crts/plugin-api';
 import { badInode, notMade } from './errors';
 
@@ -36,7 +36,16 @@ export function hugeBytesOf({ hugetlb_flag = 0 }: MemfdInodeEntry): bigint | und
 
 /** The memfd of this restore, which the engine makes and holds; its contents come from who takes it first. */
 export function heldInode(shared: SharedObjects, inode: MemfdInodeEntry): HeldObject {
-  return shared.hold(`memfd:${inode.inode_id}`, () => makeInode(inode));
+  return shared.hold(keyOf(inode), () => makeInode(inode));
+}
+
+export function isAnonymousInode({ crts_anonymous }: MemfdInodeEntry): boolean {
+  return crts_anonymous === true;
+}
+
+/** Under which tasks share it. Shared anonymous memory is one object with that of its mappings, which are @crts/mm-shmem's. */
+export function keyOf(inode: MemfdInodeEntry): string {
+  return isAnonymousInode(inode) ? `shmem:${inode.shmid}` : `memfd:${inode.inode_id}`;
 }
 
 /** A descriptor of its own of a memfd, as open(2) of /proc/PID/fd/N gives one. */
@@ -57,7 +66,7 @@ export function isLikeOriginal(flags: number): boolean {
 function makeInode(inode: MemfdInodeEntry): number {
   let fd = -1;
   try {
-    fd = create(inode);
+    fd = isAnonymousInode(inode) ? createAnonymous(inode) : create(inode);
     syscall('ftruncate', fd, inode.size);
     fchownSync(fd, inode.uid, inode.gid);
     if (inode.mode !== undefined) fchmodSync(fd, inode.mode & PERMISSIONS);
@@ -83,4 +92,11 @@ function create({ name, seals, mode, hugetlb_flag = 0 }: MemfdInodeEntry): numbe
     if ((error as SyscallError).errno !== 'EINVAL' || kind === 0) throw error;
     return syscall('memfd_create', cPath(name), MFD.cloexec | sealing);
   }
+}
+
+function createAnonymous({ size, hugetlb_flag = 0 }: MemfdInodeEntry): number {
+  return sharedAnonymousMemory(
+    size,
+    (hugetlb_flag & MFD.hugeTlb) === 0 ? 0 : MAP.hugeTlb | (hugetlb_flag & MAP.hugeSize),
+  );
 }

@@ -28,7 +28,9 @@ export const fileHandler: VmaHandler = {
   match: (vma) =>
     vma.inode !== 0n &&
     vma.name.startsWith('/') &&
-    !(vma.deleted && /^\/(secretmem$|SYSV|dev\/zero|anon_hugepage|\[aio\])/.test(vma.name)) &&
+    !(vma.deleted && /^\/(secretmem$|SYSV|anon_hugepage|\[aio\])/.test(vma.name)) &&
+    // A private mapping of shared anonymous memory is one of a file; a shared one is @crts/mm-shmem's.
+    !(vma.deleted && vma.shared && vma.name === '/dev/zero') &&
     refusedFlag(vma) === undefined
       ? 10
       : 0,
@@ -44,7 +46,7 @@ export const fileHandler: VmaHandler = {
       flags,
       role: `mapping ${range}`,
     });
-    const kind = vma.deleted && vma.name.startsWith('/memfd:') ? VMA_STATUS.memfd : 0;
+    const kind = vma.deleted && /^\/(memfd:|dev\/zero$)/.test(vma.name) ? VMA_STATUS.memfd : 0;
     const status = VMA_STATUS.regular | kind | (vma.shared ? VMA_STATUS.fileShared : VMA_STATUS.filePrivate);
     // CRIU takes the size from here; the file itself has it.
     const size = isHuge(vma) ? (hugePagesOf(deviceNumber(vma))?.sizeFlag ?? 0) : 0;

@@ -144,7 +144,6 @@ test('another task takes the same object and does not fill it; without a size th
 test.each([
   ['an offset inside a page', { pgoff: 1n }],
   ['an offset beyond all files', { pgoff: 1n << 63n }],
-  ['a size that is no pages', { crts_object_size: 5n }],
   ['a size beyond all files', { crts_object_size: 1n << 63n }],
   ['a number beyond all numbers', { shmid: 1n << 60n }],
 ])('images with %s are refused', (_what, more) => {

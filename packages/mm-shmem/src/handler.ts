@@ -107,7 +107,8 @@ export const sharedHandler: VmaHandler = {
 function checkedObject(entry: VmaEntry, pageBytes: bigint, range: string): number {
   const size = entry.crts_object_size ?? 0n;
   if (entry.pgoff % pageBytes !== 0n || entry.pgoff >= SIZE_MAX) throw badObject(range, `offset ${entry.pgoff}`);
-  if (size % pageBytes !== 0n || size >= SIZE_MAX) throw badObject(range, `an object of ${size} bytes`);
+  if ((pageBytes !== PAGE && size % pageBytes !== 0n) || size >= SIZE_MAX)
+    throw badObject(range, `an object of ${size} bytes`);
   if (entry.shmid > BigInt(Number.MAX_SAFE_INTEGER)) throw badObject(range, `shmid ${entry.shmid}`);
   return Number(entry.shmid);
 }

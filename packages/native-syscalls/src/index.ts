@@ -4,7 +4,7 @@ export { type DescribedFd, visitDescriptors } from './descriptors';
 export { errnoName, SyscallError } from './errors';
 export { closeFd, lateOpen, preadFull, preallocate, pwriteFull, readSmallFile } from './files';
 export { deviceNumber, type HugePages, hugePagesOf } from './huge-pages';
-export { hasAnonymousNames, mapShared, memfd, sharedMemoryDevice, unmapShared } from './memory';
+export { hasAnonymousNames, mapShared, memfd, sharedAnonymousMemory, sharedMemoryDevice, unmapShared } from './memory';
 export { PAGE_IS, type PageQuery, type PageRegion, pagemapScan } from './pagemap-scan';
 export {
   CLONE_PARENT,

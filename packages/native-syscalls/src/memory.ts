@@ -1,4 +1,4 @@
-import { fstatSync } from 'node:fs';
+import { fstatSync, openSync } from 'node:fs';
 import { addon } from './addon';
 import { SyscallError } from './errors';
 import { cPath, rawSyscall, syscall } from './syscall';
@@ -57,4 +57,27 @@ export function unmapShared(buffer: Buffer): void {
  */
 export function keepReachable(...buffers: readonly (Uint8Array | BigUint64Array)[]): void {
   for (const buffer of buffers) addon().addressOf(buffer);
+}
+
+const PAGE = 4096n;
+const PROT_READ_WRITE = 3;
+const MAP_SHARED_ANONYMOUS = 0x21;
+
+/**
+ * Makes an object of shared anonymous memory in this process and returns a descriptor of it. Only mmap(2) makes one that
+ * is called `/dev/zero (deleted)` in all maps (shmem_zero_setup(), mm/shmem.c), or `/anon_hugepage (deleted)`; a descriptor
+ * is had through map_files. `flags`: what is wanted of mmap beyond, MAP_NORESERVE, MAP_HUGETLB.
+ */
+export function sharedAnonymousMemory(sizeBytes: bigint, flags: number): number {
+  const length = sizeBytes === 0n ? PAGE : (sizeBytes + PAGE - 1n) & ~(PAGE - 1n);
+  const start = syscall('mmap', 0, length, PROT_READ_WRITE, MAP_SHARED_ANONYMOUS | flags, -1, 0);
+  try {
+    const end = BigInt(start) + length;
+    const fd = openSync(`/proc/self/map_files/${start.toString(16)}-${end.toString(16)}`, 'r+');
+    // ftruncate(2) of such a descriptor gives any size.
+    if (length !== sizeBytes) syscall('ftruncate', fd, sizeBytes);
+    return fd;
+  } finally {
+    syscall('munmap', start, length);
+  }
 }
