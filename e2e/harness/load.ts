@@ -1,5 +1,7 @@
 /** Programs that are dumped and restored again and again while they work hard. */
-import { must } from './checkpointer';
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { crts, must } from './checkpointer';
 import type { Target } from './target';
 import { until } from './until';
 
@@ -19,13 +21,17 @@ export interface LoadOptions {
    * good a test of the program as the cycle is.
    */
   readonly refusedAtTimes?: string;
+  /** The dump builds on so many pre-dumps, each on the one before; the program works on between them. */
+  readonly preDumps?: number;
+  readonly cycles?: number;
 }
 
 /** `progress` is what the program has done so far, as it says itself; after each restore it does more. */
 export async function cyclesUnderLoad(target: Target, progress: () => number, load: LoadOptions = {}): Promise<void> {
   await until('the program to work', () => progress() > 0 || !target.alive(), PATIENCE_SECONDS);
-  for (let cycle = 1; cycle <= CYCLES; cycle++) {
-    await until('crts to dump', () => dumped(target, load), PATIENCE_SECONDS);
+  for (let cycle = 1; cycle <= (load.cycles ?? CYCLES); cycle++) {
+    const parent = await preDumped(target, progress, load);
+    await until('crts to dump', () => dumped(target, parent, load), PATIENCE_SECONDS);
     await target.gone();
     must(target.restore(...(load.options ?? [])));
     const reached = progress();
@@ -35,9 +41,28 @@ export async function cyclesUnderLoad(target: Target, progress: () => number, lo
   }
 }
 
-function dumped(target: Target, { options = [], dumpOptions = [], refusedAtTimes }: LoadOptions): boolean {
+/** Option that makes the dump build on them. */
+async function preDumped(target: Target, progress: () => number, { preDumps = 0 }: LoadOptions): Promise<string[]> {
+  let parent: string[] = [];
+  for (let number = 0; number < preDumps; number++) {
+    const directory = join(target.directory, `pre-${number}`);
+    rmSync(directory, { recursive: true, force: true });
+    mkdirSync(directory);
+    must(crts('pre-dump', '-t', String(target.pid), '-D', directory, '-o', 'log', '-v4', '--track-mem', ...parent));
+    parent = ['--prev-images-dir', `../pre-${number}`];
+    const reached = progress();
+    await until('the program to work after a pre-dump', () => progress() > reached, PATIENCE_SECONDS);
+  }
+  return parent;
+}
+
+function dumped(
+  target: Target,
+  parent: string[],
+  { options = [], dumpOptions = [], refusedAtTimes }: LoadOptions,
+): boolean {
   target.clearImages();
-  const outcome = target.dump(...options, ...dumpOptions);
+  const outcome = target.dump(...parent, ...options, ...dumpOptions);
   if (refusedAtTimes !== undefined && outcome.stderr.includes(`[${refusedAtTimes}]`)) return false;
   must(outcome);
   return true;

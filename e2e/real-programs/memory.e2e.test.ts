@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { repository } from '../harness/checkpointer';
 import { flavours } from '../harness/flavours';
-import { linesOf } from '../harness/load';
+import { cyclesUnderLoad, linesOf } from '../harness/load';
 import { testNeeding } from '../harness/needs';
 import { contents, socketOf, startRedis } from '../harness/redis';
 import { mebibytes } from '../harness/size';
@@ -82,6 +82,30 @@ for (const [name, need, size, start] of [
         const reached = lines();
         await until('the program to work on', () => lines() > reached, PATIENCE_SECONDS);
       }
+      await target.finish(PATIENCE_SECONDS);
+    },
+    TIMEOUT_MS,
+  );
+
+for (const [name, needs, command, ...args] of [
+  [
+    'redis with its clients',
+    ['redis-server', 'redis-benchmark', 'python3'],
+    '/usr/bin/python3',
+    'redis-load.py',
+    'GO',
+    'DIR',
+  ],
+  ['node with buffers', ['node'], process.execPath, 'buffers.js', 'GO', '64'],
+  ['a pool of python3', ['python3'], '/usr/bin/python3', 'pool.py', 'GO'],
+  ['java', ['javac'], 'java', 'Heap.java', 'GO', '64'],
+] as const)
+  testNeeding(needs)(
+    `${name}, in increments`,
+    async () => {
+      const [script, ...rest] = args;
+      const target = Target.start(command, [join(repository, 'e2e/programs', script), ...rest]);
+      await cyclesUnderLoad(target, linesOf(target), { preDumps: 2, cycles: 3 });
       await target.finish(PATIENCE_SECONDS);
     },
     TIMEOUT_MS,

@@ -1,29 +1,19 @@
-// node tools/bench/bench.mjs [trivial|memory|256MiB|1GiB|fds|10fds|1000fds|10000fds]... [--rounds N] [--seed N] [--dir DIR] [--json FILE]
+// node tools/bench/bench.mjs [CASE|GROUP]... [--rounds N] [--seed N] [--dir DIR] [--json FILE]
 //
-// Whole-process time, frozen time and peak memory of dump and restore, of crts and of the criu that CRTS_CRIU names, in
+// Whole-process time, frozen time, peak memory and image size of dump and restore, of crts and of the criu that CRTS_CRIU names, in
 // the same run: each round takes the peers in random order; a first round warms up and is not counted. Prints medians
-// and, as what counts, ratios of the same round. Needs root and a C compiler. Nothing is asserted.
+// and, as what counts, ratios of the same round. Needs root and a C compiler. Nothing is asserted. cases.mjs has the cases.
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { caseOf, defaultDirectory, GROUPS, noRoomFor, USUAL } from './cases.mjs';
 import { report, reportStartUp } from './report.mjs';
 import { random, shuffled } from './statistics.mjs';
 import { frozenTimeUs } from './stats-image.mjs';
+import { end, ended, tree, until } from './tree.mjs';
 
-const CASES = {
-  trivial: { mebibytes: 0, rounds: 15 },
-  '256MiB': { mebibytes: 256, rounds: 7 },
-  '1GiB': { mebibytes: 1024, rounds: 5 },
-  '10fds': { descriptors: 10, rounds: 7 },
-  '1000fds': { descriptors: 1000, rounds: 7 },
-  '10000fds': { descriptors: 10_000, rounds: 5 },
-};
-const GROUPS = { memory: ['256MiB', '1GiB'], fds: ['10fds', '1000fds', '10000fds'] };
-/** What is run without names on the command line. */
-const USUAL = ['trivial', '256MiB', '1GiB'];
 const root = join(import.meta.dirname, '../..');
 
 const { values: options, positionals } = parseArgs({
@@ -36,32 +26,37 @@ const { values: options, positionals } = parseArgs({
   },
 });
 const names = (positionals.length > 0 ? positionals : USUAL).flatMap((name) => GROUPS[name] ?? [name]);
-const unknown = names.find((name) => CASES[name] === undefined);
-if (unknown !== undefined)
-  throw new Error(`no case ${unknown}: ${[...Object.keys(CASES), ...Object.keys(GROUPS)].join(', ')}`);
+// A name that is none is told before anything is measured.
+const cases = names.map((name) => [name, caseOf(name, options.dir ?? defaultDirectory)]);
 
 enterPrivateMountNamespace();
 const seed = Number(options.seed ?? Date.now() % 1_000_000_000);
 const next = random(seed);
-const directory = mkdtempSync(join(options.dir ?? tmpdir(), 'crts-bench-'));
-const measure = compile('measure');
-const program = compile('program');
-const descriptors = compile('descriptors');
+/** Programs, small things, and what a program of a case leaves. */
+const scratch = mkdtempSync(join(defaultDirectory, 'crts-bench-'));
+const programs = Object.fromEntries(
+  ['measure', 'limit', 'program', 'descriptors', 'watches'].map((name) => [name, compile(name)]),
+);
 const peers = { crts: process.env.CRTS_BIN ?? join(root, 'packages/cli/bin/crts.js') };
 if (process.env.CRTS_CRIU !== undefined) peers.criu = process.env.CRTS_CRIU;
 else console.log('CRTS_CRIU names no criu: no ratios');
 
 const all = {};
 try {
-  console.log(`seed ${seed}, images in ${directory}, node ${process.version}`);
-  for (const name of names) {
-    all[name] = await bench(CASES[name], Number(options.rounds ?? CASES[name].rounds));
+  console.log(`seed ${seed}, node ${process.version}, ${availableParallelism()} CPUs`);
+  for (const [name, which] of cases) {
+    const why = noRoomFor(which);
+    if (why !== undefined) {
+      console.log(`\n${name}: left out: ${why}`);
+      continue;
+    }
+    all[name] = await bench(which, Number(options.rounds ?? which.rounds));
     report(name, all[name], next);
     if (name === 'trivial') reportStartUp(all[name], next);
   }
   if (options.json !== undefined) writeFileSync(options.json, JSON.stringify({ seed, samples: all }));
 } finally {
-  rmSync(directory, { recursive: true, force: true });
+  rmSync(scratch, { recursive: true, force: true });
 }
 
 /**
@@ -79,44 +74,65 @@ function enterPrivateMountNamespace() {
 }
 
 function compile(name) {
-  const out = join(directory, name);
-  execFileSync('cc', ['-O2', '-Wall', '-o', out, join(import.meta.dirname, `${name}.c`)]);
+  const out = join(scratch, name);
+  execFileSync('cc', ['-O2', '-Wall', '-pthread', '-o', out, join(import.meta.dirname, `${name}.c`)]);
   return out;
 }
 
-/** One sample of each peer a round: { crts: [{dump, restore, frozenUs}, ...], criu: ..., node: [{wallUs, ...}] }. */
+/** What takes part in a round: the peers, and what they are compared with. */
+function rivals(which) {
+  const compared =
+    which.mebibytes > 0 ? { limit: () => limit(which) } : { node: () => run(process.execPath, '-e', '0') };
+  return {
+    ...compared,
+    ...Object.fromEntries(Object.entries(peers).map(([peer, bin]) => [peer, () => cycle(bin, which)])),
+  };
+}
+
+/**
+ * One sample of each a round: { crts: [{dump, restore, frozenUs, imageBytes}, ...], criu: ..., limit: ... }. Who fails, as CRIU at what it does not
+ * carry, is told and left out.
+ */
 async function bench(which, rounds) {
-  const samples = { node: [] };
-  for (const peer of Object.keys(peers)) samples[peer] = [];
+  const all = rivals(which);
+  const samples = Object.fromEntries(Object.keys(all).map((name) => [name, []]));
   for (let round = -1; round < rounds; round++) {
-    for (const peer of shuffled(Object.keys(samples), next)) {
-      const sample = peer === 'node' ? run(process.execPath, '-e', '0') : await cycle(peers[peer], which);
-      if (round >= 0) samples[peer].push(sample);
+    for (const name of shuffled(Object.keys(samples), next)) {
+      try {
+        const sample = await all[name]();
+        if (round >= 0) samples[name].push(sample);
+      } catch (error) {
+        if (name === 'crts') throw error;
+        console.log(`${name} is left out: ${error.message}`);
+        delete samples[name];
+      }
     }
   }
   return samples;
 }
 
 /** A fresh program is dumped, gone, restored, and ended. */
-async function cycle(bin, { mebibytes = 0, descriptors: count }) {
-  const images = join(directory, 'images');
-  mkdirSync(images);
-  const ready = join(directory, 'ready');
-  const command = count === undefined ? [program, ready, String(mebibytes)] : [descriptors, ready, String(count)];
-  const child = spawn(command[0], command.slice(1), { detached: true, stdio: 'ignore', cwd: '/' });
+async function cycle(bin, { command: [name, ...args], directory, mebibytes }) {
+  const images = mkdtempSync(join(directory, 'crts-bench-images-'));
+  const ready = join(scratch, 'ready');
+  const replaced = args.map((arg) => (arg === 'SCRATCH' ? join(scratch, 'watched') : arg));
+  const child = spawn(programs[name], [ready, ...replaced], { detached: true, stdio: 'ignore', cwd: '/' });
   const { pid } = child;
   child.unref();
+  let pids = [pid];
   try {
-    await until('the program to be ready', () => existsSync(ready));
+    await until('the program to be ready', () => existsSync(ready) || ended(pid));
+    pids = tree(pid);
+    if (pids.length === 0) throw new Error(`${name} ${args.join(' ')} cannot be set up`);
     const dump = run(bin, 'dump', '-t', String(pid), '-D', images, '-o', 'dump.log');
-    await until('the program to be gone', () => !existsSync(`/proc/${pid}`));
+    await until('the program to be gone', () => !pids.some((one) => existsSync(`/proc/${one}`)));
     const frozenUs = frozenTimeUs(join(images, 'stats-dump'));
+    const imageBytes = diskUsage(images);
     const restore = run(bin, 'restore', '-d', '-D', images, '-o', 'restore.log');
-    if (ended(pid)) throw new Error('the restored program is not there');
-    return { dump, restore, frozenUs };
+    if (pids.some(ended)) throw new Error('the restored program is not there');
+    return { dump, restore, frozenUs, imageBytes };
   } finally {
-    if (!ended(pid)) process.kill(pid, 'SIGKILL');
-    await until('the program to be ended', () => ended(pid));
+    await end(pids);
     rmSync(images, { recursive: true });
     rmSync(ready, { force: true });
     // What this sample left for the disk to write is not to slow down the next one.
@@ -124,28 +140,32 @@ async function cycle(bin, { mebibytes = 0, descriptors: count }) {
   }
 }
 
-/** Gone, or dead and waiting for an init that takes its time. */
-function ended(pid) {
+/** Bytes that the images take up, holes not counted. */
+function diskUsage(images) {
+  return readdirSync(images).reduce((sum, name) => sum + statSync(join(images, name)).blocks * 512, 0);
+}
+
+/** The same amount of memory, written and read as plainly as can be. */
+function limit({ directory, mebibytes }) {
+  const place = mkdtempSync(join(directory, 'crts-bench-limit-'));
   try {
-    return /^\d+ \(.*\) [ZX]/s.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
-  } catch {
-    return true;
+    const threads = String(availableParallelism());
+    const { status, stdout, stderr } = spawnSync(programs.limit, [join(place, 'file'), String(mebibytes), threads], {
+      encoding: 'utf8',
+    });
+    if (status !== 0) throw new Error(`limit: exit ${status} ${stderr}`);
+    return JSON.parse(stdout);
+  } finally {
+    rmSync(place, { recursive: true });
+    spawnSync('sync');
   }
 }
 
 function run(...command) {
-  const result = join(directory, 'result');
+  const result = join(scratch, 'result');
   rmSync(result, { force: true });
-  const { stderr } = spawnSync(measure, [result, ...command], { encoding: 'utf8' });
+  const { stderr } = spawnSync(programs.measure, [result, ...command], { encoding: 'utf8' });
   const sample = JSON.parse(readFileSync(result, 'utf8'));
   if (sample.status !== 0) throw new Error(`${command.join(' ')}: exit ${sample.status}: ${stderr}`);
   return sample;
-}
-
-async function until(what, condition) {
-  for (let tries = 0; tries < 10_000; tries++) {
-    if (condition()) return;
-    await sleep(2);
-  }
-  throw new Error(`waited in vain for ${what}`);
 }

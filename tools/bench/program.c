@@ -1,34 +1,84 @@
-/* program READY MIB: dirties MIB mebibytes with noise (nothing that could be skipped or packed), says so, and rests. */
+/*
+ * program READY MIB [PROCESSES [THREADS]]: a tree of PROCESSES, ten children to each, which together dirty MIB mebibytes with noise
+ * (nothing that could be skipped or packed), each with THREADS; says so, and rests. Whoever loses its parent ends.
+ */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
+
+#define CHILDREN 10
+
+static void *rest(void *argument)
+{
+	for (;;)
+		pause();
+	return argument;
+}
+
+static int dirty(size_t words, unsigned long noise)
+{
+	if (words == 0)
+		return 1;
+	unsigned long *memory = mmap(NULL, words * 8, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory == MAP_FAILED)
+		return 0;
+	for (size_t i = 0; i < words; i++) {
+		noise ^= noise << 13;
+		noise ^= noise >> 7;
+		noise ^= noise << 17;
+		memory[i] = noise;
+	}
+	return 1;
+}
 
 int main(int argc, char **argv)
 {
-	if (argc != 3)
+	if (argc < 3)
 		return 2;
 	/* What a CI runner left open is none of the program's. */
 	close_range(3, ~0U, 0);
-	size_t words = strtoul(argv[2], NULL, 10) << 17;
-	unsigned long noise = 88172645463325252ul;
+	long processes = argc > 3 ? atol(argv[3]) : 1, threads = argc > 4 ? atol(argv[4]) : 1, self = 0;
+	size_t words = (strtoul(argv[2], NULL, 10) << 17) / (size_t)processes;
+	int done[2];
 
-	if (words > 0) {
-		unsigned long *memory = mmap(NULL, words * 8, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		if (memory == MAP_FAILED)
+	if (pipe(done) != 0)
+		return 3;
+	for (long i = 1; i <= CHILDREN && self * CHILDREN + i < processes; i++) {
+		pid_t child = fork();
+		if (child < 0)
 			return 3;
-		for (size_t i = 0; i < words; i++) {
-			noise ^= noise << 13;
-			noise ^= noise >> 7;
-			noise ^= noise << 17;
-			memory[i] = noise;
+		if (child == 0) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			self = self * CHILDREN + i;
+			i = 0;
 		}
 	}
-	int ready = open(argv[1], O_WRONLY | O_CREAT, 0600);
-	if (ready < 0)
-		return 4;
-	close(ready);
-	for (;;)
-		pause();
+	if (!dirty(words, 88172645463325252ul + (unsigned long)self))
+		return 3;
+	pthread_attr_t attributes;
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, 64 << 10);
+	for (long i = 1; i < threads; i++) {
+		pthread_t thread;
+		if (pthread_create(&thread, &attributes, rest, NULL) != 0)
+			return 3;
+	}
+	close(done[1]);
+	if (self == 0) {
+		/* The pipe ends when all others are as far. */
+		char byte;
+		if (read(done[0], &byte, 1) != 0)
+			return 3;
+		int ready = open(argv[1], O_WRONLY | O_CREAT, 0600);
+		if (ready < 0)
+			return 4;
+		close(ready);
+	}
+	close(done[0]);
+	rest(NULL);
 }

@@ -7,6 +7,7 @@ const ROWS = [
   ['dump, peak memory', 'MiB', (sample) => sample.dump.peakKib / 1024],
   ['restore, whole process', 'ms', (sample) => sample.restore.wallUs / 1000],
   ['restore, peak memory', 'MiB', (sample) => sample.restore.peakKib / 1024],
+  ['images', 'MiB', (sample) => sample.imageBytes / 2 ** 20],
 ];
 
 function spread(numbers) {
@@ -29,6 +30,23 @@ export function report(name, samples, next) {
       cells.push(`${median(ratios).toFixed(2)} [${low.toFixed(2)}-${high.toFixed(2)}]`);
     }
     print(cells);
+  }
+  if (samples.limit !== undefined) reportLimit(samples, peers, next);
+}
+
+/** Beside the plain write and read of the same amount, in the same round: 100 % would be no slower. */
+function reportLimit(samples, peers, next) {
+  for (const [row, field, action] of [
+    ['plain write', 'writeUs', 'dump'],
+    ['plain read', 'readUs', 'restore'],
+  ]) {
+    print([`${row}, ms`, spread(samples.limit.map((sample) => sample[field] / 1000))]);
+    const cells = peers.map((peer) => {
+      const shares = samples[peer].map((sample, round) => (100 * samples.limit[round][field]) / sample[action].wallUs);
+      const [low, high] = medianInterval(shares, next);
+      return `${median(shares).toFixed(0)} [${low.toFixed(0)}-${high.toFixed(0)}]`;
+    });
+    print([`${action} at % of its speed`, ...cells]);
   }
 }
 
