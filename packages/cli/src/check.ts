@@ -113,7 +113,7 @@ const FEATURES: Readonly<Record<string, Feature>> = {
   nsid: NET,
   link_nsid: NET,
   kcmp_epoll: compareEpollTarget,
-  timens: 'time namespaces',
+  timens: () => need(existsSync('/proc/self/timens_offsets')),
   external_net_ns: NET,
   clone3_set_tid: cloneWithPid,
   newifindex: NET,

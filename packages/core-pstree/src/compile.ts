@@ -11,6 +11,7 @@ import {
   vmaResource,
 } from '@crts/plugin-api';
 import { verifyImages } from './checksums';
+import { planClocks, type TimeNamespace } from './clocks';
 import { type DescriptorTable, planDescriptors } from './descriptors';
 import { noPluginForImage } from './errors';
 import { FileOpener } from './file-planner';
@@ -61,6 +62,8 @@ export interface TreeRestore {
   readonly helpers: number;
   /** What is done around the restore for files that no path leads to. */
   readonly remaps: RestoreRemaps;
+  /** Where the tree is not to have the clocks of crts. */
+  readonly clocks: TimeNamespace | undefined;
   readonly registry: Registry;
 }
 
@@ -84,9 +87,20 @@ export function compileRestore(request: RestoreRequest, reader: ImageReader): Tr
   const helpers = helpersOf(forks);
   const barriers = set.tasks.length + set.dead.length + helpers > 1;
   const area = agentArea(set, barriers ? TREE_ARENA_BYTES : ARENA_BYTES);
+  const clocks = planClocks(reader, set.root.pid, request.log);
   const items = readOnce(reader);
   const shared = new HeldObjects((shmid) => registry.pages.openShared(shmid, reader));
-  const files = new FileOpener(set.files, registry.fd, request, request.log, set.ttys, items, shared, remaps.files);
+  const files = new FileOpener(
+    set.files,
+    registry.fd,
+    request,
+    request.log,
+    set.ttys,
+    items,
+    shared,
+    remaps.files,
+    clocks?.shift,
+  );
   const lender = new Lender();
   const descriptors = set.tasks.flatMap(({ fdinfo }) => fdinfo);
   const doorbellNumber = serviceNumbers({
@@ -125,7 +139,7 @@ export function compileRestore(request: RestoreRequest, reader: ImageReader): Tr
   }
   const tasks = builders.map((builder) => builder.compile(barriers));
   reportUnused(request.inherit?.unused, request.log, '--inherit-fd');
-  return { set, forks, tasks, area, doorbellNumber, lender, shared, helpers, remaps, registry };
+  return { set, forks, tasks, area, doorbellNumber, lender, shared, helpers, remaps, registry, clocks };
 }
 
 function planTree(

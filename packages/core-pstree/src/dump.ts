@@ -3,6 +3,7 @@ import { SIGINFO_SIZE } from '@crts/native-syscalls';
 import type { Output, PageStats } from '@crts/plugin-api';
 import { CrtsError } from '@crts/plugin-api';
 import { writeChecksums } from './checksums';
+import { clockShift } from './clocks';
 import { addGuards, askProcess, askThread, collectMappings } from './collect';
 import { onCpu } from './cpu';
 import { sharedWith } from './errors';
@@ -153,14 +154,21 @@ function noteUntold(members: readonly Member[]): void {
 function enroll(session: FrozenSession, files: FileTable): Member[] {
   const { request, tree, parent } = session;
   const shared = new ObjectIds();
+  const shift = clockShift(tree.root.pid);
   const members = tree.targets.map((target, index) => {
     const { pid } = target;
-    const { ids, first } = shared.add(pid);
+    const { ids, first } = shared.add(pid, shift);
     for (const [kind, other] of Object.entries(first)) {
       if (other !== pid) throw sharedWith(pid, SHARED_NAMES[kind]!, other);
     }
     const { vmas, tracked } = parent.view(target);
-    const task = new Frozen(request, target, files, { ppid: tree.parentOf(pid), pagesId: index + 1, ids, vmas });
+    const task = new Frozen(request, target, files, {
+      ppid: tree.parentOf(pid),
+      pagesId: index + 1,
+      ids,
+      vmas,
+      clockShift: shift,
+    });
     return { target, task, tracked, numbers: descriptorNumbers(pid) };
   });
   refuseTree(

@@ -173,24 +173,6 @@ export function foreignExternal(kind: string, id: string): CrtsError {
   });
 }
 
-export function foreignNamespace(pid: number, kind: string): CrtsError {
-  return refused(
-    'CRTS_NAMESPACE',
-    pid,
-    `the task lives in another ${kind} namespace than crts, which is not carried yet`,
-    'Run crts inside that namespace (nsenter), or dump the container with criu for now.',
-  );
-}
-
-export function unshared(pid: number, tid: number, what: string): CrtsError {
-  return refused(
-    'CRTS_THREAD_UNSHARED',
-    pid,
-    `thread ${tid} has ${what} of its own (unshare), which the images cannot hold`,
-    'Dump when that thread has ended.',
-  );
-}
-
 export function foreignSession(pid: number, sid: number): CrtsError {
   return refused(
     'CRTS_SESSION',

@@ -1,5 +1,6 @@
 import {
   type Arg,
+  type ClockShift,
   CrtsError,
   type FdFinishContext,
   type FdHandler,
@@ -48,6 +49,7 @@ export class FileOpener implements FilePlanner {
     items: (kind: string) => readonly ImageItem[],
     shared: SharedObjects,
     remaps: ReadonlyMap<number, RemappedFile>,
+    clockShift: ClockShift | undefined,
   ) {
     this.#files = files;
     // Who adds a plugin for what a built-in one restores too wants it used.
@@ -61,6 +63,7 @@ export class FileOpener implements FilePlanner {
       ttys,
       items,
       shared,
+      clockShift,
       remapOf: (id) => remaps.get(id),
       openFile: (program, { id, name, ext }, flags, call) => {
         if (ext === true) return openInherited(program, name, flags, options);

@@ -55,7 +55,7 @@ export function refuseTree({ request, registry }: FrozenSession, tasks: readonly
   const refusal = refuseRoot(root.pid, root.facts, request.shellJob);
   if (refusal !== undefined) throw refusal;
   for (const task of tasks) {
-    const reason = refuseTask(task) ?? firstRefusal(registry, task);
+    const reason = refuseTask(task, root) ?? firstRefusal(registry, task);
     if (reason !== undefined) throw reason;
   }
 }

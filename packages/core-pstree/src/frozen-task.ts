@@ -2,6 +2,7 @@ import { readlinkSync } from 'node:fs';
 import type { CoreEntry, FdinfoEntry, TaskKobjIdsEntry } from '@crts/image-io';
 import { preadFull, readSmallFile } from '@crts/native-syscalls';
 import {
+  type ClockShift,
   decodeName,
   type FrozenTask,
   type FrozenThread,
@@ -59,6 +60,7 @@ export interface Place {
   readonly ids: TaskKobjIdsEntry;
   /** The mappings as handlers are to see them; as the kernel shows them unless told. */
   readonly vmas?: readonly VmaFacts[] | undefined;
+  readonly clockShift?: ClockShift | undefined;
 }
 
 /** What of a Target the contract's view needs. */
@@ -77,19 +79,21 @@ export class Frozen implements FrozenTask {
   readonly images: TaskImages;
   readonly threads: readonly StoppedThread[];
   readonly facts: TaskFacts;
+  readonly clockShift: ClockShift | undefined;
   descriptors: readonly FdinfoEntry[] = [];
 
   constructor(
     readonly request: DumpRequest,
     readonly target: Stopped,
     readonly files: FileTable,
-    { ppid, pagesId, ids, vmas }: Place,
+    { ppid, pagesId, ids, vmas, clockShift }: Place,
   ) {
     this.pid = target.pid;
     this.hostPid = target.pid;
     this.ppid = ppid;
     this.pagesId = pagesId;
     this.ids = ids;
+    this.clockShift = clockShift;
     this.facts = vmas === undefined ? target.facts : { ...target.facts, vmas };
     const core = { ...emptyCore(), tc: { sigactions: [] } } as unknown as CoreEntry;
     this.images = {

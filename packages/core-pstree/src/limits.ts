@@ -2,11 +2,12 @@
 import { readlinkSync } from 'node:fs';
 import { KCMP, kcmp } from '@crts/native-syscalls';
 import type { CrtsError, FrozenTask, TaskFacts } from '@crts/plugin-api';
-import { foreignNamespace, foreignSession, kernelThread, unshared } from './errors';
+import { foreignSession, kernelThread } from './errors';
+import { foreignNamespace, unshared } from './namespace-errors';
 
 /** A kernel thread: include/linux/sched.h. */
 const PF_KTHREAD = 0x0020_0000;
-const NAMESPACES = ['cgroup', 'ipc', 'mnt', 'net', 'pid', 'time', 'user', 'uts'];
+const NAMESPACES = ['cgroup', 'ipc', 'mnt', 'net', 'pid', 'user', 'uts'];
 
 /** What pthread_create(3) shares, and unshare(2) takes apart: include/uapi/linux/kcmp.h. */
 const SHARED_BY_THREADS = { files: 'descriptors', fs: 'directories' } as const;
@@ -16,12 +17,16 @@ const SHARED_BY_THREADS = { files: 'descriptors', fs: 'directories' } as const;
  */
 const NAMESPACES_BY_THREAD = ['cgroup', 'ipc', 'net', 'uts'];
 
-export function refuseTask(task: FrozenTask): CrtsError | undefined {
+/** A tree may have a time namespace of its own, all of it the same one. */
+export function refuseTask(task: FrozenTask, root: FrozenTask): CrtsError | undefined {
   const { pid, facts } = task;
   if ((Number(facts.stat.flags) & PF_KTHREAD) !== 0) return kernelThread(pid);
   for (const kind of NAMESPACES) {
     if (namespace(pid, kind) !== namespace('self', kind)) return foreignNamespace(pid, kind);
   }
+  const time = namespace(root.pid, 'time');
+  for (const kind of ['time', 'time_for_children'])
+    if (namespace(pid, kind) !== time) return foreignNamespace(pid, kind);
   return refuseThreads(task);
 }
 

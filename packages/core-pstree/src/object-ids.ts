@@ -1,6 +1,8 @@
 /** Which kernel objects tasks share: numbers of ids-PID.img. */
 import type { TaskKobjIdsEntry } from '@crts/image-io';
 import { KCMP, kcmp } from '@crts/native-syscalls';
+import type { ClockShift } from '@crts/plugin-api';
+import { OWN_TIME_NS } from './clocks';
 
 /** Numbers that CRIU gives to what the whole tree shares so far: namespaces. */
 const NAMESPACES = {
@@ -34,8 +36,11 @@ export class ObjectIds {
    * Numbers for a task that stands still. kcmp(2) orders objects, so that a new one is found by halves.
    * `first` has the task that was first met with each.
    */
-  add(pid: number): { readonly ids: TaskKobjIdsEntry; readonly first: Readonly<Record<SharedKind, number>> } {
-    const ids = { ...ENGINE_IDS };
+  add(
+    pid: number,
+    clockShift?: ClockShift,
+  ): { readonly ids: TaskKobjIdsEntry; readonly first: Readonly<Record<SharedKind, number>> } {
+    const ids = clockShift === undefined ? { ...ENGINE_IDS } : { ...ENGINE_IDS, time_ns_id: OWN_TIME_NS };
     const first = { vm: pid, files: pid, fs: pid, sighand: pid };
     for (const kind of KINDS) {
       const object = this.#find(kind, pid);

@@ -17,6 +17,7 @@ import {
   stopTask,
 } from '@crts/native-syscalls';
 import { CrtsError, STAGES } from '@crts/plugin-api';
+import { enterTimeNamespace } from './clocks';
 import { compileRestore, type TaskRestore, type TreeRestore } from './compile';
 import { onCpu } from './cpu';
 import { punchAfterRestore } from './dedup';
@@ -59,10 +60,11 @@ export function restoreTree(request: RestoreRequest): RestoreOutcome {
 export function explainRestore(request: RestoreRequest, explain: boolean): PlanText {
   const reader = ImageReader.open(request.imagesDir);
   try {
-    const { forks, tasks, remaps } = compileRestore(request, reader);
+    const { forks, tasks, remaps, clocks } = compileRestore(request, reader);
     return {
       lines: [
         ...remaps.text,
+        ...(clocks === undefined ? [] : [clocks.text]),
         ...forkText(forks),
         ...tasks.flatMap(({ set, plan, threads }) => planText(plan, set.pid, explain, threads)),
       ],
@@ -90,6 +92,8 @@ function execute(request: RestoreRequest, tree: TreeRestore, affinity: Buffer): 
     const root = nursery.launchRoot(set.root.pid, request.sibling);
     // The stub was born with the engine's one CPU; the plan sets each task's own where the images have it.
     setAffinity(root.hostPid, affinity);
+    const { clocks } = tree;
+    if (clocks !== undefined) root.task.run((program) => enterTimeNamespace(program, clocks));
     nursery.forkAll();
     lender.hostPidOf = (pid) => nursery.stub(pid).hostPid;
     const forked = process.hrtime.bigint();

@@ -1,7 +1,7 @@
 /** Writes the images of a tree that all have been collected. */
-import { readFileSync } from 'node:fs';
 import type { CoreEntry, CrtsTrackerEntry, ImageWriter, InventoryEntry, PstreeEntry } from '@crts/image-io';
 import type { ImageRecord } from '@crts/plugin-api';
+import { clocksOf } from './clocks';
 import type { FileTable } from './file-table';
 import type { Zombie } from './freeze';
 import type { Frozen } from './frozen-task';
@@ -69,7 +69,7 @@ export function writeImages(
     tasks.flatMap(({ images }) => images.ttys),
   );
   if (!files.items.has('seccomp')) writer.write('seccomp', undefined, [{ seccomp_filters: [] }]);
-  writer.write('timens', 0, [clocks()]);
+  writeClocks(writer, tasks[0]!);
   const inventory: InventoryEntry = {
     img_version: 2,
     fdinfo_per_id: true,
@@ -118,10 +118,7 @@ function zombieCore({ comm, stat }: Zombie): ImageRecord {
   return core as ImageRecord;
 }
 
-/** The clocks that a time namespace shifts, at the dump: what CRIU needs to set one up for the restored tree. */
-function clocks(): ImageRecord {
-  const now = process.hrtime.bigint();
-  const boot = BigInt(Math.round(Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0]) * 1e9));
-  const timespec = (ns: bigint) => ({ tv_sec: ns / 1_000_000_000n, tv_nsec: ns % 1_000_000_000n });
-  return { monotonic: timespec(now), boottime: timespec(boot) };
+/** CRIU reads the clocks of a tree without a time namespace of its own as those of namespace 0. */
+function writeClocks(writer: Pick<ImageWriter, 'write'>, { ids, clockShift }: Frozen): void {
+  writer.write('timens', clockShift === undefined ? 0 : ids.time_ns_id, [clocksOf(clockShift)]);
 }

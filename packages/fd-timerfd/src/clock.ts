@@ -1,9 +1,12 @@
 /** Timers of the kernel, by system calls of the engine on its own duplicate. */
 import { readFileSync } from 'node:fs';
 import { syscall } from '@crts/native-syscalls';
+import type { ClockShift } from '@crts/plugin-api';
 import type { Timespec } from './fdinfo';
 
 const NANOSECONDS = 1_000_000_000n;
+const CLOCK_REALTIME = 0;
+const CLOCK_MONOTONIC = 1;
 /** _IOW('T', 0, __u64), with CONFIG_CHECKPOINT_RESTORE. */
 const TFD_IOC_SET_TICKS = 0x40085400;
 /** An alarm clock is the clock that it wakes by: CLOCK_REALTIME_ALARM, CLOCK_BOOTTIME_ALARM. */
@@ -21,6 +24,17 @@ export function now(clock: number): Timespec {
 export function add(one: Timespec, other: Timespec): Timespec {
   const nsec = one.nsec + other.nsec;
   return { sec: one.sec + other.sec + nsec / NANOSECONDS, nsec: nsec % NANOSECONDS };
+}
+
+/** A time of a tree with clocks of its own from one of crts (`direction` 1), or back (-1). */
+export function shifted(time: Timespec, clock: number, shift: ClockShift | undefined, direction: 1n | -1n): Timespec {
+  const behind = CLOCK_BEHIND.get(clock) ?? clock;
+  if (shift === undefined || behind === CLOCK_REALTIME) return time;
+  const by = behind === CLOCK_MONOTONIC ? shift.monotonic : shift.boottime;
+  const total = time.sec * NANOSECONDS + time.nsec + direction * by;
+  // A time before the clock began has passed; 0 would disarm a timer.
+  if (total <= 0n) return { sec: 0n, nsec: 1n };
+  return { sec: total / NANOSECONDS, nsec: total % NANOSECONDS };
 }
 
 /**

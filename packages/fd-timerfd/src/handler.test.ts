@@ -7,7 +7,7 @@ import { parseTimer } from './fdinfo';
 import { timerfdHandler } from './handler';
 
 const fown = { uid: 0, euid: 0, signum: 0, pid_type: 0, pid: 0 };
-const context = { id: 7, fown } as unknown as FdDumpContext;
+const context = { id: 7, fown, task: {} } as unknown as FdDumpContext;
 /** cat /proc/PID/fdinfo/FD on Linux 6.18. */
 const FDINFO = `pos:\t0
 flags:\t02004002
@@ -69,8 +69,40 @@ test('an absolute timer of the wall clock also keeps when it expires', () => {
   const { crts_expires_sec: sec, ...entry } = value(timerfdHandler.dump(facts(0, FDINFO), context));
   expect(entry).toMatchObject({ clockid: 0, ticks: 2n, settime_flags: 3, vsec: 17n, vnsec: 5n, isec: 3n });
   expect(Number(sec) - Date.now() / 1000).toBeGreaterThan(15);
-  const other = value(timerfdHandler.dump(facts(0, FDINFO.replace('clockid: 0', 'clockid: 1')), context));
-  expect(other).not.toHaveProperty('crts_expires_sec');
+  const relative = value(
+    timerfdHandler.dump(facts(0, FDINFO.replace('settime flags: 03', 'settime flags: 00')), context),
+  );
+  expect(relative).not.toHaveProperty('crts_expires_sec');
+});
+
+test.each([
+  ['since boot, with suspend', 7, 'boottime'],
+  ['alarm since boot', 9, 'boottime'],
+  ['monotonic', 1, 'monotonic'],
+] as const)(
+  'an absolute timer keeps when it expires on the clock of its tree, and does: %s',
+  (_what, clockid, name) => {
+    const clockShift = { monotonic: 0n, boottime: 0n, [name]: 1_000_000n * 1_000_000_000n };
+    const fdinfo = FDINFO.replace('clockid: 0', `clockid: ${clockid}`);
+    const shifted = { ...context, task: { clockShift } } as unknown as FdDumpContext;
+    const ours = value(timerfdHandler.dump(facts(0, fdinfo), context)).crts_expires_sec!;
+    const theirs = value(timerfdHandler.dump(facts(0, fdinfo), shifted)).crts_expires_sec!;
+    expect(Number(theirs - ours) - 1_000_000).toBeCloseTo(0, -1);
+    const more = { clockid: clockid === 9 ? 7 : clockid, settime_flags: 1, vsec: 1n, crts_expires_sec: theirs + 1000n };
+    const [fd, there] = [timer(more.clockid), { clockShift } as unknown as FdPlanContext];
+    timerfdHandler.settle!(record(more), there)!.run(fd);
+    const { vsec, crts_expires_sec: set } = value(timerfdHandler.dump(facts(fd), context));
+    expect(Number(set! - ours)).toBe(1000);
+    expect(vsec > 900n).toBe(true);
+  },
+);
+
+test('an absolute time before the clock of crts began has passed', () => {
+  const shift = { clockShift: { monotonic: 10n ** 18n, boottime: 0n } } as unknown as FdPlanContext;
+  const fd = timer(1);
+  const more = { clockid: 1, settime_flags: 1, vsec: 5n, crts_expires_sec: 7n };
+  timerfdHandler.settle!(record(more), shift)!.run(fd);
+  expect(value(timerfdHandler.dump(facts(fd), context)).ticks).toBe(1n);
 });
 
 test('a periodic timer that has expired unread: its next time, and how often it has expired', () => {

@@ -4,15 +4,16 @@ import {
   type FdDumpContext,
   type FdFacts,
   type FdHandler,
+  type FdPlanContext,
   type FileRecord,
   type Program,
   type Settlement,
   setStatusFlags,
 } from '@crts/plugin-api';
-import { add, now, refreshedFdinfo } from './clock';
+import { add, now, refreshedFdinfo, shifted } from './clock';
 import { badEntry, notMade, unknownFdinfo } from './errors';
 import { isZero, parseTimer } from './fdinfo';
-import { isAbsolute, isWallClock, settleTimer } from './settle';
+import { isAbsolute, settleTimer } from './settle';
 
 const FD_TYPE_TIMERFD = 17;
 const O_NONBLOCK = 0o4000;
@@ -46,8 +47,8 @@ export const timerfdHandler: FdHandler = {
       isec: interval.sec,
       insec: interval.nsec,
     };
-    if (isAbsolute(settimeFlags) && isWallClock(clock) && !isZero(left)) {
-      const expires = add(now(clock), left);
+    if (isAbsolute(settimeFlags) && !isZero(left)) {
+      const expires = add(shifted(now(clock), clock, context.task.clockShift, 1n), left);
       value.crts_expires_sec = expires.sec;
       value.crts_expires_nsec = expires.nsec;
     }
@@ -79,5 +80,6 @@ export const timerfdHandler: FdHandler = {
   },
 
   /** As late as possible: the time that a restore takes is not the program's. */
-  settle: (record: FileRecord): Settlement | undefined => settleTimer(record.value as TimerfdEntry),
+  settle: (record: FileRecord, { clockShift }: FdPlanContext): Settlement | undefined =>
+    settleTimer(record.value as TimerfdEntry, clockShift),
 };

@@ -1,24 +1,18 @@
 import type { TimerfdEntry } from '@crts/image-io';
 import { SyscallError } from '@crts/native-syscalls';
-import type { Settlement } from '@crts/plugin-api';
-import { add, now, setTicks, setTimer } from './clock';
+import type { ClockShift, Settlement } from '@crts/plugin-api';
+import { add, now, setTicks, setTimer, shifted } from './clock';
 import { notSet } from './errors';
 import { isZero, type Timespec } from './fdinfo';
 
 const TFD_TIMER_ABSTIME = 1;
-const CLOCK_REALTIME = 0;
-const CLOCK_REALTIME_ALARM = 8;
 
 export function isAbsolute(settimeFlags: number): boolean {
   return (settimeFlags & TFD_TIMER_ABSTIME) !== 0;
 }
 
-export function isWallClock(clock: number): boolean {
-  return clock === CLOCK_REALTIME || clock === CLOCK_REALTIME_ALARM;
-}
-
 /** Nothing to do for a timer that was never set. */
-export function settleTimer(entry: TimerfdEntry): Settlement | undefined {
+export function settleTimer(entry: TimerfdEntry, shift: ClockShift | undefined): Settlement | undefined {
   const { id, ticks, settime_flags: flags } = entry;
   const left = timeLeft(entry);
   const interval = { sec: entry.isec, nsec: entry.insec };
@@ -27,7 +21,7 @@ export function settleTimer(entry: TimerfdEntry): Settlement | undefined {
     what: `${text(left)} left, every ${text(interval)}, ${ticks} ticks`,
     run(local) {
       try {
-        setTimer(local, flags, isAbsolute(flags) ? expiry(entry, left) : left, interval);
+        setTimer(local, flags, isAbsolute(flags) ? expiry(entry, left, shift) : left, interval);
         // Setting it has forgotten them.
         if (ticks > 0n) setTicks(local, ticks);
       } catch (error) {
@@ -45,14 +39,13 @@ function timeLeft({ vsec, vnsec, isec, insec, ticks }: TimerfdEntry): Timespec {
 }
 
 /**
- * The wall clock means the same after a restore: what it was set to counts. Other clocks have gone on, or are those of another
- * boot: there the time left counts, as with CRIU, whose images say nothing else.
+ * What an absolute timer was set to counts: the wall clock means the same after a restore, and the other clocks of the tree never go
+ * back, whether they are those of the machine or of a time namespace. CRIU's images say nothing of it: there the time left counts.
  */
-function expiry(entry: TimerfdEntry, left: Timespec): Timespec {
+function expiry(entry: TimerfdEntry, left: Timespec, shift: ClockShift | undefined): Timespec {
   if (isZero(left)) return left;
-  const { crts_expires_sec: sec, crts_expires_nsec: nsec } = entry;
-  if (sec !== undefined && isWallClock(entry.clockid)) return { sec, nsec: nsec ?? 0n };
-  return add(now(entry.clockid), left);
+  const { crts_expires_sec: sec, crts_expires_nsec: nsec, clockid } = entry;
+  return sec === undefined ? add(now(clockid), left) : shifted({ sec, nsec: nsec ?? 0n }, clockid, shift, -1n);
 }
 
 function text({ sec, nsec }: Timespec): string {

@@ -96,6 +96,12 @@ export interface SyscallDispatch {
   readonly selector: bigint;
 }
 
+/** How much further the clocks of a tree in a time namespace of its own are than those of crts, in nanoseconds (man 7 time_namespaces). */
+export interface ClockShift {
+  readonly monotonic: bigint;
+  readonly boottime: bigint;
+}
+
 export interface TaskIdentity {
   readonly pid: Pid;
   readonly hostPid: HostPid;

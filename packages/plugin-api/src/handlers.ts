@@ -1,6 +1,15 @@
 import type { Fd, FileId, Pid } from './brands';
 import type { CrtsError } from './errors';
-import type { FdFacts, TaskFacts, TaskIdentity, ThreadFacts, ThreadIdentity, ThreadState, VmaFacts } from './facts';
+import type {
+  ClockShift,
+  FdFacts,
+  TaskFacts,
+  TaskIdentity,
+  ThreadFacts,
+  ThreadIdentity,
+  ThreadState,
+  VmaFacts,
+} from './facts';
 import type { ImageSink, ImageSource } from './image-access';
 import type { FilePlanner, TaskPlan, ThreadPlan } from './plan';
 import type { Arg, CallOptions, PageRun, Program } from './program';
@@ -69,6 +78,8 @@ export interface FrozenTask extends TaskIdentity {
   readonly images: TaskImages;
   /** The signal that had stopped it (job control) before the dump, where one had. */
   readonly stopSignal?: number | undefined;
+  /** Absent where the tree has the clocks of crts. */
+  readonly clockShift?: ClockShift | undefined;
   /** Images of the whole tree. */
   readonly tree: TreeImages;
   readonly files: FileRegistry;
@@ -308,6 +319,8 @@ export interface FileRecord {
 }
 
 export interface FdPlanContext {
+  /** Of the tree, where its clocks are not those of crts. */
+  readonly clockShift?: ClockShift | undefined;
   readonly files: FilePlanner;
   readonly shared: SharedObjects;
   /** All records of one union field (`usk`) in the image set, also those that no descriptor refers to. Untrusted. */
