@@ -33,12 +33,17 @@ function silent(record: FileRecord): FileRecord {
   return { ...record, value: { ...record.value, flags: flags & ~O_ASYNC } };
 }
 
+interface Checked {
+  readonly record: FileRecord;
+  readonly handler: FdHandler;
+}
+
 /** Opens the file descriptions of an image set; each is validated once, before anything is made. */
 export class FileOpener implements FilePlanner {
   readonly #files: ReadonlyMap<number, FileRecord>;
   readonly #handlers: readonly FdHandler[];
   readonly #context: FdPlanContext;
-  readonly #checked = new Set<number>();
+  readonly #checked = new Map<number, Checked>();
 
   constructor(
     files: ReadonlyMap<number, FileRecord>,
@@ -54,7 +59,13 @@ export class FileOpener implements FilePlanner {
     this.#files = files;
     // Who adds a plugin for what a built-in one restores too wants it used.
     this.#handlers = [...handlers].reverse();
-    const records = (field: string) => [...files.values()].filter((record) => record.field === field);
+    const byField = new Map<string, FileRecord[]>();
+    for (const record of files.values()) {
+      const known = byField.get(record.field);
+      if (known === undefined) byField.set(record.field, [record]);
+      else known.push(record);
+    }
+    const records = (field: string): readonly FileRecord[] => byField.get(field) ?? [];
     this.#context = {
       files: this,
       records,
@@ -140,21 +151,23 @@ export class FileOpener implements FilePlanner {
     return typeof name === 'string' ? name : undefined;
   }
 
-  /** Finds the handler and lets it validate the entry. */
-  check(fileId: number): { record: FileRecord; handler: FdHandler } {
+  /** Finds the handler and lets it validate the entry, once. */
+  check(fileId: number): Checked {
+    const known = this.#checked.get(fileId);
+    if (known !== undefined) return known;
     const record = this.#files.get(fileId);
     if (record === undefined) throw badImage('CRTS_IMAGE_REFERENCE', 'files.img', `there is no file ${fileId}`);
     const handler = this.#handlers.find((candidate) => candidate.owns(record));
     if (handler === undefined) throw noPluginForImage(`file ${fileId} of kind "${record.field}"`, pluginOf(record));
-    if (!this.#checked.has(fileId)) {
-      try {
-        handler.collect?.(record, this.#context);
-      } catch (error) {
-        throw error instanceof CrtsError ? error.with({ plugin: handler.name, stage: 'restore' }) : error;
-      }
-      this.#checked.add(fileId);
+    const checked = { record, handler };
+    this.#checked.set(fileId, checked);
+    try {
+      handler.collect?.(record, this.#context);
+    } catch (error) {
+      this.#checked.delete(fileId);
+      throw error instanceof CrtsError ? error.with({ plugin: handler.name, stage: 'restore' }) : error;
     }
-    return { record, handler };
+    return checked;
   }
 }
 

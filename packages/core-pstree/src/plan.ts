@@ -215,13 +215,21 @@ export function orderPasses<P extends { readonly head: PassHead }>(
     const providers = new Map<string, P[]>();
     for (const pass of members) for (const name of pass.head.provides ?? []) addProvider(providers, name, pass);
     const done = new Set<P>();
+    // Names whose providers are all in place: ten thousand passes that need one do not look at ten thousand providers each.
+    const complete = new Set<string>();
     const visit = (pass: P, path: readonly P[]): void => {
       if (done.has(pass)) return;
       if (path.includes(pass)) throw planCycle([...path.slice(path.indexOf(pass)), pass].map((one) => one.head.what));
       for (const need of pass.head.needs ?? []) {
+        if (complete.has(need)) continue;
         const before = providers.get(need) ?? [];
         if (before.length === 0 && !provided.has(need)) throw planUnmet(pass.head.what, need);
-        for (const provider of before) if (provider !== pass) visit(provider, [...path, pass]);
+        let isOwn = false;
+        for (const provider of before) {
+          if (provider === pass) isOwn = true;
+          else visit(provider, [...path, pass]);
+        }
+        if (!isOwn) complete.add(need);
       }
       done.add(pass);
       ordered.push(pass);

@@ -19,8 +19,8 @@ const NONE: UnknownField[] = [];
 type Bag = ImageRecord & { [UNKNOWN]?: UnknownField[] };
 
 /** Decodes one message. 64-bit fields are bigint, 32-bit ones number, `string`s names (see decodeName). */
-export function decodeMessage(name: string, bytes: Buffer): ImageRecord {
-  return decode(messageSchema(name), new WireReader(bytes), [name]);
+export function decodeMessage(name: string, bytes: Buffer, start = 0, end = bytes.length): ImageRecord {
+  return decode(messageSchema(name), new WireReader(bytes, start, end), [name]);
 }
 
 /** Encodes one message in ascending field order, as protobuf-c does. Unknown keys and unsafe numbers are errors. */

@@ -18,11 +18,13 @@ export const MESSAGE_MAX = 64 * 1024 * 1024;
 /** Bytes by position: a file or a buffer. Reads less than asked only at the end. */
 export interface ByteSource {
   readonly sizeBytes: number;
+  /** All of it, where it is in memory: entries are decoded in place then. */
+  readonly bytes?: Buffer | undefined;
   read(offset: number, lengthBytes: number): Buffer;
 }
 
 export function bufferSource(bytes: Buffer): ByteSource {
-  return { sizeBytes: bytes.length, read: (offset, length) => bytes.subarray(offset, offset + length) };
+  return { sizeBytes: bytes.length, bytes, read: (offset, length) => bytes.subarray(offset, offset + length) };
 }
 
 /** Kind of an image from its first words. */
@@ -79,7 +81,8 @@ export function* readPlaces(source: ByteSource, kind: ImageKind, file: string): 
     const sizeBytes = source.sizeBytes - offset;
     if (sizeBytes < 4)
       throw new ImageError('CRTS_IMAGE_TRUNCATED', `${sizeBytes} bytes are left, a size takes 4`, place);
-    const length = source.read(offset, 4).readUInt32LE(0);
+    const { bytes } = source;
+    const length = bytes === undefined ? source.read(offset, 4).readUInt32LE(0) : bytes.readUInt32LE(offset);
     if (length > sizeBytes - 4) {
       throw new ImageError('CRTS_IMAGE_TRUNCATED', `an entry of ${length} bytes, ${sizeBytes - 4} are left`, place);
     }
@@ -89,7 +92,9 @@ export function* readPlaces(source: ByteSource, kind: ImageKind, file: string): 
         `an entry of ${length} bytes is above the limit of ${MESSAGE_MAX}`,
         place,
       );
-    const value = decodeAt(kind.messageAt(before), source.read(offset + 4, length), { ...place, offset: offset + 4 });
+    const message = kind.messageAt(before);
+    const start = bytes === undefined ? 0 : offset + 4;
+    const value = decodeAt(message, bytes ?? source.read(offset + 4, length), start, start + length, place);
     offset += 4 + length;
     const rest = source.sizeBytes - offset;
     const extraSize = kind.extraAfter(value, rest, before);
@@ -101,11 +106,18 @@ export function* readPlaces(source: ByteSource, kind: ImageKind, file: string): 
   }
 }
 
-function decodeAt(message: string, bytes: Buffer, place: { file: string; offset: number; entry: number }): ImageRecord {
+/** Offsets in errors are counted from the start of the file: `place.offset` is the entry's. */
+function decodeAt(
+  message: string,
+  bytes: Buffer,
+  start: number,
+  end: number,
+  place: { file: string; offset: number; entry: number },
+): ImageRecord {
   try {
-    return decodeMessage(message, bytes);
+    return decodeMessage(message, bytes, start, end);
   } catch (error) {
-    throw error instanceof ImageError ? error.at(place) : error;
+    throw error instanceof ImageError ? error.at({ ...place, offset: place.offset + 4 - start }) : error;
   }
 }
 

@@ -1,7 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, readdirSync, readSync } from 'node:fs';
 import type { ImageRecord, ImageSource } from '@crts/plugin-api';
 import { ImageError } from './errors';
-import { type ByteSource, type ExtraPlace, type ImageItem, readItems, readPlaces } from './image-file';
+import { type ByteSource, bufferSource, type ExtraPlace, type ImageItem, readItems, readPlaces } from './image-file';
 import { DEDUPLICATED, openDirectory } from './image-writer';
 import { imageFileName, imageKind } from './kinds';
 
@@ -177,5 +177,5 @@ export function fileSource(fd: number): ByteSource {
   };
   if (sizeBytes > WHOLE_MAX) return { sizeBytes, read };
   const whole = read(0, sizeBytes);
-  return { sizeBytes: whole.length, read: (offset, length) => whole.subarray(offset, offset + length) };
+  return bufferSource(whole);
 }

@@ -18,9 +18,9 @@ export interface Instruction {
   readonly origin: Origin;
   readonly result: ResultSlot;
   /** Descriptors of the engine that go with it: RECEIVE_FD takes one, FORK two. */
-  readonly sendFds?: readonly (number | LateFd)[];
+  readonly sendFds?: readonly (number | LateFd)[] | undefined;
   /** STORE: where to. */
-  readonly storeAt?: { readonly data: DataSlot; readonly offset: number };
+  readonly storeAt?: { readonly data: DataSlot; readonly offset: number } | undefined;
 }
 
 export class ResultSlot implements Result {

@@ -27,7 +27,7 @@ export class ProgramBuilder implements Program {
 
   call(name: string, args: readonly Arg[], options: CallOptions = {}): ResultSlot {
     if (args.length > 6) throw new RangeError(`${name}: a system call has at most six arguments`);
-    return this.#add({ op: OP.SYSCALL, name, nr: syscallNumber(name), args, options });
+    return this.#add(OP.SYSCALL, name, syscallNumber(name), args, options);
   }
 
   bytes(content: Uint8Array): DataSlot {
@@ -47,15 +47,15 @@ export class ProgramBuilder implements Program {
   store(data: Data, offset: number, value: Arg, sizeBytes: 4 | 8): void {
     if (offset < 0 || offset + sizeBytes > data.sizeBytes) throw new RangeError('a stored word must lie in its data');
     const storeAt = { data: data as DataSlot, offset };
-    this.#add({ op: OP.STORE, name: 'store', nr: 0, args: [value, sizeBytes], options: {}, storeAt });
+    this.#add(OP.STORE, 'store', 0, [value, sizeBytes], {}, undefined, storeAt);
   }
 
   moveFd(from: Arg, to: number, cloexec: boolean, options: CallOptions = {}): void {
-    this.#add({ op: OP.MOVE_FD, name: 'move_fd', nr: 0, args: [from, to, cloexec ? 1 : 0], options });
+    this.#add(OP.MOVE_FD, 'move_fd', 0, [from, to, cloexec ? 1 : 0], options);
   }
 
   receiveFd(source: number | LateFd, options: CallOptions = {}): ResultSlot {
-    return this.#add({ op: OP.RECEIVE_FD, name: 'receive_fd', nr: 0, args: [], options, sendFds: [source] });
+    return this.#add(OP.RECEIVE_FD, 'receive_fd', 0, [], options, [source]);
   }
 
   pagesToFile(fd: Arg, runs: readonly PageRun[], options: CallOptions = {}): ResultSlot {
@@ -73,18 +73,12 @@ export class ProgramBuilder implements Program {
   fork(pid: number, flags: bigint, channel: ForkChannel, options: CallOptions = {}): ResultSlot {
     const doorbell = this.receiveFd(channel.doorbell);
     const arena = this.receiveFd(channel.arena);
-    return this.#add({
-      op: OP.FORK,
-      name: 'fork',
-      nr: 0,
-      args: [pid, flags, doorbell, arena, channel.arenaOffset],
-      options,
-    });
+    return this.#add(OP.FORK, 'fork', 0, [pid, flags, doorbell, arena, channel.arenaOffset], options);
   }
 
   /** Makes a thread of the task, with a `struct agent_thread` at `block`. For the engine alone. */
   thread(tid: number, block: bigint, options: CallOptions = {}): ResultSlot {
-    return this.#add({ op: OP.THREAD, name: 'thread', nr: 0, args: [tid, block], options });
+    return this.#add(OP.THREAD, 'thread', 0, [tid, block], options);
   }
 
   /** One line for each instruction, `$n` being the result of instruction n. */
@@ -95,12 +89,21 @@ export class ProgramBuilder implements Program {
 
   #pages(op: number, name: string, fd: Arg, runs: readonly PageRun[], options: CallOptions): ResultSlot {
     const table = new DataSlot(runs.length * 24, encodeRuns(runs), undefined);
-    return this.#add({ op, name, nr: 0, args: [fd, table, runs.length], options });
+    return this.#add(op, name, 0, [fd, table, runs.length], options);
   }
 
-  #add(instruction: Omit<Instruction, 'origin' | 'result'>): ResultSlot {
+  /** All instructions have one shape, which V8 makes fast. */
+  #add(
+    op: number,
+    name: string,
+    nr: number,
+    args: readonly Arg[],
+    options: CallOptions,
+    sendFds?: Instruction['sendFds'],
+    storeAt?: Instruction['storeAt'],
+  ): ResultSlot {
     const result = new ResultSlot();
-    this.instructions.push({ ...instruction, origin: this.origin, result });
+    this.instructions.push({ op, name, nr, args, options, origin: this.origin, result, sendFds, storeAt });
     return result;
   }
 }
