@@ -8,7 +8,7 @@ export function unknownAction(action: string, known: boolean): CrtsError {
     ? usage(
         'CRTS_ACTION_UNSUPPORTED',
         `action ${action} is criu's, and not supported by crts yet`,
-        'crts has dump, pre-dump, restore, check and dedup.',
+        'crts has dump, pre-dump, restore, check, dedup, compress and decompress.',
       )
     : usage(
         'CRTS_ACTION_UNKNOWN',

@@ -2,6 +2,7 @@ import { release } from 'node:os';
 import { dedupImages } from '@crts/core-pstree';
 import { CrtsError } from '@crts/plugin-api';
 import { check } from './check';
+import { compressDump, compressionOf, compressSet, decompressSet, plainPages } from './compress';
 import { dump } from './dump';
 import { type ImportModule, loadPlugins } from './load-plugins';
 import { openLog, type RunLog } from './log';
@@ -63,9 +64,18 @@ async function act(
     dedupImages({ imagesDir: directories.images, log, plugins });
     return log;
   }
+  if (parsed.action === 'compress' || parsed.action === 'decompress') {
+    await (parsed.action === 'compress' ? compressSet : decompressSet)(parsed, directories, log);
+    return log;
+  }
   const options = await runOptions(parsed, log, host.importModule);
-  if (parsed.action === 'dump' || parsed.action === 'pre-dump') dump(parsed, directories, options);
-  else restore(parsed, directories, options);
+  if (parsed.action === 'restore') {
+    restore(parsed, directories, options, await plainPages(directories));
+    return log;
+  }
+  const compression = compressionOf(parsed);
+  dump(parsed, directories, options);
+  if (compression !== undefined) await compressDump(parsed, compression, directories, log);
   return log;
 }
 

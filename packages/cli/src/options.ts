@@ -1,6 +1,6 @@
 /** The options of crts: CRIU's names and meanings (criu --help, criu/config.c), and our own at the end. */
 
-export type Action = 'dump' | 'pre-dump' | 'restore' | 'check' | 'dedup';
+export type Action = 'dump' | 'pre-dump' | 'restore' | 'check' | 'dedup' | 'compress' | 'decompress';
 
 export interface OptionRow {
   readonly name: string;
@@ -23,7 +23,7 @@ export interface OptionRow {
 }
 
 const both: readonly Action[] = ['dump', 'pre-dump', 'restore'];
-const every: readonly Action[] = [...both, 'check', 'dedup'];
+const every: readonly Action[] = [...both, 'check', 'dedup', 'compress', 'decompress'];
 /** What a pre-dump does without: it takes what a dump takes, so that a command line serves both. */
 const dumps: readonly Action[] = ['dump', 'pre-dump'];
 
@@ -232,7 +232,17 @@ const SUPPORTED: readonly OptionRow[] = [
     actions: [...both, 'dedup'],
     help: 'load a plugin: a package name or a path; may be repeated',
   },
-  { name: 'sync', actions: dumps, help: 'write the images through to the disk before the dump counts as done' },
+  {
+    name: 'sync',
+    actions: [...dumps, 'compress', 'decompress'],
+    help: 'write the images through to the disk before the dump counts as done',
+  },
+  {
+    name: 'compress',
+    argument: 'HOW',
+    actions: [...dumps, 'compress'],
+    help: 'compress the pages images with zstd, zstd:LEVEL (1 to 19) or lz4 when the dump is complete; criu cannot read them then',
+  },
   { name: 'checksum', actions: dumps, help: 'write checksums of all images, for --verify' },
   {
     name: 'verify',
@@ -267,7 +277,7 @@ export const OPTIONS: readonly OptionRow[] = [
   ...known(KNOWN_WITH_OPTIONAL, { argument: 'ARG', optional: true }),
 ];
 
-export const ACTIONS: readonly Action[] = ['dump', 'pre-dump', 'restore', 'check', 'dedup'];
+export const ACTIONS: readonly Action[] = ['dump', 'pre-dump', 'restore', 'check', 'dedup', 'compress', 'decompress'];
 /** Actions of CRIU that crts does not have yet. */
 export const KNOWN_ACTIONS = ['page-server', 'service', 'swrk', 'lazy-pages', 'cpuinfo', 'exec', 'show'];
 
@@ -289,6 +299,8 @@ export function helpText(): string {
     '  crts restore [-D DIR] [options]',
     '  crts check [--feature NAME] [options]',
     '  crts dedup [-D DIR] [options]',
+    '  crts compress [-D DIR] --compress zstd|lz4 [options]',
+    '  crts decompress [-D DIR] [options]',
     '',
     'Options:',
     ...lines,

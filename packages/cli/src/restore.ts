@@ -1,6 +1,7 @@
 import { closeSync, openSync, unlinkSync, writeSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { explainRestore, restoreTree } from '@crts/core-pstree';
+import type { PlainPages } from '@crts/image-io';
 import { waitPid } from '@crts/native-syscalls';
 import { cannotWrite, missingOption, pidfileAfterRestore } from './errors';
 import type { Parsed } from './parse';
@@ -12,7 +13,12 @@ interface Pidfile {
   readonly fd: number;
 }
 
-export function restore(parsed: Parsed, { images, work }: Directories, options: EngineOptions): void {
+export function restore(
+  parsed: Parsed,
+  { images, work }: Directories,
+  options: EngineOptions,
+  plain?: PlainPages,
+): void {
   const { log, detached } = options;
   const sibling = parsed.switches.has('restore-sibling');
   if (sibling && !detached)
@@ -21,6 +27,7 @@ export function restore(parsed: Parsed, { images, work }: Directories, options: 
     imagesDir: images,
     sibling,
     leaveStopped: parsed.switches.has('leave-stopped'),
+    plainPages: plain?.files,
     verify: parsed.switches.has('verify'),
     autoDedup: parsed.switches.has('auto-dedup'),
     ...options,
@@ -32,6 +39,8 @@ export function restore(parsed: Parsed, { images, work }: Directories, options: 
   if (parsed.switches.has('explain')) throw missingOption('--dry-run', '--explain explains a plan that is printed');
   const pidfile = openPidfile(parsed, work);
   const outcome = restoreOrUndo(request, pidfile);
+  // Before the program is waited for: their room is given back.
+  plain?.close();
   // The program runs from here on: what fails now is reported, and harms it no more.
   if (pidfile !== undefined) writePid(pidfile, outcome.pid);
   reportStats('stats-restore', work, restoreStats(outcome), parsed.switches.has('display-stats'), log);

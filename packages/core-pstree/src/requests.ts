@@ -41,6 +41,8 @@ export interface RestoreRequest extends RunOptions {
   readonly sibling: boolean;
   /** Leave the tree stopped (SIGSTOP) at the end. */
   readonly leaveStopped: boolean;
+  /** Plain contents of compressed images, by path; the caller's. */
+  readonly plainPages?: ReadonlyMap<string, number> | undefined;
   /** Check the images against their checksums first. */
   readonly verify?: boolean | undefined;
   /** Take the pages out of the images when the tree has them. */

@@ -8,6 +8,8 @@ export type ImageErrorCode =
   | 'CRTS_IMAGE_FIELD'
   | 'CRTS_IMAGE_MISSING'
   | 'CRTS_IMAGE_REFERENCE'
+  | 'CRTS_IMAGE_FRAMES'
+  | 'CRTS_IMAGES_COMPRESSED'
   | 'CRTS_IMAGES_INCOMPLETE';
 
 /** Where in an image something is wrong. */
@@ -26,6 +28,8 @@ const HINTS: Partial<Record<ImageErrorCode, string>> = {
     'The file ends too early: the disk was full, or it was not copied whole. Dump again or copy it again.',
   CRTS_IMAGE_MAGIC: 'The file is of another kind, damaged, or was made by a newer version.',
   CRTS_IMAGE_MISSING: 'The image set lacks this file: copy the whole directory.',
+  CRTS_IMAGE_FRAMES: 'Copy the file again from where it was made.',
+  CRTS_IMAGES_COMPRESSED: 'Make it plain: crts decompress -D DIR.',
   CRTS_IMAGES_INCOMPLETE: 'inventory.img is written last: without it the dump did not finish. Dump again.',
 };
 

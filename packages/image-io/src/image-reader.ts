@@ -1,5 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readdirSync, readSync } from 'node:fs';
 import type { ImageRecord, ImageSource } from '@crts/plugin-api';
+import { type CompressedImage, compressedImages, tableOf } from './compressed-names';
 import { ImageError } from './errors';
 import { type ByteSource, bufferSource, type ExtraPlace, type ImageItem, readItems, readPlaces } from './image-file';
 import { DEDUPLICATED, openDirectory } from './image-writer';
@@ -16,15 +17,20 @@ export class ImageReader implements ImageSource {
   readonly #dirFd: number;
   readonly #raw = new Map<string, number>();
   #parent: ImageReader | undefined;
+  #compressed: readonly CompressedImage[] | undefined;
 
-  private constructor(directory: string, dirFd: number) {
+  /** Plain contents of compressed images, by the path of the plain one; the caller owns the descriptors. */
+  readonly #plain: ReadonlyMap<string, number>;
+
+  private constructor(directory: string, dirFd: number, plain: ReadonlyMap<string, number>) {
     this.directory = directory;
     this.#dirFd = dirFd;
+    this.#plain = plain;
   }
 
   /** @throws ImageError CRTS_IMAGES_INCOMPLETE when the directory has no inventory */
-  static open(directory: string): ImageReader {
-    const reader = new ImageReader(directory, openDirectory(directory));
+  static open(directory: string, plain: ReadonlyMap<string, number> = new Map()): ImageReader {
+    const reader = new ImageReader(directory, openDirectory(directory), plain);
     if (!reader.has('inventory')) {
       reader.close();
       throw new ImageError(
@@ -42,7 +48,7 @@ export class ImageReader implements ImageSource {
     const path = `/proc/self/fd/${this.#dirFd}/${PARENT}`;
     try {
       const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
-      this.#parent = new ImageReader(`${this.directory}/${PARENT}`, fd);
+      this.#parent = new ImageReader(`${this.directory}/${PARENT}`, fd, this.#plain);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === 'ENOENT') return undefined;
@@ -117,11 +123,35 @@ export class ImageReader implements ImageSource {
 
   rawFd(kind: string, id: number): number {
     const name = imageFileName(imageKind(kind), id);
-    const known = this.#raw.get(name);
+    const known = this.#plain.get(`${this.directory}/${name}`) ?? this.#raw.get(name);
     if (known !== undefined) return known;
     const fd = this.#open(name);
     this.#raw.set(name, fd);
     return fd;
+  }
+
+  rawSize(kind: string, id: number): bigint {
+    const name = imageFileName(imageKind(kind), id);
+    const image = this.compressed().find((one) => one.name.startsWith(`${name}.`));
+    if (image === undefined || this.#plain.has(`${this.directory}/${name}`))
+      return fstatSync(this.rawFd(kind, id), { bigint: true }).size;
+    const fd = this.#open(image.name);
+    try {
+      return BigInt(tableOf(fd, `${this.directory}/${image.name}`).plainBytes);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  /** Path of the directory, by its descriptor. */
+  get base(): string {
+    return `/proc/self/fd/${this.#dirFd}`;
+  }
+
+  /** Pages images that are compressed. */
+  compressed(): readonly CompressedImage[] {
+    this.#compressed ??= compressedImages(readdirSync(this.base));
+    return this.#compressed;
   }
 
   close(): void {
@@ -138,6 +168,11 @@ export class ImageReader implements ImageSource {
 
   #open(name: string): number {
     const fd = this.#tryOpen(name);
+    const other = fd === undefined ? this.compressed().find((one) => one.name.startsWith(`${name}.`)) : undefined;
+    if (other !== undefined)
+      throw new ImageError('CRTS_IMAGES_COMPRESSED', 'the image is compressed', {
+        file: `${this.directory}/${other.name}`,
+      });
     if (fd === undefined)
       throw new ImageError('CRTS_IMAGE_MISSING', 'the image file is missing', { file: `${this.directory}/${name}` });
     return fd;

@@ -1,10 +1,11 @@
 import { closeSync, constants, fsyncSync, openSync, renameSync, unlinkSync, writeSync } from 'node:fs';
 import { CrtsError, type ImageRecord, type ImageSink } from '@crts/plugin-api';
+import { SUFFIXES } from './compressed-names';
 import { encodeImage, type ImageItem } from './image-file';
 import { imageFileName, imageKind } from './kinds';
 
 const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
-const TEMPORARY = '.crts-part-';
+export const TEMPORARY = '.crts-part-';
 /** Says that pages were punched out of a set: an empty file, which CRIU does not look at. */
 export const DEDUPLICATED = 'crts-deduplicated';
 const CHECKSUMS = 'crts-checksums';
@@ -84,6 +85,8 @@ export class ImageWriter implements ImageSink {
       const fd = this.#files.get(name)!;
       if (sync) this.#call('fsync', name, () => fsyncSync(fd));
       this.#call('rename', name, () => renameSync(this.#temporary(name), `${this.#base}/${name}`));
+      // Of an older set here.
+      if (name.startsWith('pages-')) for (const suffix of Object.values(SUFFIXES)) this.#remove(name + suffix);
       closeSync(fd);
       this.#files.delete(name);
     }

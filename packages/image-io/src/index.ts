@@ -1,4 +1,15 @@
 export { decodeMessage, encodeMessage } from './codec';
+export { loadCodec } from './codecs';
+export type { CodecName } from './compressed-names';
+export {
+  CompressedFile,
+  type Compression,
+  compressImages,
+  decompressImages,
+  isCompressed,
+  openPlainPages,
+  type PlainPages,
+} from './compressed-set';
 export { ImageError, type ImageErrorCode, type ImagePlace } from './errors';
 export type * from './generated/messages';
 export { ENUMS } from './generated/messages';

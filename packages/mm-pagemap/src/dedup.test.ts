@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync, rmSync, statSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync, rmSync, statSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ImageRecord, ImageSource } from '@crts/plugin-api';
@@ -45,6 +45,7 @@ function setOf(pages: readonly Where[], mark: number, parent?: TestSet): TestSet
     marked: false,
     read: () => [{ pages_id: 1 }, ...entries],
     rawFd: () => fd,
+    rawSize: () => BigInt(fstatSync(fd).size),
     has: (kind) => kind === 'pagemap',
     ids: (kind) => (kind === 'pagemap' ? [1] : []),
     parent: () => parent,

@@ -150,6 +150,7 @@ function store(areas: readonly PageArea[], fileSizeLimit = 'unlimited') {
   const pages = pageStore.open(77, {
     read: () => [...entries],
     rawFd: () => fd,
+    rawSize: () => BigInt(fstatSync(fd).size),
     has: () => true,
     ids: () => [77],
     parent: () => undefined,

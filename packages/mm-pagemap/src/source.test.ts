@@ -1,4 +1,4 @@
-import { closeSync, ftruncateSync, openSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, openSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ImageRecord, ImageSource } from '@crts/plugin-api';
@@ -26,6 +26,7 @@ function set(entries: readonly ImageRecord[], parent?: ImageSource): ImageSource
   return {
     read: () => [{ pages_id: 1 }, ...entries],
     rawFd: () => fd,
+    rawSize: () => BigInt(fstatSync(fd).size),
     has: () => true,
     ids: () => [1],
     parent: () => parent,

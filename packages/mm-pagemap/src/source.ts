@@ -1,4 +1,3 @@
-import { fstatSync } from 'node:fs';
 import { preadFull } from '@crts/native-syscalls';
 import type { ImageSource, PageSource, StoredRun } from '@crts/plugin-api';
 import { badPagemap, chainTooLong, noParent } from './errors';
@@ -32,17 +31,22 @@ export function openPages(kind: string, id: number, source: ImageSource, depth =
       throw badPagemap(image, index + 1, `not all pages from 0x${addr.toString(16)} are in the parent set`);
     for (const run of found) runs.push({ ...run, file: run.file + 1 });
   });
-  const fd = source.rawFd('pages', pagesId);
-  const { size } = fstatSync(fd, { bigint: true });
+  const size = source.rawSize('pages', pagesId);
   if (size < sizeBytes)
     throw badPagemap(image, entries.length, `the pages image has ${size} bytes, the pagemap needs ${sizeBytes}`);
-  const files = [fd, ...(parent?.files ?? [])];
-  const name = imageName('pages', pagesId, depth);
+  // Opened when they are asked for: who only compares pagemaps needs none, and a compressed one has none.
+  let files: readonly number[] | undefined;
+  const open = () => {
+    files ??= [source.rawFd('pages', pagesId), ...(parent?.files ?? [])];
+    return files;
+  };
   return {
-    files,
-    names: [name, ...(parent?.names ?? [])],
+    get files() {
+      return open();
+    },
+    names: [imageName('pages', pagesId, depth), ...(parent?.names ?? [])],
     runs: (from, to) => overlapping(runs, from, to),
-    read: (addr, length) => readStored(runs, files, addr, length),
+    read: (addr, length) => readStored(runs, open, addr, length),
   };
 }
 
@@ -78,7 +82,7 @@ function overlapping(runs: readonly StoredRun[], from: bigint, to: bigint): Stor
 
 function readStored(
   runs: readonly StoredRun[],
-  files: readonly number[],
+  files: () => readonly number[],
   addr: bigint,
   length: number,
 ): Buffer | undefined {
@@ -88,7 +92,7 @@ function readStored(
   const bytes = Buffer.alloc(length);
   for (const run of found) {
     const at = Number(run.addr - addr);
-    preadFull(files[run.file]!, bytes.subarray(at, at + Number(run.lengthBytes)), run.fileOffset);
+    preadFull(files()[run.file]!, bytes.subarray(at, at + Number(run.lengthBytes)), run.fileOffset);
   }
   return bytes;
 }

@@ -13,6 +13,8 @@ export interface ImageSource {
   read(kind: string, id: number | undefined): ImageRecord[];
   /** A descriptor, open for reading, of a raw image. The reader owns it. */
   rawFd(kind: string, id: number): number;
+  /** Bytes that `rawFd` would give: known also of an image that is compressed. */
+  rawSize(kind: string, id: number): bigint;
   /** Whether there is such an image. */
   has(kind: string, id?: number): boolean;
   /** Ids of the images of a kind, ascending. */

@@ -1,0 +1,312 @@
+/**
+ * Pages images of a set, compressed and back. A dump writes them plain, so that the program stands still no longer than without;
+ * they are compressed when the set is complete, and at every moment each is there, plain or compressed, whole.
+ */
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { type Codec, loadCodec } from './codecs';
+import { type CodecName, type CompressedImage, compressedImages, readAt, SUFFIXES, tableOf } from './compressed-names';
+import { ImageError } from './errors';
+import { ImageReader } from './image-reader';
+import { TEMPORARY } from './image-writer';
+import { encodeSeekTable, FRAME_BYTES, type Frame, type SeekTable } from './seek-table';
+
+const CREATE = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+/** man 2 open: a file without a name, in this directory. */
+const O_TMPFILE = 0o20200000;
+/** Sets that build on each other. */
+const CHAIN_MAX = 128;
+/** Frames at work at once: memory is bounded by it. The libraries use libuv's threads. */
+const WIDTH = 2 * availableParallelism();
+
+export interface Compression {
+  readonly codec: CodecName;
+  readonly level?: number | undefined;
+}
+
+export interface CompressedBytes {
+  readonly plainBytes: number;
+  readonly compressedBytes: number;
+}
+
+/** Compresses all pages images of the set that are plain. */
+export async function compressImages(
+  directory: string,
+  { codec: name, level }: Compression,
+  sync: boolean,
+): Promise<CompressedBytes> {
+  const codec = loadCodec(name);
+  const reader = ImageReader.open(directory);
+  let plainBytes = 0;
+  let compressedBytes = 0;
+  try {
+    for (const id of reader.ids('pages')) {
+      const plain = reader.rawFd('pages', id);
+      const { size } = fstatSync(plain);
+      if (size === 0) continue;
+      const image = `pages-${id}.img`;
+      compressedBytes += await replace(reader.base, image, image + SUFFIXES[name], sync, (to) =>
+        compressFile(codec, level, { fd: plain, size }, to),
+      );
+      plainBytes += size;
+    }
+  } finally {
+    reader.close();
+  }
+  return { plainBytes, compressedBytes };
+}
+
+/** Makes the compressed pages images of a set plain again, as CRIU reads them. */
+export async function decompressImages(directory: string, sync: boolean): Promise<CompressedBytes> {
+  const reader = ImageReader.open(directory);
+  let plainBytes = 0;
+  let compressedBytes = 0;
+  try {
+    for (const image of reader.compressed()) {
+      const file = CompressedFile.open(reader, image);
+      try {
+        await replace(reader.base, image.name, `pages-${image.id}.img`, sync, async (to) => {
+          await file.writeTo(to);
+          return file.table.plainBytes;
+        });
+        plainBytes += file.table.plainBytes;
+        compressedBytes += fstatSync(file.fd).size;
+      } finally {
+        file.close();
+      }
+    }
+  } finally {
+    reader.close();
+  }
+  return { plainBytes, compressedBytes };
+}
+
+/** Whether any pages image of the set, or of one that it builds on, is compressed. */
+export function isCompressed(directory: string): boolean {
+  let at = directory;
+  for (let depth = 0; depth <= CHAIN_MAX; depth++, at = join(at, 'parent')) {
+    let names: string[];
+    try {
+      names = readdirSync(at);
+    } catch {
+      // Who opens the set says what is wrong with it.
+      return false;
+    }
+    if (compressedImages(names).length > 0) return true;
+  }
+  return false;
+}
+
+/** Plain contents of the compressed pages images of a set and of those that it builds on, for a reader of the set. */
+export interface PlainPages {
+  /** Descriptors by the path of the plain image. */
+  readonly files: ReadonlyMap<string, number>;
+  close(): void;
+}
+
+/**
+ * Decompresses them into files without a name beside the images, or in memory where the directory takes none. The room is given
+ * back when the last descriptor is closed.
+ */
+export async function openPlainPages(directory: string, temporary: () => number): Promise<PlainPages> {
+  const files = new Map<string, number>();
+  const close = () => {
+    for (const fd of files.values()) closeSync(fd);
+    files.clear();
+  };
+  const reader = ImageReader.open(directory);
+  try {
+    let depth = 0;
+    for (let set: ImageReader | undefined = reader; set !== undefined && depth <= CHAIN_MAX; set = set.parent()) {
+      for (const image of set.compressed()) {
+        const path = `${set.directory}/pages-${image.id}.img`;
+        const file = CompressedFile.open(set, image);
+        try {
+          const fd = unnamed(set.base) ?? temporary();
+          files.set(path, fd);
+          await file.writeTo(fd);
+        } finally {
+          file.close();
+        }
+      }
+      depth += 1;
+    }
+    return { files, close };
+  } catch (error) {
+    close();
+    throw error;
+  } finally {
+    reader.close();
+  }
+}
+
+function unnamed(base: string): number | undefined {
+  try {
+    return openSync(base, constants.O_RDWR | O_TMPFILE, 0o600);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A compressed pages image: any part of it costs the frames that it lies in. */
+export class CompressedFile {
+  private constructor(
+    readonly fd: number,
+    readonly file: string,
+    readonly table: SeekTable,
+    readonly codec: Codec,
+  ) {}
+
+  static open(reader: ImageReader, { name, codec }: CompressedImage): CompressedFile {
+    const file = `${reader.directory}/${name}`;
+    const fd = reader.openFile(name);
+    if (fd === undefined) throw new ImageError('CRTS_IMAGE_MISSING', 'the image file is missing', { file });
+    try {
+      return new CompressedFile(fd, file, tableOf(fd, file), loadCodec(codec));
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
+  }
+
+  /** Plain bytes; less than asked only at the end. */
+  async read(offset: number, length: number): Promise<Buffer> {
+    const end = Math.min(offset + length, this.table.plainBytes);
+    if (end <= offset) return Buffer.alloc(0);
+    const frames = this.table.frames.slice(Math.floor(offset / FRAME_BYTES), Math.ceil(end / FRAME_BYTES));
+    const plain = Buffer.concat(await Promise.all(frames.map((frame) => this.#frame(frame))));
+    const from = offset - frames[0]!.plainOffset;
+    return plain.subarray(from, from + end - offset);
+  }
+
+  /** All of it, frames side by side. */
+  async writeTo(fd: number): Promise<void> {
+    await sideBySide(this.table.frames, async (frame) => {
+      const plain = await this.#frame(frame);
+      for (let done = 0; done < plain.length; )
+        done += writeSync(fd, plain, done, plain.length - done, frame.plainOffset + done);
+    });
+  }
+
+  close(): void {
+    closeSync(this.fd);
+  }
+
+  async #frame({ offset, sizeBytes, plainBytes }: Frame): Promise<Buffer> {
+    let plain: Buffer;
+    const bad = (what: string) =>
+      new ImageError('CRTS_IMAGE_FRAMES', `the frame cannot be decompressed: ${what}`, { file: this.file, offset });
+    try {
+      plain = await this.codec.decompress(readAt(this.fd, offset, sizeBytes), plainBytes);
+    } catch (error) {
+      throw bad((error as Error).message);
+    }
+    if (plain.length !== plainBytes) throw bad(`it holds ${plain.length} bytes, not ${plainBytes}`);
+    return plain;
+  }
+}
+
+/** Returns the size. Frames are compressed side by side and written in their order. */
+async function compressFile(
+  codec: Codec,
+  level: number | undefined,
+  from: { readonly fd: number; readonly size: number },
+  to: number,
+): Promise<number> {
+  const sizes: { sizeBytes: number; plainBytes: number }[] = [];
+  const append = (bytes: Buffer) => {
+    for (let done = 0; done < bytes.length; ) done += writeSync(to, bytes, done);
+  };
+  const pending: Promise<{ frame: Buffer; plainBytes: number }>[] = [];
+  const settle = async () => {
+    const { frame, plainBytes } = await pending.shift()!;
+    append(frame);
+    sizes.push({ sizeBytes: frame.length, plainBytes });
+  };
+  try {
+    for (let at = 0; at < from.size; at += FRAME_BYTES) {
+      const plain = readAt(from.fd, at, Math.min(FRAME_BYTES, from.size - at));
+      pending.push(codec.compress(plain, level).then((frame) => ({ frame, plainBytes: plain.length })));
+      if (pending.length >= WIDTH) await settle();
+    }
+    while (pending.length > 0) await settle();
+  } finally {
+    await Promise.allSettled(pending);
+  }
+  append(encodeSeekTable(sizes));
+  return fstatSync(to).size;
+}
+
+/** Nothing is at work any more when it returns or throws: descriptors may be closed then. */
+async function sideBySide<T>(items: readonly T[], action: (item: T) => Promise<void>): Promise<void> {
+  let next = 0;
+  const failures: unknown[] = [];
+  const worker = async (): Promise<void> => {
+    while (next < items.length && failures.length === 0) {
+      try {
+        await action(items[next++]!);
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: WIDTH }, worker));
+  if (failures.length > 0) throw failures[0];
+}
+
+/** Writes `next` under a temporary name, names it, and only then takes `old` away. */
+async function replace(
+  base: string,
+  old: string,
+  next: string,
+  sync: boolean,
+  write: (fd: number) => Promise<number>,
+): Promise<number> {
+  const temporary = `${base}/${TEMPORARY}${next}`;
+  let fd: number | undefined;
+  try {
+    fd = create(temporary);
+    const size = await write(fd);
+    if (sync) fsyncSync(fd);
+    renameSync(temporary, `${base}/${next}`);
+    unlinkSync(`${base}/${old}`);
+    return size;
+  } catch (error) {
+    if (fd !== undefined) unlinkIfThere(temporary);
+    const { code } = error as NodeJS.ErrnoException;
+    if (error instanceof ImageError || code === undefined || code.startsWith('CRTS_')) throw error;
+    throw new ImageError('CRTS_IMAGE_FRAMES', `it cannot be written: ${code}`, { file: next });
+  } finally {
+    if (fd !== undefined) closeSync(fd);
+  }
+}
+
+function create(path: string): number {
+  try {
+    return openSync(path, CREATE, 0o600);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    // Left by a crts that was killed.
+    unlinkSync(path);
+    return openSync(path, CREATE, 0o600);
+  }
+}
+
+function unlinkIfThere(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // It has its name by now, or is gone.
+  }
+}
