@@ -7,6 +7,8 @@ test.each([
   ['secretmem', /\/secretmem/],
   ['aio', /\/\[aio\]/],
   ['io_uring', /anon_inode:\[io_uring\], mixed device pages/],
+  ['userfaultfd', /userfaultfd missing tracking/],
+  ['perf_event', /anon_inode:\[perf_event\]/],
 ])('%s', async (what, name) => {
   const target = await Target.program('refused-mappings', [what]);
   if (target.text().startsWith('none')) return;

@@ -34,6 +34,25 @@ static void sparse(const char *go)
 		check(*(size_t *)(at + i * step) == i + 1 && at[i * step + PAGE] == 0, "page %zu differs", i);
 }
 
+/* Far more than the machine has: reserved and promised to nobody, with a page here and there, shared too. */
+static void vast(const char *go)
+{
+	size_t size = 64ul << 40;
+	char *reserved = map(NULL, size, PROT_NONE, ANONYMOUS | MAP_NORESERVE);
+	char *used = map(NULL, 16ul << 40, RW, ANONYMOUS | MAP_NORESERVE);
+	char *shared = mmap(NULL, 8ul << 40, RW, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	check(shared != MAP_FAILED, "mmap: %m");
+	check(mprotect(reserved + size / 2, PAGE, RW) == 0, "mprotect: %m");
+	strcpy(reserved + size / 2, "in the middle");
+	strcpy(used + (15ul << 40), "far away");
+	strcpy(shared + (7ul << 40), "for all");
+	ready();
+	wait_for(go);
+	check(!strcmp(reserved + size / 2, "in the middle") && !strcmp(used + (15ul << 40), "far away") && !strcmp(shared + (7ul << 40), "for all"), "contents differ");
+	check(used[0] == 0 && shared[0] == 0, "there is something where nothing was");
+}
+
 /* As many mappings as the kernel allows by default, less half: no two neighbours can merge. */
 static void many(const char *go)
 {
@@ -112,6 +131,38 @@ static void states(const char *go)
 	check(mincore(lazy, 8 * PAGE, resident) == 0 && (resident[5] & 1) == 0, "locked memory came in untouched");
 	later = map(NULL, 8 * PAGE, RW, ANONYMOUS);
 	check(mincore(later, 8 * PAGE, resident) == 0 && (resident[5] & 1) == 1, "new memory is not locked");
+}
+
+/* NUMA policies (mbind): of a whole mapping, of pages in the middle of one, of shared memory. */
+static int policy(const void *at, unsigned long *nodes)
+{
+	int mode = -1;
+
+	*nodes = 0;
+	return syscall(SYS_get_mempolicy, &mode, nodes, 8 * sizeof(*nodes), at, 2 /* MPOL_F_ADDR */) == 0 ? mode : -1;
+}
+
+static void numa(const char *go)
+{
+	static const int modes[] = { 2 /* MPOL_BIND */, 3 /* MPOL_INTERLEAVE */ | 1 << 15 /* MPOL_F_STATIC_NODES */, 1 /* MPOL_PREFERRED */, 4 /* MPOL_LOCAL */, 2 };
+	unsigned long node = 1, none = 0, nodes;
+	char *at[5];
+	int has = 1;
+
+	for (int i = 0; i < 5; i++) {
+		at[i] = mmap(NULL, 8 * PAGE, RW, (i == 4 ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS, -1, 0);
+		munmap(at[i] + 7 * PAGE, PAGE);
+		memset(at[i], i + 1, 3 * PAGE);
+		if (syscall(SYS_mbind, at[i] + 2 * PAGE, 3 * PAGE, modes[i], i == 3 ? &none : &node, i == 3 ? 0ul : 8 * sizeof(node), 0) != 0)
+			has = 0;
+	}
+	ready();
+	wait_for(go);
+	for (int i = 0; has && i < 5; i++) {
+		check(policy(at[i] + 2 * PAGE, &nodes) == modes[i] && nodes == (i == 3 ? 0ul : 1ul), "policy %d is 0x%x, nodes 0x%lx", i, policy(at[i] + 2 * PAGE, &nodes), nodes);
+		check(policy(at[i] + 4 * PAGE, &nodes) == modes[i] && policy(at[i] + PAGE, &nodes) == 0 && policy(at[i] + 5 * PAGE, &nodes) == 0, "policy %d is of other pages", i);
+		check(at[i][0] == i + 1 && at[i][3 * PAGE - 1] == i + 1 && at[i][3 * PAGE] == 0, "contents %d differ", i);
+	}
 }
 
 /* The same, on fault. */
@@ -273,7 +324,7 @@ int main(int argc, char **argv)
 		void (*run)(const char *);
 	} variants[] = { { "sparse", sparse }, { "many", many },	   { "crowded", crowded }, { "flags", flags },
 			 { "stacks", stacks }, { "generated", generated }, { "keys", keys },
-			 { "states", states }, { "touched", touched } };
+			 { "states", states }, { "numa", numa }, { "vast", vast }, { "touched", touched } };
 
 	for (size_t i = 0; argc > 2 && i < sizeof(variants) / sizeof(variants[0]); i++)
 		if (!strcmp(argv[2], variants[i].name))

@@ -2,6 +2,9 @@
 #include "check.h"
 #include <linux/aio_abi.h>
 #include <linux/io_uring.h>
+#include <linux/perf_event.h>
+#include <linux/userfaultfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
@@ -35,6 +38,28 @@ int main(int argc, char **argv)
 
 		at = mmap(NULL, PAGE, RW, MAP_SHARED, fd, IORING_OFF_SQ_RING);
 		close(fd);
+	}
+	if (!strcmp(what, "userfaultfd")) {
+		struct uffdio_api api = { .api = UFFD_API };
+		struct uffdio_register range = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+		int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+
+		at = mmap(NULL, PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		range.range.start = (unsigned long)at;
+		range.range.len = PAGE;
+		check(ioctl(fd, UFFDIO_API, &api) == 0 && ioctl(fd, UFFDIO_REGISTER, &range) == 0, "userfaultfd: %m");
+	}
+	if (!strcmp(what, "perf_event")) {
+		struct perf_event_attr event = { .type = PERF_TYPE_SOFTWARE, .size = sizeof(event), .config = PERF_COUNT_SW_DUMMY };
+		int fd = (int)syscall(SYS_perf_event_open, &event, 0, -1, -1, 0);
+
+		at = fd < 0 ? MAP_FAILED : mmap(NULL, 2 * PAGE, RW, MAP_SHARED, fd, 0);
+		close(fd);
+		if (at == MAP_FAILED) {
+			printf("none\n");
+			ready();
+			return done();
+		}
 	}
 	check(at != MAP_FAILED, "%s: %m", what);
 	ready();

@@ -38,6 +38,7 @@ export const MESSAGE_TEXT: Readonly<Record<string, string>> = {
   crts_deadline_entry: '1 runtime uint64 r;2 deadline uint64 r;3 period uint64 r;4 flags uint32 o hex',
   crts_dispatch_entry: '1 offset uint64 r hex;2 length uint64 r hex;3 selector uint64 r hex',
   crts_ghost_entry: '1 atim_nsec uint32 r;2 mtim_nsec uint32 r;3 xattrs !crts_xattr_entry *',
+  crts_mempolicy_entry: '1 start uint64 r hex;2 end uint64 r hex;3 mode uint32 r hex;4 nodes uint64 * hex',
   crts_packet_entry: '1 sender bytes o;2 pid uint32 o;3 uid uint32 o;4 gid uint32 o',
   crts_pipe_packet: '1 offset uint32 r;2 length uint32 r',
   crts_socket_option: '1 name uint32 r;2 value bytes r',
@@ -88,7 +89,7 @@ export const MESSAGE_TEXT: Readonly<Record<string, string>> = {
   macvlan_link_entry: '1 mode uint32 r;2 flags uint32 o',
   memfd_file_entry: '1 id uint32 r;2 flags uint32 r flags=rfile.flags;3 pos uint64 r;4 fown !fown_entry r;5 inode_id uint32 r',
   memfd_inode_entry: '1 name string r;2 uid uint32 r;3 gid uint32 r;4 size uint64 r;5 shmid uint32 r;6 seals uint32 r flags=seals.flags;7 inode_id uint64 r;8 hugetlb_flag uint32 o;9 mode uint32 o;1000 crts_anonymous bool o',
-  mm_entry: '1 mm_start_code uint64 r hex;2 mm_end_code uint64 r hex;3 mm_start_data uint64 r hex;4 mm_end_data uint64 r hex;5 mm_start_stack uint64 r hex;6 mm_start_brk uint64 r hex;7 mm_brk uint64 r hex;8 mm_arg_start uint64 r hex;9 mm_arg_end uint64 r hex;10 mm_env_start uint64 r hex;11 mm_env_end uint64 r hex;12 exe_file_id uint32 r;13 mm_saved_auxv uint64 *;14 vmas !vma_entry *;15 dumpable int32 o;16 aios !aio_ring_entry *;17 thp_disabled bool o;1000 crts_saved_auxv uint64 *;1001 crts_pkeys uint32 o hex;1002 crts_execute_only_pkey uint32 o;1003 crts_lock_future uint32 o hex',
+  mm_entry: '1 mm_start_code uint64 r hex;2 mm_end_code uint64 r hex;3 mm_start_data uint64 r hex;4 mm_end_data uint64 r hex;5 mm_start_stack uint64 r hex;6 mm_start_brk uint64 r hex;7 mm_brk uint64 r hex;8 mm_arg_start uint64 r hex;9 mm_arg_end uint64 r hex;10 mm_env_start uint64 r hex;11 mm_env_end uint64 r hex;12 exe_file_id uint32 r;13 mm_saved_auxv uint64 *;14 vmas !vma_entry *;15 dumpable int32 o;16 aios !aio_ring_entry *;17 thp_disabled bool o;1000 crts_saved_auxv uint64 *;1001 crts_pkeys uint32 o hex;1002 crts_execute_only_pkey uint32 o;1003 crts_lock_future uint32 o hex;1004 crts_mempolicies !crts_mempolicy_entry *',
   mnt_entry: '1 fstype uint32 r;2 mnt_id uint32 r;3 root_dev uint32 r dev;4 parent_mnt_id uint32 r;5 flags uint32 r hex;6 root string r;7 mountpoint string r;8 source string r;9 options string r;10 shared_id uint32 o;11 master_id uint32 o;12 with_plugin bool o;13 ext_mount bool o;14 fsname string o;15 internal_sharing bool o;16 deleted bool o;17 sb_flags uint32 o hex;18 ext_key string o',
   net_device_entry: '1 type =nd_type r;2 ifindex uint32 r;3 mtu uint32 r;4 flags uint32 r hex;5 name string r;6 tun !tun_link_entry o;7 address bytes o;8 conf int32 *;9 conf4 !sysctl_entry *;10 conf6 !sysctl_entry *;11 macvlan !macvlan_link_entry o;12 peer_ifindex uint32 o;13 peer_nsid uint32 o;14 master uint32 o;15 sit !sit_entry o',
   netlink_sk_entry: '1 id uint32 r;2 ino uint32 r;3 protocol uint32 r;4 state uint32 r;6 flags uint32 r hex;7 portid uint32 r;8 groups uint32 *;9 dst_portid uint32 r;10 dst_group uint32 r;11 fown !fown_entry r;12 opts !sk_opts_entry r;13 ns_id uint32 o',
@@ -552,6 +553,13 @@ export type CrtsGhostEntry = {
   atim_nsec: number;
   mtim_nsec: number;
   xattrs: CrtsXattrEntry[];
+};
+
+export type CrtsMempolicyEntry = {
+  start: bigint;
+  end: bigint;
+  mode: number;
+  nodes: bigint[];
 };
 
 export type CrtsPacketEntry = {
@@ -1031,6 +1039,7 @@ export type MmEntry = {
   crts_pkeys?: number | undefined;
   crts_execute_only_pkey?: number | undefined;
   crts_lock_future?: number | undefined;
+  crts_mempolicies: CrtsMempolicyEntry[];
 };
 
 export type MntEntry = {
