@@ -9,3 +9,7 @@ flavours('epolls: targets whose numbers are closed or of others, one-shots that 
   start: () => Target.program('epolls', ['more']),
   notWithCriu: 'it registers targets under other numbers, and cannot where the number is in use',
 });
+
+flavours('an epoll that is in flight in a socket', {
+  start: () => Target.program('epoll-in-flight'),
+});

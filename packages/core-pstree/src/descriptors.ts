@@ -61,16 +61,19 @@ export function planDescriptors(
   const places = new Map<number, Place>();
   const parts = new Map(tables.map((table) => [table, finishParts(table, places, lender)]));
   for (const ids of groupsOf(uses, opener)) {
-    const owner = uses.get(ids[0]!)![0]!.table;
+    const preferred = opener.preferredTask(ids);
+    const first = uses.get(ids[0]!)![0]!.table;
+    const owner = tables.find(({ plan }) => plan.pid === preferred) ?? first;
+    const hasNone = ids.every((id) => entriesIn(uses, id, owner).length === 0);
     const ordered = [...ids].sort((a, b) => a - b);
     for (const [id, place] of planOpening(owner, ordered, uses, files, opener, lender)) places.set(id, place);
     for (const id of ordered) {
       const finish = opener.finisher(id);
       const own = entriesIn(uses, id, owner)[0];
       const isInFlightOnly = uses.get(id)!.every(({ entries }) => entries.length === 0);
-      if (finish === undefined || (own === undefined && !isInFlightOnly)) continue;
+      if (finish === undefined || (own === undefined && !isInFlightOnly && !hasNone)) continue;
       const { handler } = opener.check(id);
-      const name = own === undefined ? `file ${id} in flight` : `fd ${own.fd}`;
+      const name = own === undefined ? `file ${id}${isInFlightOnly ? ' in flight' : ''}` : `fd ${own.fd}`;
       owner.plan.pass(
         { plugin: handler.name, stage: 'sharing', what: `${name}: what it refers to`, needs: ['fds'] },
         (program) => finish(program, places.get(id)!.local(), parts.get(owner)!),

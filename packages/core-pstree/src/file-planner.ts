@@ -115,6 +115,13 @@ export class FileOpener implements FilePlanner {
     return handler.group?.(record, this.#context) ?? `file ${fileId}`;
   }
 
+  /** Pid of the task that should open a group, if it matters. */
+  preferredTask(fileIds: readonly number[]): number | undefined {
+    const checked = fileIds.map((id) => this.check(id));
+    const records = checked.map(({ record }) => record);
+    return checked[0]!.handler.opener?.(records, this.#context);
+  }
+
   /** Descriptions in flight in this one. */
   inFlightIn(fileId: number): readonly number[] {
     const { record, handler } = this.check(fileId);

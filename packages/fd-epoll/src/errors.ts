@@ -18,7 +18,7 @@ export function foreignTarget(pid: number, fd: number, number: number, where: st
     kind: 'refused',
     plugin: PLUGIN,
     pid,
-    fd,
+    fd: fd < 0 ? undefined : fd,
     what: `it watches what was fd ${number} (${where}), and no process of the dump has that open`,
     hint: 'A process outside the dump has it, or it is on its way through a socket: dump that process too, or later.',
   });

@@ -41,9 +41,17 @@ export const epollHandler: FdHandler = {
     const params = new Uint8Array(PARAMS_SIZE);
     if (rawSyscall('ioctl', fd.local, EPIOCGPARAMS, params) === 0 && params.some((byte) => byte !== 0))
       value.crts_params = Buffer.from(params);
-    const watcher = { task: context.task, fd: fd.fd, descriptors: context.descriptors };
+    const isInFlight = fd.fd < 0;
+    const watcher: Watcher = {
+      task: context.task,
+      // The duplicates of what is in flight stay until all was looked at.
+      holder: isInFlight
+        ? { hostPid: process.pid, fd: fd.local }
+        : { hostPid: context.task.hostPid, fd: fd.fd },
+      descriptors: context.descriptors,
+    };
     context.afterAll(() => {
-      value.tfd = parseWatched(fd.fdinfo).map((watched) => dumpWatched(watched, watcher, context.id));
+      value.tfd = parseWatched(fd.fdinfo).map((watched) => dumpWatched(watched, watcher, fd.fd, context.id));
     });
     return { type: FD_TYPE_EVENTPOLL, field: 'epfd', value };
   },
@@ -77,7 +85,7 @@ export const epollHandler: FdHandler = {
   },
 };
 
-function dumpWatched(watched: Watched, watcher: Watcher, id: number): EventpollTfdEntry {
+function dumpWatched(watched: Watched, watcher: Watcher, fd: number, id: number): EventpollTfdEntry {
   const { number, events, data, pos, ino, dev } = watched;
   const entry: EventpollTfdEntry = { id, tfd: number, events, data, dev, inode: ino, pos: BigInt.asUintN(64, pos) };
   let target = { task: watcher.task, fd: number };
@@ -85,7 +93,7 @@ function dumpWatched(watched: Watched, watcher: Watcher, id: number): EventpollT
     const found = findElsewhere(watcher, watched);
     if (found === undefined) {
       const where = `device ${dev >> 20}:${dev & 0xfffff}, inode ${ino}`;
-      throw foreignTarget(watcher.task.pid, watcher.fd, number, where);
+      throw foreignTarget(watcher.task.pid, fd, number, where);
     }
     target = found;
     entry.crts_number = number;

@@ -12,15 +12,16 @@ const POLLABLE = 0x1 | 0x2 | 0x4 | 0x40 | 0x80 | 0x100 | 0x200 | 0x400 | 0x2000;
 /** An epoll of the tree: a descriptor of it, and a way to the descriptors of all others. */
 export interface Watcher {
   readonly task: FrozenTask;
-  readonly fd: number;
+  /** A process that has the epoll open, under this number: the engine itself where it is in flight in a socket. */
+  readonly holder: { readonly hostPid: number; readonly fd: number };
   readonly descriptors: readonly TreeDescriptor[];
 }
 
 /** Whether descriptor `fd` of `task` is the very file that was registered: kcmp(2) with KCMP_EPOLL_TFD. */
 function isTarget(watcher: Watcher, watched: Watched, task: FrozenTask, fd: number): boolean {
   // struct kcmp_epoll_slot: the epoll and the number are those of the second task.
-  const slot = new Int32Array([watcher.fd, watched.number, watched.rank]);
-  return rawSyscall('kcmp', task.hostPid, watcher.task.hostPid, KCMP_EPOLL_TFD, fd, slot) === 0;
+  const slot = new Int32Array([watcher.holder.fd, watched.number, watched.rank]);
+  return rawSyscall('kcmp', task.hostPid, watcher.holder.hostPid, KCMP_EPOLL_TFD, fd, slot) === 0;
 }
 
 /** The usual case: the number still refers to what was registered under it. */

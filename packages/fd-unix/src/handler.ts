@@ -6,6 +6,7 @@ import type {
   FdHandler,
   FdPlanContext,
   FileRecord,
+  Pid,
   Program,
 } from '@crts/plugin-api';
 import { dumpSocket } from './dump';
@@ -66,6 +67,16 @@ function open(records: readonly FileRecord[], program: Program, context: FdGroup
   return records.map((record) => opened.get(entryOf(record).ino)!);
 }
 
+/** Whom most of the members name as who made their connection: SO_PEERCRED takes who does it now. */
+function opener(record: FileRecord, context: FdPlanContext): Pid | undefined {
+  const counts = new Map<number, number>();
+  for (const { entry } of membersOf(record, restoreOf(context))) {
+    const pid = entry.crts?.cred_pid;
+    if (pid !== undefined) counts.set(pid, (counts.get(pid) ?? 0) + 1);
+  }
+  return [...counts].sort(([, a], [, b]) => b - a)[0]?.[0];
+}
+
 /** SO_PEERCRED takes the process that makes a connection, which is now the one that opens them all. */
 function reportCredentials(members: readonly Socket[], { pid, log }: FdGroupContext): void {
   const others = members.filter(({ entry }) => (entry.crts?.cred_pid ?? pid) !== pid);
@@ -110,6 +121,7 @@ export const unixHandler: FdHandler = {
     return `unix:${membersOf(record, restoreOf(context))[0]!.entry.ino}`;
   },
 
+  opener: ([record], context) => opener(record!, context),
   planGroup: open,
   plan(record: FileRecord): Arg {
     throw notAlone(entryOf(record).id);

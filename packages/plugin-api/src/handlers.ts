@@ -389,6 +389,11 @@ export interface FdHandler {
    * together by `planGroup`, in one task, in the order of their ids, whatever tasks hold them.
    */
   group?(record: FileRecord, context: FdPlanContext): string | undefined;
+  /**
+   * Pid of the task that should open a group, where the kernel remembers who did; the first that has one of it where there is no such
+   * task in the images.
+   */
+  opener?(records: readonly FileRecord[], context: FdPlanContext): Pid | undefined;
   /** Emits what opens all of a group, also a group of one; returns a descriptor for each, in their order. */
   planGroup?(records: readonly FileRecord[], program: Program, context: FdGroupContext): readonly Arg[];
   /** Descriptions that are in flight in this one: they are opened too, whether or not a task has them under a number. */
