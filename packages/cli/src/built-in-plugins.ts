@@ -1,6 +1,7 @@
 import { plugin as fdChardev } from '@crts/fd-chardev';
 import { plugin as fdEpoll } from '@crts/fd-epoll';
 import { plugin as fdEventfd } from '@crts/fd-eventfd';
+import { plugin as fdExternal } from '@crts/fd-external';
 import { plugin as fdFanotify } from '@crts/fd-fanotify';
 import { plugin as fdInotify } from '@crts/fd-inotify';
 import { plugin as fdMemfd } from '@crts/fd-memfd';
@@ -39,6 +40,7 @@ export const builtInPlugins: readonly Plugin[] = [
   fdMemfd,
   fdPidfd,
   fdPipe,
+  fdExternal,
   fdFanotify,
   fdInotify,
   fdRegular,

@@ -86,7 +86,7 @@ export class FileTable implements FileRegistry, TreeImages {
         flags: file.flags,
         fdinfo: '',
         pos: 0n,
-        mntId: 0,
+        mntId: this.#namesFiles(task) ? mountOf(local) : 0,
       };
       const id = this.#add(task, facts, NO_OWNER);
       this.#paths.set(key, id);
@@ -94,6 +94,11 @@ export class FileTable implements FileRegistry, TreeImages {
     } finally {
       closeSync(local);
     }
+  }
+
+  /** Whether some file is to be left outside: only then it matters on which mount one is. */
+  #namesFiles(task: FrozenTask): boolean {
+    return task.options.external?.all.some(({ kind }) => kind === 'file') === true;
   }
 
   /**
@@ -245,6 +250,10 @@ function statFacts(local: number) {
     nlink,
     fsType: type,
   };
+}
+
+function mountOf(local: number): number {
+  return Number(FDINFO_HEAD.exec(readFileSync(`/proc/self/fdinfo/${local}`, 'utf8'))?.[3] ?? 0);
 }
 
 /** The first lines are the same for every kind: seq_show(), fs/proc/fd.c. */

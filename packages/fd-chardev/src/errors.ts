@@ -80,6 +80,6 @@ export function unknownDevice(subject: Subject, number: string): CrtsError {
     plugin: PLUGIN,
     ...subject,
     what: `no plugin carries the character device ${number}${name === '' ? '' : ` (${name})`}`,
-    hint: 'Add a plugin that carries it with --plugin, or dump when the program has closed it.',
+    hint: `Add a plugin that carries it with --plugin, leave it outside (--external 'dev[${number.replace(':', '/')}]:NAME'), or dump when the program has closed it.`,
   });
 }

@@ -45,9 +45,7 @@ export const epollHandler: FdHandler = {
     const watcher: Watcher = {
       task: context.task,
       // The duplicates of what is in flight stay until all was looked at.
-      holder: isInFlight
-        ? { hostPid: process.pid, fd: fd.local }
-        : { hostPid: context.task.hostPid, fd: fd.fd },
+      holder: isInFlight ? { hostPid: process.pid, fd: fd.local } : { hostPid: context.task.hostPid, fd: fd.fd },
       descriptors: context.descriptors,
     };
     context.afterAll(() => {

@@ -224,8 +224,8 @@ function leaveOutside(entry: UnixSkEntry, subject: Dumped['subject'], peer: numb
   const { options, log } = dump.context;
   const facts = dump.all.get(peer);
   const isFound = entry.type === SOCK_DGRAM && facts?.name !== undefined;
-  if (!isFound && options.external?.has('unix', String(entry.ino)) !== true)
-    throw outsidePeer(subject, entry.ino, peer, holderOf(peer));
+  const isExternal = ['unix', 'socket'].some((kind) => options.external?.has(kind, String(entry.ino)));
+  if (!isFound && !isExternal) throw outsidePeer(subject, entry.ino, peer, holderOf(peer));
   const name = facts?.name ?? Buffer.alloc(0);
   log.info({ ...subject, ino: entry.ino, peer }, `its peer ${showName(name)} is outside the tree`);
   if (dump.filled.has(entry.ino) && !isFound)

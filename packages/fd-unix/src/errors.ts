@@ -72,7 +72,7 @@ export function otherFamily(subject: Subject, family: number, type: number): Crt
     'CRTS_SOCKET_FAMILY',
     subject,
     `a socket of family ${familyName(family)} (${typeName(type)}), which crts does not carry yet`,
-    'UNIX sockets are carried. Dump when the program has closed this one.',
+    "UNIX sockets are carried. Dump when the program has closed this one, or leave it outside: --external 'socket[INODE]', --inherit-fd 'fd[N]:socket:[INODE]'.",
   );
 }
 

@@ -104,7 +104,7 @@ function finish(record: FileRecord, program: Program, context: FdFinishContext):
 
 export const unixHandler: FdHandler = {
   name: 'fd-unix',
-  external: ['unix'],
+  external: ['unix', 'socket'],
 
   /** Only UNIX sockets tell of descriptors in flight (unix_show_fdinfo()). The others are left to who carries them, or refused by name. */
   match: (fd) => ((fd.mode & S_IFMT) !== S_IFSOCK ? 0 : /^scm_fds:/m.test(fd.fdinfo) ? 10 : 1),
