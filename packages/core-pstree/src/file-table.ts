@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readdirSync, statfsSync, statSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readdirSync, readFileSync, statfsSync, statSync } from 'node:fs';
 import type { FdinfoEntry, FileEntry, FownEntry } from '@crts/image-io';
 import { closeFd, type DescribedFd, kcmpFile, visitDescriptors } from '@crts/native-syscalls';
 import {
