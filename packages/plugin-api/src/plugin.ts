@@ -1,4 +1,5 @@
-import type { FdHandler, PageStore, TaskStateHandler, VmaHandler } from './handlers';
+import type { FdHandler, TaskStateHandler, VmaHandler } from './handlers';
+import type { PageStore } from './page-store';
 import type { RemapHandler } from './remaps';
 
 /** A registration token that knows the type behind it. */
