@@ -187,9 +187,14 @@ static long transfer(word nr, word fd, struct agent_run *runs, word count)
 /*
  * Makes a child that runs an agent of its own. The arena is shared memory and holds this stack: the child must touch
  * neither before it has its own, so all it does until then is in agent_fork() (entry.S) and in registers.
+ *
+ * A table of descriptors that both have gets the doorbell before the child is there, and keeps the memfd until the child
+ * has mapped it and closes it for both.
  */
-static long fork_task(struct agent *agent, word pid, word flags, word doorbell, word memfd, word offset)
+static long fork_task(struct agent *agent, word pid, word flags, word doorbell, word memfd, word offset,
+		      struct agent_place *place)
 {
+	int shared = (flags & CLONE_FILES) != 0;
 	int tid = (int)pid;
 	struct clone_args args;
 	long result;
@@ -202,14 +207,19 @@ static long fork_task(struct agent *agent, word pid, word flags, word doorbell, 
 	/* A pointer without a size is EINVAL. */
 	args.set_tid = pid == 0 ? 0 : (word)&tid;
 	args.set_tid_size = pid == 0 ? 0 : 1;
-	{
-		struct agent_fork order = { doorbell, (word)agent->boot.socket, memfd, (word)agent->arena,
+	result = shared ? move_fd(doorbell, place->socket, 1) : 0;
+	if (result >= 0) {
+		struct agent_fork order = { shared ? ~0ul : doorbell, place->socket, memfd, place->arena,
 					    agent->arena_size, offset };
 
 		result = agent_fork(&args, sizeof(args), &order);
+		if (shared && result < 0)
+			call1(__NR_close, place->socket);
 	}
-	call1(__NR_close, doorbell);
-	call1(__NR_close, memfd);
+	if (!shared)
+		call1(__NR_close, doorbell);
+	if (!shared || result < 0)
+		call1(__NR_close, memfd);
 	return result;
 }
 
@@ -251,7 +261,7 @@ static long execute(struct agent *agent, struct agent_instruction *program, word
 	case AGENT_OP_PAGES_READ:
 		return transfer(__NR_pread64, a[0], (struct agent_run *)a[1], a[2]);
 	case AGENT_OP_FORK:
-		return fork_task(agent, a[0], a[1], a[2], a[3], a[4]);
+		return fork_task(agent, a[0], a[1], a[2], a[3], a[4], (struct agent_place *)a[5]);
 	case AGENT_OP_THREAD:
 		return clone_thread(a[0], (struct agent_thread *)a[1]);
 	}
@@ -292,10 +302,10 @@ static int receive(struct agent *agent, struct agent_request *request)
 	agent->fds = agent->fds_used = 0;
 	if (message.controllen >= 16 && agent->rights->level == SOL_SOCKET && agent->rights->type == SCM_RIGHTS)
 		agent->fds = (agent->rights->length - 16) / sizeof(int);
-	/* The kernel gave them the lowest free numbers, which may be those that the program is to fill: move them
-	 * above the doorbell, which is above all numbers of the task. */
+	/* The kernel gave them the lowest free numbers, which may be those that the program is to fill: move them above
+	 * all numbers of the task. */
 	for (unsigned int i = 0; i < agent->fds; i++) {
-		long moved = call3(__NR_fcntl, agent->rights->fd[i], F_DUPFD_CLOEXEC, agent->boot.socket + 1 + AGENT_RESERVED_FDS);
+		long moved = call3(__NR_fcntl, agent->rights->fd[i], F_DUPFD_CLOEXEC, agent->boot.spare_fds);
 
 		call1(__NR_close, agent->rights->fd[i]);
 		agent->rights->fd[i] = (int)moved;
@@ -383,8 +393,8 @@ void __attribute__((noreturn, used)) agent_main(struct agent_boot *boot)
 
 	agent.boot = *boot;
 	agent.rights = &rights;
-	agent.arena = (unsigned char *)boot->area + boot->code_size;
-	agent.arena_size = boot->area_size - boot->code_size;
+	agent.arena = (unsigned char *)boot->arena;
+	agent.arena_size = boot->arena_size;
 	if (agent.boot.socket < 0) {
 		word failed;
 		long error = connect(&agent, &failed);
@@ -393,6 +403,7 @@ void __attribute__((noreturn, used)) agent_main(struct agent_boot *boot)
 			call3(__NR_getpid, AGENT_MARK_FAILED, error, failed);
 			leave(&agent, agent.boot.leave_ip, agent.boot.leave_stack);
 		}
+		agent.boot.spare_fds = (word)agent.boot.socket + 1;
 	} else {
 		reply(&agent, AGENT_REPLY_READY, 0);
 	}

@@ -9,7 +9,7 @@
 #ifndef CRTS_PROTOCOL_H
 #define CRTS_PROTOCOL_H
 
-#define CRTS_PROTOCOL 4
+#define CRTS_PROTOCOL 5
 
 /* What an instruction does. */
 #define AGENT_OP_SYSCALL 0u     /* nr(arg[0..5]) */
@@ -19,8 +19,8 @@
 #define AGENT_OP_PAGES_WRITE 4u /* arg[0] = fd, arg[1] = pointer to struct agent_run[], arg[2] = count */
 #define AGENT_OP_PAGES_READ 5u  /* the same, from the file into memory */
 #define AGENT_OP_FORK 6u        /* arg[0] = pid, arg[1] = clone flags, arg[2] = the child's doorbell, arg[3] = the memfd
-				 * of its arena, arg[4] = where in it; result = pid. The child's boot block lies
-				 * AGENT_FORK_BOOT bytes before the end of its arena. */
+				 * of its arena, arg[4] = where in it, arg[5] = struct agent_place; result = pid. The
+				 * child's boot block lies AGENT_FORK_BOOT bytes before the end of its arena. */
 #define AGENT_OP_THREAD 7u      /* arg[0] = tid, arg[1] = address of its struct agent_thread; result = tid */
 
 /* How an argument is understood: four bits for each argument in `kinds`, argument 0 in the lowest. */
@@ -72,24 +72,31 @@ struct agent_reply {
 
 /* Largest number of descriptors in one message: SCM_MAX_FD, include/net/scm.h. */
 #define AGENT_MAX_FDS 253
-/* Numbers behind the doorbell that received descriptors do not get: the engine gives them itself. */
-#define AGENT_RESERVED_FDS 3
 
 /*
  * What the agent is started with, its address in the first argument register.
  *
- * The area is one stretch of addresses: the agent's code, then the arena. One munmap(area, area_size) removes both.
+ * The area is one stretch of addresses: the agent's code, then the arena, or those of all agents that may share the address
+ * space. One munmap(area, area_size) removes all.
  */
-#define AGENT_FORK_BOOT 64
+#define AGENT_FORK_BOOT 128
 
 struct agent_boot {
 	unsigned long area;
-	unsigned long code_size;
 	unsigned long area_size;
+	unsigned long arena;      /* this agent's own */
+	unsigned long arena_size;
+	unsigned long spare_fds;  /* received descriptors get numbers from here on; a dump agent finds its own */
 	long socket;              /* restore: the doorbell; dump: -1, the agent makes one */
 	unsigned long leave_ip;   /* where the agent goes when the engine is gone; 0: exit_group(1) */
 	unsigned long leave_stack;
 	unsigned long leave_stack_inside; /* the same where the mapping must stay: struct agent_round */
+};
+
+/* Where a forked agent is to be: tasks that share descriptors or memory (clone(2)) must not meet there. */
+struct agent_place {
+	unsigned long socket; /* number of its doorbell */
+	unsigned long arena;  /* address of its arena */
 };
 
 /*

@@ -1,6 +1,6 @@
 /*
  * The stub: first program of a restored task. A static ELF that carries the agent, puts it where the plan says, with
- * the arena behind it, and becomes it. It inherits one descriptor, the doorbell, whose number is argv[1]; the first
+ * its arena behind it, and becomes it. It inherits one descriptor, the doorbell, whose number is argv[1]; the first
  * message brings struct agent_boot and the arena's memfd. The stub's own mappings are unmapped by the plan.
  */
 #include "protocol.h"
@@ -61,20 +61,20 @@ void __attribute__((noreturn, used)) stub_main(word *stack)
 		die(101);
 	doorbell = number((const char *)stack[2]);
 	if (raw_syscall(__NR_recvmsg, doorbell, (word)&message, MSG_CMSG_CLOEXEC, 0, 0, 0) != (long)sizeof(boot) ||
-	    message.controllen < 20 || size > boot.code_size)
+	    message.controllen < 20 || boot.area + size > boot.arena)
 		die(102);
-	if (raw_syscall(__NR_mmap, boot.area, boot.code_size, PROT_READ_WRITE,
+	if (raw_syscall(__NR_mmap, boot.area, boot.arena - boot.area, PROT_READ_WRITE,
 			MAP_PRIVATE_ANONYMOUS | MAP_FIXED_NOREPLACE, ~0ul, 0) != (long)boot.area)
 		die(103);
 	for (word i = 0; i < size; i++)
 		((volatile unsigned char *)boot.area)[i] = agent_blob[i];
-	if (raw_syscall(__NR_mprotect, boot.area, boot.code_size, PROT_READ_EXEC, 0, 0, 0) < 0)
+	if (raw_syscall(__NR_mprotect, boot.area, boot.arena - boot.area, PROT_READ_EXEC, 0, 0, 0) < 0)
 		die(104);
-	if (raw_syscall(__NR_mmap, boot.area + boot.code_size, boot.area_size - boot.code_size, PROT_READ_WRITE,
+	if (raw_syscall(__NR_mmap, boot.arena, boot.arena_size, PROT_READ_WRITE,
 			MAP_SHARED | MAP_FIXED_NOREPLACE, (word)rights.fd, 0) < 0)
 		die(105);
 	raw_syscall(__NR_close, (word)rights.fd, 0, 0, 0, 0, 0);
 	boot.socket = (long)doorbell;
 	/* The stub's stack goes away with its other mappings: the agent's is the end of the arena. */
-	enter_agent(boot.area, boot.area + boot.area_size, &boot);
+	enter_agent(boot.area, boot.arena + boot.arena_size, &boot);
 }

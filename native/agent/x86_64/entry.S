@@ -114,8 +114,8 @@ agent_clone:
 
 /*
  * long agent_fork(void *args, unsigned long size, const struct agent_fork *order): syscall.h. The stack is the
- * parent's, in memory that the child shares with it until the arena is mapped anew: between clone3 and the jump the
- * child uses registers only.
+ * parent's, in memory that the child shares with it, for ever (CLONE_VM) or until the arena is mapped anew: between
+ * clone3 and the jump the child uses registers only.
  */
 	.text
 	.globl agent_fork
@@ -154,6 +154,8 @@ agent_fork:
 	syscall
 	cmp %r14, %rax
 	jne 2f
+	test %rbx, %rbx
+	js 3f
 	mov $292, %eax			/* dup3(doorbell, number, O_CLOEXEC) */
 	mov %rbx, %rdi
 	mov %r12, %rsi
@@ -166,9 +168,13 @@ agent_fork:
 	mov $-1, %esi
 	xor %edx, %edx
 	syscall
-	lea -64(%r14, %r15), %rdi	/* AGENT_FORK_BOOT */
+4:	lea -128(%r14, %r15), %rdi	/* AGENT_FORK_BOOT */
 	mov %rdi, %rsp
 	jmp agent_entry
+3:	mov $3, %eax			/* close(memfd): the table is the parent's too */
+	mov %r13, %rdi
+	syscall
+	jmp 4b
 2:	mov $231, %eax			/* exit_group(106) */
 	mov $106, %edi
 	syscall

@@ -33,7 +33,7 @@ static inline void __attribute__((noreturn)) leave_to(unsigned long ip, unsigned
 
 /* What a forked child does before it has a stack: entry.S loads these into registers, in this order. */
 struct agent_fork {
-	unsigned long doorbell;   /* descriptor of the child's doorbell */
+	unsigned long doorbell;   /* descriptor of the child's doorbell; negative: it has its number */
 	unsigned long number;     /* number that it gets */
 	unsigned long memfd;      /* the child's arena is at `offset` of this, */
 	unsigned long arena;      /* and goes here */

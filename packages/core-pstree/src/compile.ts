@@ -1,6 +1,6 @@
 /** Images to plan: every handler adds its passes for every task. No process is made. */
 import type { ImageReader, MmEntry } from '@crts/image-io';
-import { findFreeArea, stubAreaSize } from '@crts/native-syscalls';
+import { findFreeArea, stubAreaSize, type YardLayout } from '@crts/native-syscalls';
 import {
   CrtsError,
   type ImageItem,
@@ -10,11 +10,13 @@ import {
   type StoredRun,
   vmaResource,
 } from '@crts/plugin-api';
+import { madeElsewhere } from './borrowed';
 import { verifyImages } from './checksums';
 import { planClocks, type TimeNamespace } from './clocks';
 import { type DescriptorTable, planDescriptors } from './descriptors';
 import { noPluginForImage } from './errors';
 import { FileOpener } from './file-planner';
+import { type AgentPlaces, placeAgents } from './forks/places';
 import { type ForkPlan, planForks } from './forks/plan';
 import { HeldObjects } from './held-objects';
 import { type ImageSet, readImageSet, type TaskSet } from './image-set';
@@ -23,7 +25,7 @@ import { type CompiledPlan, type CompiledThread, PlanBuilder, ThreadPlanBuilder 
 import { buildRegistry, checkExternal, type Registry, reportUnused } from './registry';
 import { RestoreRemaps } from './remaps';
 import type { RestoreRequest } from './requests';
-import { serviceNumbers } from './service-numbers';
+import { NUMBERS_PER_TASK, serviceNumbers } from './service-numbers';
 
 /** Programs of a restore run in batches of this size; of a tree, where each task has an arena, of the smaller. */
 const ARENA_BYTES = 1024 * 1024;
@@ -36,7 +38,7 @@ const SIGCHLD_SET = 1n << 16n;
 const SIGSET_BYTES = 8;
 
 /** A stretch of the address space that no task of the tree uses. */
-export interface Area {
+interface Area {
   readonly start: bigint;
   readonly end: bigint;
 }
@@ -53,9 +55,9 @@ export interface TreeRestore {
   readonly forks: ForkPlan;
   /** Parents before children. */
   readonly tasks: readonly TaskRestore[];
-  readonly area: Area;
-  /** Number of the agents' doorbell: free in every task. */
-  readonly doorbellNumber: number;
+  /** Where the agents have their things: free in every task. */
+  readonly layout: YardLayout;
+  readonly places: AgentPlaces;
   readonly lender: Lender;
   readonly shared: HeldObjects;
   /** Helper tasks of the plan. */
@@ -86,8 +88,9 @@ export function compileRestore(request: RestoreRequest, reader: ImageReader): Tr
   const forks = planTree(set, request, remaps.leaders);
   const helpers = helpersOf(forks);
   const barriers = set.tasks.length + set.dead.length + helpers > 1;
-  const area = agentArea(set, barriers ? TREE_ARENA_BYTES : ARENA_BYTES);
   const clocks = planClocks(reader, set.root.pid, request.log);
+  const places = placeAgents(forks);
+  const area = agentArea(set, barriers ? TREE_ARENA_BYTES : ARENA_BYTES, places.most.vm);
   const items = readOnce(reader);
   const shared = new HeldObjects((shmid) => registry.pages.openShared(shmid, reader));
   const files = new FileOpener(
@@ -107,27 +110,34 @@ export function compileRestore(request: RestoreRequest, reader: ImageReader): Tr
     numbers: descriptors.map(({ fd }) => fd),
     scratchTop: files.scratchTop(descriptors),
     isTree: barriers,
+    sharers: places.most.files,
   });
+  const spareNumber = doorbellNumber + places.most.files * NUMBERS_PER_TASK;
+  const layout = { area, doorbellNumber, spareNumber, agents: places.most.vm };
+  // The pages image stays open in a task from the first to the last mapping, under a number that is not its own.
+  const pagesNumber = (pid: number) => doorbellNumber + places.of(pid).files * NUMBERS_PER_TASK + 1;
   const builders = set.tasks.map((task) => new TaskCompiler(task, task === set.root));
-  // The pages image stays open in a task from the first to the last mapping, under a number that is not its own. The agent leaves
-  // the numbers next to its doorbell free: AGENT_RESERVED_FDS.
-  const pagesNumber = doorbellNumber + 1;
   planDescriptors(
-    builders.map(
-      ({ plan, task }): DescriptorTable => ({
-        plan,
-        fdinfo: task.fdinfo,
-        scratch: pagesNumber + 1,
-        spare: pagesNumber + 3,
-      }),
-    ),
+    builders
+      .filter(({ task }) => task.owners.files === task.pid)
+      .map(
+        ({ plan, task }): DescriptorTable => ({
+          plan,
+          fdinfo: task.fdinfo,
+          scratch: pagesNumber(task.pid) + 1,
+          spare: spareNumber,
+        }),
+      ),
     set.files,
     files,
     lender,
   );
+  const pagesOf = new Map<number, PageSource>();
   for (const builder of builders) {
-    const pages = registry.pages.open(builder.task.pid, reader);
-    builder.addHandlers(registry, pages, pagesNumber, {
+    const { pid, owners } = builder.task;
+    const pages = pagesOf.get(owners.vm) ?? registry.pages.open(owners.vm, reader);
+    pagesOf.set(owners.vm, pages);
+    builder.addHandlers(registry, pages, pagesNumber(pid), {
       files,
       options: request,
       log: request.log,
@@ -139,7 +149,7 @@ export function compileRestore(request: RestoreRequest, reader: ImageReader): Tr
   }
   const tasks = builders.map((builder) => builder.compile(barriers));
   reportUnused(request.inherit?.unused, request.log, '--inherit-fd');
-  return { set, forks, tasks, area, doorbellNumber, lender, shared, helpers, remaps, registry, clocks };
+  return { set, forks, tasks, layout, places, lender, shared, helpers, remaps, registry, clocks };
 }
 
 function planTree(
@@ -147,9 +157,9 @@ function planTree(
   { shellJob }: RestoreRequest,
   helpers: readonly number[],
 ): ForkPlan {
-  const living = tasks.map(({ pid, ppid, pgid, sid, images }) => {
+  const living = tasks.map(({ pid, ppid, pgid, sid, images, objects }) => {
     const { tc } = images.core as { tc?: { child_subreaper?: boolean } };
-    return { pid, ppid, pgid, sid, dead: false, subreaper: tc?.child_subreaper === true };
+    return { pid, ppid, pgid, sid, dead: false, subreaper: tc?.child_subreaper === true, objects };
   });
   const ended = dead.map(({ pid, ppid, pgid, sid }) => ({ pid, ppid, pgid, sid, dead: true, subreaper: false }));
   const members = new Map([...living, ...ended].map((task) => [task.pid, task]));
@@ -165,9 +175,9 @@ function helpersOf({ rounds }: ForkPlan): number {
   return rounds.flat().filter((op) => op.op === 'fork' && op.helper).length;
 }
 
-function agentArea({ tasks, root }: ImageSet, arenaBytes: number): Area {
+function agentArea({ tasks, root }: ImageSet, arenaBytes: number, agents: number): Area {
   const taken = tasks.flatMap(({ images }) => (images.mm as MmEntry).vmas).sort((a, b) => (a.start < b.start ? -1 : 1));
-  const size = stubAreaSize(arenaBytes);
+  const size = stubAreaSize(arenaBytes, agents);
   const start = findFreeArea(taken, size);
   if (start === undefined)
     throw new CrtsError({
@@ -187,7 +197,7 @@ class TaskCompiler {
     readonly task: TaskSet,
     isRoot: boolean,
   ) {
-    this.plan = new PlanBuilder(task.pid, isRoot);
+    this.plan = new PlanBuilder(task.pid, isRoot, madeElsewhere(task));
     this.threads = task.threads.map(({ tid }) => new ThreadPlanBuilder(task.pid, tid, isRoot));
   }
 
@@ -220,15 +230,18 @@ class TaskCompiler {
         }
       },
     };
-    plan.pass(
-      { plugin: 'engine', stage: 'memory', what: 'clear the address space', provides: ['mm:cleared'] },
-      (program) => {
-        program.call('munmap', [0, agentArea.start]);
-        program.call('munmap', [agentArea.end, USER_END - agentArea.end]);
-        inPlace.use(program, 0);
-      },
-    );
-    planMappings(plan, task, registry, context);
+    const ownsMemory = task.owners.vm === task.pid;
+    if (ownsMemory) {
+      plan.pass(
+        { plugin: 'engine', stage: 'memory', what: 'clear the address space', provides: ['mm:cleared'] },
+        (program) => {
+          program.call('munmap', [0, agentArea.start]);
+          program.call('munmap', [agentArea.end, USER_END - agentArea.end]);
+          inPlace.use(program, 0);
+        },
+      );
+      planMappings(plan, task, registry, context);
+    }
     // Children and helpers that have ended meanwhile are no news to the program. All signals are blocked, so theirs wait; a
     // standard signal waits once, however many they are (man 7 signal).
     plan.pass({ plugin: 'engine', stage: 'sigchld', what: 'forget the deaths of the restore' }, (program) => {
@@ -245,6 +258,7 @@ class TaskCompiler {
           handler.planThread?.(core, this.threads[index]!, context);
       });
     this.#planThreads();
+    if (!ownsMemory) return;
     plan.pass({ plugin: 'engine', stage: 'memory', what: 'close the pages image', needs: ['vmas'] }, (program) => {
       program.call('close', [pagesNumber]);
     });

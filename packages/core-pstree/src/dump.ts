@@ -6,18 +6,19 @@ import { writeChecksums } from './checksums';
 import { clockShift } from './clocks';
 import { addGuards, askProcess, askThread, collectMappings } from './collect';
 import { onCpu } from './cpu';
-import { sharedWith } from './errors';
 import { descriptorNumbers, FileTable } from './file-table';
 import type { FrozenTree } from './freeze';
 import { type FrozenSession, onTree, refuseTree } from './frozen-session';
 import { Frozen } from './frozen-task';
-import { ObjectIds } from './object-ids';
+import { identify } from './object-ids';
 import { type ParentSet, startTracking } from './parent-set';
+import { isGone } from './proc';
 import { type Registry, reportUnused } from './registry';
 import { rehearse } from './rehearsal';
 import { DumpRemaps } from './remaps';
 import type { DumpOutcome, DumpRequest } from './requests';
-import { isGone, type Target } from './target';
+import { refuseOutsiders, refuseSharing } from './sharing';
+import type { Target } from './target';
 import { TASK_IMAGES, TREE_IMAGES, writeImages } from './tree-images';
 
 const P_PID = 1;
@@ -29,6 +30,7 @@ const WNOWAIT = 0x0100_0000;
 /** Freezes the tree, writes its images, and kills, thaws or stops it. Throws CrtsError; then the tree runs on as it was. */
 export function dumpTree(request: DumpRequest): DumpOutcome {
   const outcome = onTree(request, (session) => {
+    refuseOutsiders(request.pid);
     prepareImages(session.writer, session.tree);
     rehearse(session.registry, request, session.tree.root);
     return dumpFrozen(session);
@@ -42,6 +44,15 @@ function prepareImages(writer: ImageWriter, { known }: FrozenTree): void {
   const tasks = known.flatMap((pid) => TASK_IMAGES.map((kind) => [kind, pid] as const));
   const tables = known.flatMap((_, index) => [['fdinfo', index + 2] as const, ['pages', index + 1] as const]);
   writer.prepare([...TREE_IMAGES, ...tasks, ...tables]);
+}
+
+/** One agent for each address space. Owners come before who shares theirs. */
+function infectAll(members: readonly Member[]): void {
+  const targets = new Map(members.map(({ target }) => [target.pid, target]));
+  for (const { target, task } of members) {
+    const host = targets.get(task.owners.vm)!;
+    onCpu(host.cpu, () => (host === target ? target.infect() : target.infectAsGuest(host)));
+  }
 }
 
 /** A process and what is known of it. */
@@ -64,7 +75,7 @@ function dumpFrozen(session: FrozenSession): DumpOutcome {
   const pids = [...tree.targets, ...tree.zombies].map((one) => one.pid);
   const files = new FileTable(registry.fd, pids, remaps);
   const members = enroll(session, files);
-  for (const { target } of members) onCpu(target.cpu, () => target.infect());
+  infectAll(members);
   log.info({ pid }, 'the agents are in');
   noteUntold(members);
   for (const { target, task, numbers } of members) task.descriptors = files.addDescriptors(task, target.pidfd, numbers);
@@ -153,37 +164,25 @@ function noteUntold(members: readonly Member[]): void {
 /** Looks at every process, and refuses the tree before anything in it is touched. */
 function enroll(session: FrozenSession, files: FileTable): Member[] {
   const { request, tree, parent } = session;
-  const shared = new ObjectIds();
   const shift = clockShift(tree.root.pid);
-  const members = tree.targets.map((target, index) => {
+  const identified = identify(tree.targets, shift);
+  const views = new Map<number, ReturnType<ParentSet['view']>>();
+  const members = identified.map(({ target, ids, owners }, index) => {
     const { pid } = target;
-    const { ids, first } = shared.add(pid, shift);
-    for (const [kind, other] of Object.entries(first)) {
-      if (other !== pid) throw sharedWith(pid, SHARED_NAMES[kind]!, other);
-    }
-    const { vmas, tracked } = parent.view(target);
-    const task = new Frozen(request, target, files, {
-      ppid: tree.parentOf(pid),
-      pagesId: index + 1,
-      ids,
-      vmas,
-      clockShift: shift,
-    });
-    return { target, task, tracked, numbers: descriptorNumbers(pid) };
+    const view = views.get(owners.vm) ?? parent.view(target);
+    views.set(owners.vm, view);
+    const { vmas, tracked } = view;
+    const ppid = tree.parentOf(pid);
+    const place = { ppid, pagesId: index + 1, ids, owners, vmas, clockShift: shift };
+    const task = new Frozen(request, target, files, place);
+    // A table is described once.
+    return { target, task, tracked, numbers: owners.files === pid ? descriptorNumbers(pid) : [] };
   });
-  refuseTree(
-    session,
-    members.map(({ task }) => task),
-  );
+  const tasks = members.map(({ task }) => task);
+  refuseTree(session, tasks);
+  refuseSharing(tasks, tree);
   return members;
 }
-
-const SHARED_NAMES: Readonly<Record<string, string>> = {
-  vm: 'memory (CLONE_VM)',
-  files: 'descriptors (CLONE_FILES)',
-  fs: 'directories (CLONE_FS)',
-  sighand: 'signal actions (CLONE_SIGHAND)',
-};
 
 /** State, threads, mappings and memory. All descriptors of the tree are known. */
 function dumpTask(
@@ -197,6 +196,8 @@ function dumpTask(
   task.target.infection.task.run(questions.program);
   questions.read();
   askThreads(registry, task);
+  // Memory is stored once.
+  if (task.owners.vm !== task.pid) return { pagesScanned: 0, pagesWritten: 0, guards: [] };
   const areas = collectMappings(registry, task, track ? startTracking(task, tracked, parent) : tracked);
   const increment = { parent: tracked.size > 0 ? parent.pagesOf(registry, task.pid) : undefined, startOver: track };
   const stats = registry.pages.dump(task, areas, writer, increment);

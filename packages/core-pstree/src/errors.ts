@@ -150,18 +150,9 @@ export function notFrozenInTime(
     what: `the tree could not be stopped in ${seconds} s${who}`,
     hint:
       waitedFor?.state === 'D'
-        ? 'It waits for something that nothing interrupts, as vfork(2) or a file system that hangs: try again later, or with more --timeout.'
+        ? 'It waits for something that nothing interrupts, as a file system that hangs: try again later, or with more --timeout.'
         : 'Try again, or with more --timeout.',
   });
-}
-
-export function sharedWith(pid: number, what: string, other: number): CrtsError {
-  return refused(
-    'CRTS_SHARED',
-    pid,
-    `the process shares its ${what} with process ${other} (clone(2)), which crts does not carry yet`,
-    'Dump it with criu for now.',
-  );
 }
 
 export function foreignExternal(kind: string, id: string): CrtsError {
@@ -240,18 +231,6 @@ export function noVmaHandler(pid: number, range: string, name: string, why: stri
     `no plugin carries the mapping ${range} (${[name, why].filter((part) => part).join(', ') || 'without a name'})`,
     'Dump when the program has unmapped it, or add a plugin for it with --plugin.',
   );
-}
-
-export function sharedImages(pid: number, other: number, what: string): CrtsError {
-  return new CrtsError({
-    code: 'CRTS_TREE',
-    kind: 'refused',
-    stage: 'restore',
-    pid: other,
-    path: `ids-${other}.img`,
-    what: `the process shares ${what} with process ${pid}, which crts does not restore yet`,
-    hint: 'Restore the images with criu for now.',
-  });
 }
 
 export function badImage(code: 'CRTS_IMAGE_FIELD' | 'CRTS_IMAGE_REFERENCE', path: string, what: string): CrtsError {

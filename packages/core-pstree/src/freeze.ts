@@ -5,8 +5,8 @@ import { CrtsError, decodeName, type Logger } from '@crts/plugin-api';
 import { escaping, ownTree, zombie } from './errors';
 import type { Freezer } from './freezer';
 import { Patience } from './patience';
-import { parseStat, statField } from './proc';
-import { isGone, Target } from './target';
+import { isGone, parseStat, statField } from './proc';
+import { Target } from './target';
 
 /** A dead process that its parent has not waited for. */
 export interface Zombie {

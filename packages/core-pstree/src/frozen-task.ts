@@ -15,6 +15,7 @@ import {
   type VmaFacts,
 } from '@crts/plugin-api';
 import type { FileTable } from './file-table';
+import type { Objects } from './forks/objects';
 import type { DumpRequest } from './requests';
 import type { Target } from './target';
 
@@ -58,6 +59,8 @@ export interface Place {
   readonly ppid: number;
   readonly pagesId: number;
   readonly ids: TaskKobjIdsEntry;
+  /** Of each kind of object the first task that has it; itself unless told. */
+  readonly owners?: Objects | undefined;
   /** The mappings as handlers are to see them; as the kernel shows them unless told. */
   readonly vmas?: readonly VmaFacts[] | undefined;
   readonly clockShift?: ClockShift | undefined;
@@ -76,6 +79,7 @@ export class Frozen implements FrozenTask {
   readonly ppid: number;
   readonly pagesId: number;
   readonly ids: TaskKobjIdsEntry;
+  readonly owners: Objects;
   readonly images: TaskImages;
   readonly threads: readonly StoppedThread[];
   readonly facts: TaskFacts;
@@ -86,7 +90,7 @@ export class Frozen implements FrozenTask {
     readonly request: DumpRequest,
     readonly target: Stopped,
     readonly files: FileTable,
-    { ppid, pagesId, ids, vmas, clockShift }: Place,
+    { ppid, pagesId, ids, owners, vmas, clockShift }: Place,
   ) {
     this.pid = target.pid;
     this.hostPid = target.pid;
@@ -94,6 +98,7 @@ export class Frozen implements FrozenTask {
     this.pagesId = pagesId;
     this.ids = ids;
     this.clockShift = clockShift;
+    this.owners = owners ?? { vm: this.pid, files: this.pid, fs: this.pid, sighand: this.pid };
     this.facts = vmas === undefined ? target.facts : { ...target.facts, vmas };
     const core = { ...emptyCore(), tc: { sigactions: [] } } as unknown as CoreEntry;
     this.images = {

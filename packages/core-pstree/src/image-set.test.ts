@@ -58,8 +58,22 @@ test('processes that share nothing', () => {
   expect(readImageSet(images({ childIds: APART })).tasks).toHaveLength(2);
 });
 
-test.each(['files_id', 'vm_id', 'fs_id', 'sighand_id'])('processes with the same %s are refused', (kind) => {
-  expect(() => readImageSet(images({ childIds: { ...APART, [kind]: 1 } }))).toThrow(
-    expect.objectContaining({ code: 'CRTS_TREE', kind: 'refused', pid: CHILD }),
+const owners = (childIds: object) => readImageSet(images({ childIds })).tasks.map((task) => task.owners);
+
+test('each kind is made by the first task that has it', () => {
+  const own = (pid: number) => ({ vm: pid, files: pid, fs: pid, sighand: pid });
+  expect(owners(APART)).toEqual([own(PID), own(CHILD)]);
+  expect(owners({ ...APART, files_id: 1 })).toEqual([own(PID), { ...own(CHILD), files: PID }]);
+  expect(owners({ ...APART, fs_id: 1, vm_id: 1 })[1]).toEqual({ ...own(CHILD), fs: PID, vm: PID });
+});
+
+test('who shares memory has the mappings of the other', () => {
+  const { tasks } = readImageSet(images({ childIds: { ...APART, vm_id: 1 } }));
+  expect(tasks[1]!.images.mm).toBe(tasks[0]!.images.mm);
+});
+
+test('signal actions are shared only with memory', () => {
+  expect(() => owners({ ...APART, sighand_id: 1 })).toThrow(
+    expect.objectContaining({ code: 'CRTS_IMAGE_REFERENCE', path: `ids-${CHILD}.img` }),
   );
 });

@@ -10,7 +10,8 @@ import type {
   TaskKobjIdsEntry,
 } from '@crts/image-io';
 import type { FileRecord, ImageRecord, TaskImages } from '@crts/plugin-api';
-import { badImage, deduplicated, otherFormat, preDumped, sharedImages } from './errors';
+import { badImage, deduplicated, otherFormat, preDumped } from './errors';
+import { type Objects, SHARED_KINDS, type SharedKind } from './forks/objects';
 import { checkThreads, checkTree } from './tree-entries';
 
 const IMAGE_VERSION = 2;
@@ -36,7 +37,11 @@ export interface TaskSet {
   readonly sid: number;
   readonly images: TaskImages;
   readonly threads: readonly ThreadSet[];
+  /** Of the table of descriptors. */
   readonly fdinfo: readonly FdinfoEntry[];
+  readonly objects: Objects;
+  /** Of each kind the task that has the object that it shares: itself, or the first in the tree, whose images describe it. */
+  readonly owners: Readonly<Record<SharedKind, number>>;
 }
 
 /** A process that is restored dead. */
@@ -71,7 +76,7 @@ export function readImageSet(reader: ImageReader): ImageSet {
   const tree = checkTree(reader.read('pstree') as PstreeEntry[]);
   const files = readFiles(reader);
   const shared: SharedImages = { locks: optional(reader, 'filelocks'), ttys: optional(reader, 'tty-info') };
-  const owners = new Map<string, number>();
+  const owners = new Map<string, TaskSet>();
   const tasks: TaskSet[] = [];
   const dead: DeadSet[] = [];
   const cores = new Map(tree.map(({ pid }) => [pid, reader.readOne<CoreEntry>('core', pid)]));
@@ -92,38 +97,43 @@ interface SharedImages {
   readonly ttys: ImageRecord[];
 }
 
-/** What processes may share by clone(2), which a restore does not make yet. */
-const SHARED_KINDS = [
-  ['files_id', 'a table of descriptors (CLONE_FILES)'],
-  ['vm_id', 'memory (CLONE_VM)'],
-  ['fs_id', 'directories (CLONE_FS)'],
-  ['sighand_id', 'signal actions (CLONE_SIGHAND)'],
-] as const;
-
 function readTask(
   reader: ImageReader,
   { pid, ppid, pgid, sid, threads }: PstreeEntry,
   core: CoreEntry,
   files: ReadonlyMap<number, FileRecord>,
   shared: SharedImages,
-  owners: Map<string, number>,
+  owners: Map<string, TaskSet>,
 ): TaskSet {
   const ids = reader.readOne<TaskKobjIdsEntry>('ids', pid);
-  for (const [kind, what] of SHARED_KINDS) {
-    const key = `${kind} ${ids[kind]}`;
-    const other = owners.get(key);
-    if (other !== undefined) throw sharedImages(other, pid, what);
-    owners.set(key, pid);
-  }
+  const first = (kind: SharedKind) => owners.get(`${kind} ${ids[`${kind}_id`]}`);
+  // As clone(2) asks for.
+  if (first('sighand') !== undefined && first('sighand')!.objects.vm !== ids.vm_id)
+    throw badImage('CRTS_IMAGE_REFERENCE', `ids-${pid}.img`, 'signal actions are shared, and memory is not');
   const images = {
     core: core as ImageRecord,
-    mm: reader.readOne('mm', pid),
+    mm: first('vm')?.images.mm ?? readMappings(reader, pid),
     fs: reader.readOne('fs', pid),
     ...shared,
   };
-  checkMappings(images.mm as MmEntry, pid);
-  const others = threads.slice(1).map((tid) => ({ tid, core: reader.readOne('core', tid) }));
-  return { pid, ppid, pgid, sid, images, threads: others, fdinfo: readFdinfo(reader, ids.files_id, files) };
+  const task: TaskSet = {
+    pid,
+    ppid,
+    pgid,
+    sid,
+    images,
+    threads: threads.slice(1).map((tid) => ({ tid, core: reader.readOne('core', tid) })),
+    fdinfo: first('files')?.fdinfo ?? readFdinfo(reader, ids.files_id, files),
+    objects: { vm: ids.vm_id, files: ids.files_id, fs: ids.fs_id, sighand: ids.sighand_id },
+    owners: {
+      vm: first('vm')?.pid ?? pid,
+      files: first('files')?.pid ?? pid,
+      fs: first('fs')?.pid ?? pid,
+      sighand: first('sighand')?.pid ?? pid,
+    },
+  };
+  for (const kind of SHARED_KINDS) if (task.owners[kind] === pid) owners.set(`${kind} ${ids[`${kind}_id`]}`, task);
+  return task;
 }
 
 function deadSet({ pid, ppid, pgid, sid }: PstreeEntry, { tc }: CoreEntry): DeadSet {
@@ -181,6 +191,12 @@ function readFdinfo(reader: ImageReader, id: number, files: ReadonlyMap<number, 
 const PAGE_MASK = 0xfffn;
 /** VMA_AREA_GUARD of the format: a region inside a mapping. */
 const GUARD_STATUS = 0x10000;
+
+function readMappings(reader: ImageReader, pid: number): ImageRecord {
+  const mm = reader.readOne<MmEntry>('mm', pid);
+  checkMappings(mm, pid);
+  return mm as ImageRecord;
+}
 
 function checkMappings(mm: MmEntry, pid: number): void {
   const ranges = mm.vmas

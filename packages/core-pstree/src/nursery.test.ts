@@ -9,13 +9,18 @@ import {
   stubAreaSize,
   type UnbornStub,
 } from '@crts/native-syscalls';
+import { placeAgents } from './forks/places';
 import type { ForkOp, ForkPlan } from './forks/plan';
 import { Nursery } from './nursery';
 import { SparePids } from './spare-pids';
 
 const START = 0x3000_0000_0000n;
 const area = { start: START, end: START + stubAreaSize(320 * 1024) };
-const DOORBELL = 50;
+const layout = { area, doorbellNumber: 50, spareNumber: 54, agents: 1 };
+
+function newNursery(tasks: number, plan: ForkPlan): Nursery {
+  return new Nursery(layout, tasks, plan, placeAgents(plan), new Set());
+}
 
 function planOf(...rounds: ForkOp[][]): ForkPlan {
   return { rounds, ending: [], outerPgid: undefined };
@@ -30,14 +35,14 @@ function children(): string[] {
 }
 
 function fork(actor: number, child: number): ForkOp {
-  return { op: 'fork', actor, child, cloneParent: false, helper: false };
+  return { op: 'fork', actor, child, cloneParent: false, helper: false, shares: [] };
 }
 
 afterEach(() => jest.restoreAllMocks());
 
 test('a task whose threads are traced already is ended with them', () => {
   const before = children();
-  const nursery = new Nursery(area, DOORBELL, 1, planOf(), new Set());
+  const nursery = newNursery(1, planOf());
   const root = nursery.launchRoot(0, false);
   root.createThreads([{ tid: 0, program: new ProgramBuilder() }]);
   for (const tid of readdirSync(`/proc/${root.hostPid}/task`).map(Number)) {
@@ -51,7 +56,7 @@ test('a task whose threads are traced already is ended with them', () => {
 
 test('one child of a round dies: the others are ended too', () => {
   const before = children();
-  const nursery = new Nursery(area, DOORBELL, 3, planOf([fork(0, -1), fork(0, -2)]), new Set());
+  const nursery = newNursery(3, planOf([fork(0, -1), fork(0, -2)]));
   nursery.launchRoot(0, false);
   const { unborn } = StubYard.prototype;
   jest.spyOn(StubYard.prototype, 'unborn').mockImplementationOnce(function (this: StubYard): UnbornStub {
@@ -73,7 +78,7 @@ test('one child of a round dies: the others are ended too', () => {
 test('tasks that were restored dead leave nothing either', () => {
   const before = children();
   const pid = new SparePids(new Set()).next();
-  const nursery = new Nursery(area, DOORBELL, 2, planOf([fork(0, pid)]), new Set());
+  const nursery = newNursery(2, planOf([fork(0, pid)]));
   nursery.launchRoot(0, false);
   nursery.forkAll();
   nursery.endDead([{ pid, ppid: 0, pgid: 0, sid: 0, comm: 'gone', exitCode: 0x0300 }]);

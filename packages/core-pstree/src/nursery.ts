@@ -5,17 +5,21 @@ import {
   ProgramBuilder,
   rawSyscall,
   runTogether,
+  type StubPlace,
   type StubTask,
   StubYard,
   SyscallError,
   type UnbornStub,
+  type YardLayout,
 } from '@crts/native-syscalls';
 import type { CrtsError } from '@crts/plugin-api';
-import type { Area } from './compile';
 import { cannotFork, pidTaken } from './errors';
+import { cloneFlags } from './forks/objects';
+import type { AgentPlaces } from './forks/places';
 import type { ForkOp, ForkPlan } from './forks/plan';
 import type { DeadSet } from './image-set';
 import type { Leading } from './plan';
+import { NUMBERS_PER_TASK } from './service-numbers';
 import { SparePids } from './spare-pids';
 import { waitForEnd } from './tracee-end';
 
@@ -40,17 +44,22 @@ export class Nursery {
   readonly #spare: SparePids;
   readonly #leading: ReadonlyMap<number, Leading>;
 
+  readonly #layout: YardLayout;
+  readonly #places: AgentPlaces;
+
   /** `numbers`: of all tasks and threads that are made. `leading`: what leaders of sessions do first, by pid. */
   constructor(
-    area: Area,
-    doorbellNumber: number,
+    layout: YardLayout,
     tasks: number,
     plan: ForkPlan,
+    places: AgentPlaces,
     numbers: ReadonlySet<number>,
     leading: ReadonlyMap<number, Leading> = new Map(),
   ) {
-    this.#yard = new StubYard(area, doorbellNumber, tasks);
+    this.#yard = new StubYard(layout, tasks);
+    this.#layout = layout;
     this.#plan = plan;
+    this.#places = places;
     this.#spare = new SparePids(numbers);
     this.#leading = leading;
   }
@@ -143,9 +152,9 @@ export class Nursery {
       programs.set(op.actor, program);
       program.origin = { plugin: 'engine', stage: 'forking' };
       if (op.op === 'fork') {
-        const unborn = this.#yard.unborn();
+        const unborn = this.#yard.unborn(this.#placeOf(op.child));
         const pid = op.child < 0 ? this.#spare.next() : op.child;
-        const result = program.fork(pid, op.cloneParent ? CLONE_PARENT : 0n, unborn.channel, {
+        const result = program.fork(pid, cloneFlags(op.shares) | (op.cloneParent ? CLONE_PARENT : 0n), unborn.channel, {
           fail: (errno) => forkFailed(pid, errno, `clone3(set_tid=${pid})`),
         });
         births.push({ pid: op.child, unborn, result });
@@ -169,6 +178,11 @@ export class Nursery {
     if (failure !== undefined) throw failure;
     // A helper's agent exits when its doorbell is let go.
     for (const actor of exits) this.#drop(actor);
+  }
+
+  #placeOf(pid: number): StubPlace {
+    const { files, vm } = this.#places.of(pid);
+    return { doorbellNumber: this.#layout.doorbellNumber + files * NUMBERS_PER_TASK, arena: vm };
   }
 
   #born(pid: number, unborn: UnbornStub, hostPid: number): void {

@@ -3,6 +3,8 @@ import type { TaskKobjIdsEntry } from '@crts/image-io';
 import { KCMP, kcmp } from '@crts/native-syscalls';
 import type { ClockShift } from '@crts/plugin-api';
 import { OWN_TIME_NS } from './clocks';
+import { type Objects, SHARED_KINDS, type SharedKind } from './forks/objects';
+import type { Target } from './target';
 
 /** Numbers that CRIU gives to what the whole tree shares so far: namespaces. */
 const NAMESPACES = {
@@ -20,34 +22,45 @@ export const ENGINE_IDS: TaskKobjIdsEntry = { vm_id: 1, files_id: 1, fs_id: 1, s
 /** Result of kcmp(2): the first is less. */
 const LESS = 1;
 
-const KINDS = ['vm', 'files', 'fs', 'sighand'] as const;
-export type SharedKind = (typeof KINDS)[number];
-
 /** An object met at a task, and its number. */
 interface Known {
   readonly pid: number;
   readonly id: number;
 }
 
-export class ObjectIds {
+export interface Identified {
+  readonly ids: TaskKobjIdsEntry;
+  readonly owners: Objects;
+}
+
+/** What stopped processes share. Mappings that others may have changed after the first look are looked at again. */
+export function identify(
+  targets: readonly Target[],
+  clockShift?: ClockShift,
+): ({ readonly target: Target } & Identified)[] {
+  const ids = new ObjectIds();
+  const found = targets.map((target) => ({ target, ...ids.add(target.pid, clockShift) }));
+  const shared = new Set(found.filter(({ target, owners }) => owners.vm !== target.pid).map(({ owners }) => owners.vm));
+  for (const target of targets) if (shared.has(target.pid)) target.settledWithOthers();
+  return found;
+}
+
+class ObjectIds {
   readonly #known: Record<SharedKind, Known[]> = { vm: [], files: [], fs: [], sighand: [] };
 
   /**
    * Numbers for a task that stands still. kcmp(2) orders objects, so that a new one is found by halves.
-   * `first` has the task that was first met with each.
+   * `owners` has the task that was first met with each.
    */
-  add(
-    pid: number,
-    clockShift?: ClockShift,
-  ): { readonly ids: TaskKobjIdsEntry; readonly first: Readonly<Record<SharedKind, number>> } {
+  add(pid: number, clockShift?: ClockShift): Identified {
     const ids = clockShift === undefined ? { ...ENGINE_IDS } : { ...ENGINE_IDS, time_ns_id: OWN_TIME_NS };
-    const first = { vm: pid, files: pid, fs: pid, sighand: pid };
-    for (const kind of KINDS) {
+    const owners = { vm: pid, files: pid, fs: pid, sighand: pid };
+    for (const kind of SHARED_KINDS) {
       const object = this.#find(kind, pid);
       ids[`${kind}_id`] = object.id;
-      first[kind] = object.pid;
+      owners[kind] = object.pid;
     }
-    return { ids, first };
+    return { ids, owners };
   }
 
   #find(kind: SharedKind, pid: number): Known {

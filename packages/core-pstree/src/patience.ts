@@ -2,6 +2,8 @@
 import { rawSyscall, WNOHANG, waitPid } from '@crts/native-syscalls';
 import { notFrozenInTime } from './errors';
 import { stateOf } from './proc';
+import { inVfork } from './sharing-errors';
+import { vforkWait } from './vfork';
 
 const SIGCHLD_ONLY = 1n << 16n;
 const SIG_BLOCK = 0;
@@ -44,9 +46,11 @@ export class Patience {
     }
   }
 
-  /** @throws CrtsError CRTS_TIMEOUT when the time is over; `tid` is whom it waits for */
+  /** @throws CrtsError CRTS_TIMEOUT or CRTS_VFORK when the time is over; `tid` is whom it waits for */
   check(tid?: number): void {
     if (this.#end === undefined || process.hrtime.bigint() < this.#end) return;
+    const wait = tid === undefined ? undefined : vforkWait(tid);
+    if (wait !== undefined) throw inVfork(wait, this.#seconds);
     throw notFrozenInTime(this.#root, this.#seconds, tid === undefined ? undefined : { tid, state: stateOf(tid) });
   }
 

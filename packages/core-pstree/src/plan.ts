@@ -47,6 +47,13 @@ export interface CompiledPlan {
   readonly suspendSeccomp: boolean;
 }
 
+/** What a task has from another one that it shares it with: passes that would make it are left out. */
+export interface MadeElsewhere {
+  /** What these passes provide. */
+  readonly given: readonly string[];
+  isMade(head: PassHead): boolean;
+}
+
 export class PlanBuilder implements TaskPlan, ThreadPlan {
   readonly pid: Pid;
   readonly tid: Pid;
@@ -57,10 +64,13 @@ export class PlanBuilder implements TaskPlan, ThreadPlan {
   readonly #thread = new FinalThread();
   #suspendSeccomp = false;
 
-  constructor(pid: Pid, isRoot = true) {
+  readonly #elsewhere: MadeElsewhere | undefined;
+
+  constructor(pid: Pid, isRoot = true, elsewhere?: MadeElsewhere) {
     this.pid = pid;
     this.tid = pid;
     this.isRoot = isRoot;
+    this.#elsewhere = elsewhere;
   }
 
   pass(head: PassHead, emit: (program: Program) => void): void {
@@ -96,7 +106,8 @@ export class PlanBuilder implements TaskPlan, ThreadPlan {
     const steps: Step[] = [];
     let program: ProgramBuilder | undefined;
     let programStage: Stage | undefined;
-    for (const pass of orderPasses(this.#passes)) {
+    const own = this.#passes.filter(({ head }) => this.#elsewhere?.isMade(head) !== true);
+    for (const pass of orderPasses(own, this.#elsewhere?.given)) {
       const { stage } = pass.head;
       if ('host' in pass) {
         program = undefined;

@@ -6,9 +6,10 @@ import { onCpu } from './cpu';
 import { FileTable } from './file-table';
 import { type FrozenSession, onTree, refuseTree } from './frozen-session';
 import { Frozen } from './frozen-task';
-import { ENGINE_IDS, ObjectIds } from './object-ids';
-import { startTracking } from './parent-set';
+import { ENGINE_IDS, identify } from './object-ids';
+import { type ParentSet, startTracking } from './parent-set';
 import type { DumpOutcome, DumpRequest } from './requests';
+import { refuseOutsiders, refuseSharing } from './sharing';
 
 /** PRE_DUMP_READ of the format: pages are read while the tree runs on. */
 const PRE_DUMP_READ = 2;
@@ -24,6 +25,7 @@ export function preDumpTree(request: DumpRequest): DumpOutcome {
 function preDump(session: FrozenSession): DumpOutcome {
   const { request, registry, tree, writer, parent } = session;
   const { log, pid } = request;
+  refuseOutsiders(pid);
   const started = process.hrtime.bigint();
   onCpu(tree.root.cpu, () => tree.freeze(request.timeoutSeconds));
   const frozen = process.hrtime.bigint();
@@ -80,16 +82,18 @@ class NoFiles extends FileTable {
 /** What a dump would refuse is refused here: memory alone that nothing can be built on is of no use. */
 function lookAt(session: FrozenSession) {
   const { request, registry, tree, parent } = session;
-  const ids = new ObjectIds();
   const files = new NoFiles(registry.fd, []);
-  const members = tree.targets.map((target, index) => {
-    const { vmas, tracked } = parent.view(target);
-    const place = { ppid: tree.parentOf(target.pid), pagesId: index + 1, ids: ids.add(target.pid).ids, vmas };
+  const views = new Map<number, ReturnType<ParentSet['view']>>();
+  const members = identify(tree.targets).map(({ target, ids, owners }, index) => {
+    const view = views.get(owners.vm) ?? parent.view(target);
+    views.set(owners.vm, view);
+    const { vmas, tracked } = view;
+    const place = { ppid: tree.parentOf(target.pid), pagesId: index + 1, ids, owners, vmas };
     return { target, tracked, task: new Frozen(request, target, files, place) };
   });
-  refuseTree(
-    session,
-    members.map(({ task }) => task),
-  );
-  return members;
+  const tasks = members.map(({ task }) => task);
+  refuseTree(session, tasks);
+  refuseSharing(tasks, tree);
+  // Memory is stored once.
+  return members.filter(({ task }) => task.owners.vm === task.pid);
 }

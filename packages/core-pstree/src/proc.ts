@@ -1,4 +1,5 @@
 /** Parsers of what /proc prints of a task (man 5 proc). Pure, but for readTaskFacts(). */
+import { readdirSync } from 'node:fs';
 import { readSmallFile } from '@crts/native-syscalls';
 import { decodeName, type TaskFacts, type ThreadFacts, type VmaFacts } from '@crts/plugin-api';
 
@@ -180,4 +181,25 @@ export function tracerOf(pid: number, tid: number): { state: string; tracer: str
   } catch {
     return { state: '', tracer: '0' };
   }
+}
+
+/** Whether a signal is queued that the thread does not block. */
+export function signalWaits({ status }: ThreadFacts): boolean {
+  const mask = (field: string) => BigInt(`0x${status.get(field) ?? '0'}`);
+  return ((mask('SigPnd') | mask('ShdPnd')) & ~mask('SigBlk')) !== 0n;
+}
+
+/** Whether the main thread has ended and others have not: what belongs to the process is out of reach through /proc/PID then. */
+export function isOutlived(pid: number): boolean {
+  try {
+    return tracerOf(pid, pid).state === 'Z' && readdirSync(`/proc/${pid}/task`).length > 1;
+  } catch {
+    return false;
+  }
+}
+
+/** Whether an error says that the process has ended. */
+export function isGone(error: unknown): boolean {
+  const { code, errno } = error as { code?: string; errno?: unknown };
+  return [code, errno].some((name) => name === 'ENOENT' || name === 'ESRCH');
 }

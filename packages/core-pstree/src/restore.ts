@@ -16,7 +16,8 @@ import {
   setAffinity,
   stopTask,
 } from '@crts/native-syscalls';
-import { CrtsError, STAGES } from '@crts/plugin-api';
+import { CrtsError, STAGES, type Stage } from '@crts/plugin-api';
+import { apart } from './borrowed';
 import { enterTimeNamespace } from './clocks';
 import { compileRestore, type TaskRestore, type TreeRestore } from './compile';
 import { onCpu } from './cpu';
@@ -87,7 +88,7 @@ function execute(request: RestoreRequest, tree: TreeRestore, affinity: Buffer): 
   const started = process.hrtime.bigint();
   const size = tasks.length + set.dead.length + tree.helpers;
   const leading = new Map(tasks.flatMap(({ set, plan }) => (plan.leading ? [[set.pid, plan.leading] as const] : [])));
-  const nursery = new Nursery(tree.area, tree.doorbellNumber, size, tree.forks, numbersOf(tree), leading);
+  const nursery = new Nursery(tree.layout, size, tree.forks, tree.places, numbersOf(tree), leading);
   try {
     const root = nursery.launchRoot(set.root.pid, request.sibling);
     // The stub was born with the engine's one CPU; the plan sets each task's own where the images have it.
@@ -121,35 +122,45 @@ function execute(request: RestoreRequest, tree: TreeRestore, affinity: Buffer): 
 
 /** All tasks of the tree are in one stage at a time. */
 function runStages({ tasks, set }: TreeRestore, nursery: Nursery): void {
-  const running = tasks.map((task) => ({ task, remote: nursery.stub(task.set.pid), next: 0 }));
+  const running = tasks.map((task) => ({ task, set: task.set, remote: nursery.stub(task.set.pid), next: 0 }));
+  const waves = apart(running);
   for (const { task, remote } of running) if (task.plan.suspendSeccomp) suspendSeccomp(remote, remote.hostPid);
   for (const stage of STAGES) {
     if (stage === 'sigchld') {
       nursery.endDead(set.dead);
       nursery.endHelpers();
     }
-    for (;;) {
-      const jobs: { task: RemoteTask; program: ProgramBuilder }[] = [];
-      let hosts = 0;
-      for (const one of running) {
-        const step = one.task.plan.steps[one.next];
-        if (step?.stage !== stage) continue;
-        one.next += 1;
-        if (step.kind === 'program') jobs.push({ task: one.remote.task, program: step.program });
-        else {
-          hosts += 1;
-          if (step.kind === 'threads')
-            one.remote.createThreads(one.task.threads, (tid, errno) =>
-              forkFailed(tid, errno, `clone3(set_tid=${tid})`),
-            );
-          else hostStep(step, one.remote.hostPid, one.remote.task);
-        }
-      }
-      if (jobs.length > 0) runTogether(jobs);
-      else if (hosts === 0) break;
-    }
+    for (const wave of waves) runStage(stage, wave);
   }
   for (const { task, remote } of running) runUnfiltered(task, remote);
+}
+
+interface Running {
+  readonly task: TaskRestore;
+  readonly remote: StubTask;
+  next: number;
+}
+
+/** All that the tasks have to do in a stage, side by side. */
+function runStage(stage: Stage, running: readonly Running[]): void {
+  for (;;) {
+    const jobs: { task: RemoteTask; program: ProgramBuilder }[] = [];
+    let hosts = 0;
+    for (const one of running) {
+      const step = one.task.plan.steps[one.next];
+      if (step?.stage !== stage) continue;
+      one.next += 1;
+      if (step.kind === 'program') jobs.push({ task: one.remote.task, program: step.program });
+      else {
+        hosts += 1;
+        if (step.kind === 'threads')
+          one.remote.createThreads(one.task.threads, (tid, errno) => forkFailed(tid, errno, `clone3(set_tid=${tid})`));
+        else hostStep(step, one.remote.hostPid, one.remote.task);
+      }
+    }
+    if (jobs.length > 0) runTogether(jobs);
+    else if (hosts === 0) return;
+  }
 }
 
 /** Threads that have filters of their own get them when the engine traces them. */
@@ -197,7 +208,9 @@ function release({ tasks }: TreeRestore, nursery: Nursery, leaveStopped: boolean
     const stub = nursery.stub(task.set.pid);
     const { hostPid } = stub;
     const threads = task.threads.map(({ tid, state }) => ({ hostTid: tid, state }));
-    completeTask(stub, syscallAddress(hostPid, task), task.plan.thread, threads);
+    // The first of those that share memory has the agents' area unmapped, after all others.
+    const isLast = task.set.owners.vm === task.set.pid;
+    completeTask(stub, syscallAddress(hostPid, task), task.plan.thread, threads, isLast);
     const { tc } = task.set.images.core as CoreEntry;
     if (tc?.task_state !== TASK_STOPPED) {
       completed.unshift({ hostPid, threads });

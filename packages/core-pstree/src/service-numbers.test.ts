@@ -1,7 +1,7 @@
 import { CrtsError } from '@crts/plugin-api';
 import { serviceNumbers } from './service-numbers';
 
-const numbers = (...taken: number[]) => ({ numbers: taken, scratchTop: -1, isTree: false });
+const numbers = (...taken: number[]) => ({ numbers: taken, scratchTop: -1, isTree: false, sharers: 1 });
 const range = (from: number, end: number) => Array.from({ length: end - from }, (_, index) => from + index);
 
 function failure(action: () => unknown): CrtsError {
@@ -29,9 +29,14 @@ test('where the limit leaves no room above, in the first gap that is wide enough
 });
 
 test('a tree needs room for all that one message hands over', () => {
-  const tree = (...taken: number[]) => serviceNumbers({ numbers: taken, scratchTop: -1, isTree: true }, 1024);
+  const tree = (...taken: number[]) => serviceNumbers({ ...numbers(...taken), isTree: true }, 1024);
   expect(tree(100, 300, 1023)).toBe(301);
   expect(tree(100, 300)).toBe(301);
+});
+
+test('tasks that share a table have numbers each', () => {
+  expect(serviceNumbers({ ...numbers(0, 5, 16, 1023), sharers: 2 }, 1024)).toBe(17);
+  expect(serviceNumbers({ ...numbers(0, 5, 17, 1023), sharers: 2 }, 1024)).toBe(6);
 });
 
 test('a full table, and numbers that crts itself may not have', () => {

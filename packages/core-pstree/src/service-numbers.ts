@@ -2,10 +2,12 @@
 import { rawSyscall } from '@crts/native-syscalls';
 import { noFreeNumbers, numberBeyondLimit } from './errors';
 
-/** Doorbell, AGENT_RESERVED_FDS numbers of the engine, and the descriptors that are on their way to their numbers. */
-const NEEDED_ALONE = 7;
+/** Each task's own: its doorbell, the pages image, and two that are for who fills the table. */
+export const NUMBERS_PER_TASK = 4;
+/** Descriptors that are on their way to their numbers. */
+const PASSING_ALONE = 3;
 /** In a tree a message hands over up to AGENT_MAX_FDS descriptors at once. */
-const NEEDED_IN_TREE = 4 + 253 + 3;
+const PASSING_IN_TREE = 253 + 3;
 const RLIMIT_NOFILE = 7;
 
 export interface NumbersInUse {
@@ -14,15 +16,20 @@ export interface NumbersInUse {
   /** Below and at this one, any may be used for a moment. */
   readonly scratchTop: number;
   readonly isTree: boolean;
+  /** Most tasks that have one table. */
+  readonly sharers: number;
 }
 
 /**
  * The first of the free numbers: above all others, so that a descriptor on its way never takes a number that is still to be
  * given; where the limit leaves no room there, in a gap that no task fills.
  */
-export function serviceNumbers({ numbers, scratchTop, isTree }: NumbersInUse, limit = descriptorLimit()): number {
+export function serviceNumbers(
+  { numbers, scratchTop, isTree, sharers }: NumbersInUse,
+  limit = descriptorLimit(),
+): number {
   const taken = [...new Set(numbers)].sort((a, b) => a - b);
-  const needed = isTree ? NEEDED_IN_TREE : NEEDED_ALONE;
+  const needed = sharers * NUMBERS_PER_TASK + (isTree ? PASSING_IN_TREE : PASSING_ALONE);
   const last = taken.at(-1) ?? -1;
   if (last >= limit) throw numberBeyondLimit(last, limit);
   // Three numbers are every task's own, open or not.

@@ -5,7 +5,9 @@ import {
   closeFd,
   findGadgets,
   type Gadgets,
+  Guest,
   getReg,
+  type Host,
   Infection,
   NT_PRSTATUS,
   NT_X86_XSTATE,
@@ -39,7 +41,7 @@ import type { Logger, TaskFacts, ThreadFacts, ThreadState, VmaFacts } from '@crt
 import { findAbandoned, outside } from './abandoned';
 import { deadMainThread, noSuchTask, notOurs, seccompSuspension, zombie } from './errors';
 import type { Patience } from './patience';
-import { readTaskFacts, readThreadFacts, threadCount, tracerOf } from './proc';
+import { isGone, isOutlived, readTaskFacts, readThreadFacts, signalWaits, threadCount, tracerOf } from './proc';
 import { stopOf, stopOrTimeout, waitForEnd } from './tracee-end';
 
 const SIGTRAP = 5;
@@ -64,6 +66,8 @@ export class Target {
   #mapped: readonly VmaFacts[] = [];
   #abandoned: readonly AddressRange[] = [];
   #infection: Infection | undefined;
+  /** Its programs run in the agent of a task that it shares its memory with. */
+  #guest: Guest | undefined;
   #infected = false;
   #gone = false;
   #stopSignal: number | undefined;
@@ -123,8 +127,8 @@ export class Target {
     return this.#threads.get(tid)!;
   }
 
-  get infection(): Infection {
-    return this.#infection!;
+  get infection(): Host {
+    return this.#guest ?? this.#infection!;
   }
 
   /**
@@ -226,13 +230,23 @@ export class Target {
   /** All threads stand still: what they could still change is read again. */
   settled(): void {
     if (this.#threads.size > 1) this.#lookAtProcess();
+    this.#sortThreads();
+    this.#hideAbandoned();
+  }
+
+  /** A process that it shares its memory with may have changed that after the first look. */
+  settledWithOthers(): void {
+    this.#lookAtProcess();
+    this.#hideAbandoned();
+  }
+
+  #sortThreads(): void {
     const { pid } = this;
     const main = this.#threads.get(pid)!;
     // The main thread first, the others in the order of their numbers.
     const others = [...this.#threads].filter(([tid]) => tid !== pid).sort(([a], [b]) => a - b);
     this.#threads.clear();
     for (const [tid, thread] of [[pid, main] as const, ...others]) this.#threads.set(tid, thread);
-    this.#hideAbandoned();
   }
 
   #hideAbandoned(): void {
@@ -269,6 +283,11 @@ export class Target {
     }
   }
 
+  /** As infect(), for a process that shares its memory with one whose agent is in. */
+  infectAsGuest(host: Target): void {
+    this.#guest = new Guest(this.pid, this.thread(this.pid).state, host.#infection!);
+  }
+
   /** Signals that wait for a thread, or for the process. A main thread whose agent runs is stopped for a moment. */
   pendingSignals(tid: number, shared: boolean): Buffer[] {
     const running = tid === this.pid && this.#infected;
@@ -285,7 +304,7 @@ export class Target {
   cure(): void {
     if (!this.#infected) return;
     this.#infected = false;
-    this.infection.cure();
+    this.#infection!.cure();
   }
 
   /** Lets a cured process run on as it was; `stop`: SIGSTOP is the first thing it gets. */
@@ -347,7 +366,7 @@ export class Target {
     for (const tid of this.#seized) if (tid !== this.pid) waitForEnd(tid);
     if (this.#seized.has(this.pid)) waitForEnd(this.pid);
     this.#seized.clear();
-    if (this.#infected) this.infection.close();
+    if (this.#infected) this.#infection!.close();
     this.#infected = false;
   }
 
@@ -386,12 +405,6 @@ export class Target {
   }
 }
 
-/** Whether a signal is queued that the thread does not block. */
-function signalWaits({ status }: ThreadFacts): boolean {
-  const mask = (field: string) => BigInt(`0x${status.get(field) ?? '0'}`);
-  return ((mask('SigPnd') | mask('ShdPnd')) & ~mask('SigBlk')) !== 0n;
-}
-
 function factsOf(pid: number): TaskFacts {
   try {
     return readTaskFacts(pid);
@@ -399,19 +412,4 @@ function factsOf(pid: number): TaskFacts {
     if (isGone(error)) throw noSuchTask(pid);
     throw error;
   }
-}
-
-/** Whether the main thread has ended and others have not: what belongs to the process is out of reach through /proc/PID then. */
-function isOutlived(pid: number): boolean {
-  try {
-    return tracerOf(pid, pid).state === 'Z' && readdirSync(`/proc/${pid}/task`).length > 1;
-  } catch {
-    return false;
-  }
-}
-
-/** Whether an error says that the process has ended. */
-export function isGone(error: unknown): boolean {
-  const { code, errno } = error as { code?: string; errno?: unknown };
-  return [code, errno].some((name) => name === 'ENOENT' || name === 'ESRCH');
 }

@@ -24,7 +24,7 @@ export function stopOrTimeout(tid: number, patience: Patience): number | undefin
   try {
     return stopOf(tid, patience);
   } catch (error) {
-    if (error instanceof CrtsError && error.code === 'CRTS_TIMEOUT') return undefined;
+    if (error instanceof CrtsError && ['CRTS_TIMEOUT', 'CRTS_VFORK'].includes(error.code)) return undefined;
     throw error;
   }
 }

@@ -49,7 +49,8 @@ export function writeImages(
     const { pid, images, ids } = task;
     for (const { tid, core } of task.threads) writer.write('core', tid, [core]);
     writer.write('ids', pid, [ids]);
-    writer.write('mm', pid, [images.mm]);
+    // Memory that others have too is in the images of the first.
+    if (task.owners.vm === pid) writer.write('mm', pid, [images.mm]);
     writer.write('fs', pid, [images.fs]);
     // Tasks that share a table have one image of it.
     if (!tables.has(ids.files_id)) writer.write('fdinfo', ids.files_id, task.descriptors);

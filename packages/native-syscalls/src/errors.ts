@@ -72,3 +72,12 @@ export function infectFailed(pid: number, what: string, call: string, errno: num
     hint: 'The task runs on unharmed. ENOMEM: its RLIMIT_AS leaves no room for the agent; EMFILE: it has no free descriptor.',
   });
 }
+
+export function stubStopped(pid: number, seconds: number): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_STUB_STOPPED',
+    pid,
+    what: `the task under restore has been stopped for ${seconds} s by a signal from outside`,
+    hint: 'Restore again, and send its processes no signals before the restore has ended.',
+  });
+}

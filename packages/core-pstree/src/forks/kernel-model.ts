@@ -3,6 +3,8 @@
  * model before it is given out, and the tests make their trees with it.
  */
 
+import { SHARED_KINDS, type SharedKind } from './objects';
+
 interface ModelTask {
   readonly pid: number;
   parent: number;
@@ -11,6 +13,7 @@ interface ModelTask {
   dead: boolean;
   subreaper: boolean;
   readonly children: Set<number>;
+  readonly objects: { -readonly [Kind in SharedKind]: number };
 }
 
 /** The kernel says no. */
@@ -29,10 +32,11 @@ export class KernelModel {
   /** Members of each process group and of each session; an id with members keeps its struct pid, so that no task can get it. */
   readonly #groups = new Map<number, Set<number>>();
   readonly #sessions = new Map<number, Set<number>>();
+  #nextObject = 1;
 
   /** A tree of one task, whose parent (0) is out of it and keeps the session and the group that it is born in. */
   constructor(readonly root: { readonly pid: number; readonly pgid: number; readonly sid: number }) {
-    this.#add({ ...root, parent: 0, dead: false, subreaper: false, children: new Set() });
+    this.#add({ ...root, parent: 0, dead: false, subreaper: false, children: new Set(), objects: this.#objects() });
     enter(this.#groups, root.pgid, 0);
     enter(this.#sessions, root.sid, 0);
   }
@@ -46,14 +50,30 @@ export class KernelModel {
   }
 
   /** copy_process(), alloc_pid(): EEXIST as long as any task is, or is in a group or session of, that number. */
-  fork(actor: number, child: number, cloneParent: boolean): void {
+  fork(actor: number, child: number, cloneParent: boolean, shares: readonly SharedKind[] = []): void {
     const creator = this.#living(actor, 'clone3');
     if (this.#tasks.has(child) || this.#groups.has(child) || this.#sessions.has(child))
       throw new ModelError(actor, `clone3(set_tid ${child})`, 'EEXIST');
     const parent = cloneParent ? creator.parent : actor;
     if (parent === 0) throw new ModelError(actor, 'clone3(CLONE_PARENT)', 'the child would be out of the tree');
+    if (shares.includes('sighand') && !shares.includes('vm'))
+      throw new ModelError(actor, 'clone3(CLONE_SIGHAND without CLONE_VM)', 'EINVAL');
     const { pgid, sid } = creator;
-    this.#add({ pid: child, parent, pgid, sid, dead: false, subreaper: false, children: new Set() });
+    const objects = this.#objects();
+    for (const kind of shares) objects[kind] = creator.objects[kind];
+    this.#add({ pid: child, parent, pgid, sid, dead: false, subreaper: false, children: new Set(), objects });
+  }
+
+  /** unshare(2), or what begin_new_exec() in fs/exec.c does: copies that are the task's alone. */
+  unshare(actor: number, kinds: readonly SharedKind[]): void {
+    const task = this.#living(actor, 'unshare');
+    for (const kind of kinds) task.objects[kind] = this.#nextObject++;
+  }
+
+  #objects() {
+    const first = this.#nextObject;
+    this.#nextObject += SHARED_KINDS.length;
+    return { vm: first, files: first + 1, fs: first + 2, sighand: first + 3 };
   }
 
   /** ksys_setsid(): EPERM as long as there is a process group of that number. */

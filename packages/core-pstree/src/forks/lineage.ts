@@ -1,7 +1,9 @@
 /** Who creates whom: the tree of creators, of which each task's parent has to be an ancestor of the task. */
 import { append, getOr } from './multimap';
 import type { Nesting } from './nesting';
+import { type SharedKind, sharedBy } from './objects';
 import { isLeader, type Shape } from './shape';
+import { joinSharers } from './sharing';
 
 /**
  * How a task gets to its parent. `child`: the parent creates it. `sibling`: with CLONE_PARENT, by a child of the parent.
@@ -15,6 +17,8 @@ export interface Born {
   readonly birth: Birth;
   /** Created before its creator called setsid. */
   readonly early: boolean;
+  /** What it shares with its creator. */
+  readonly shares: readonly SharedKind[];
 }
 
 export interface Lineage {
@@ -26,6 +30,7 @@ export interface Lineage {
 export function traceLineage(shape: Shape, nesting: Nesting): Lineage {
   const { root, tasks } = shape;
   const creators = pickCreators(shape, nesting);
+  joinSharers(shape, creators, nesting);
   const created = new Map<number, number[]>();
   // Children are listed, and waited for, in the order in which they became children: that of the tree, as far as one creator goes.
   for (const pid of treeOrder(shape)) {
@@ -48,7 +53,8 @@ export function traceLineage(shape: Shape, nesting: Nesting): Lineage {
     if (birth !== 'orphan') firstParent.set(pid, parent);
     const makesSession = shape.founders.has(creator) || isLeader(tasks.get(creator)!);
     const early = makesSession && creator !== root.pid && nesting.bornIn(pid) !== creator;
-    const entry = { pid, creator, birth, early };
+    const shares = sharedBy(tasks.get(pid)?.objects, tasks.get(creator)?.objects);
+    const entry = { pid, creator, birth, early, shares };
     born.push(entry);
     of.set(pid, entry);
   }

@@ -1,3 +1,4 @@
+import type { SharedKind } from './objects';
 import type { ForkOp } from './plan';
 
 /** A helper and the task that has to reap it. */
@@ -6,6 +7,12 @@ export interface Ending {
   readonly parent: number;
 }
 
-export function fork(actor: number, child: number, how: { cloneParent?: boolean; helper?: boolean }): ForkOp {
-  return { op: 'fork', actor, child, cloneParent: how.cloneParent ?? false, helper: how.helper ?? false };
+interface How {
+  readonly cloneParent?: boolean;
+  readonly helper?: boolean;
+  readonly shares?: readonly SharedKind[];
+}
+
+export function fork(actor: number, child: number, { cloneParent, helper, shares }: How): ForkOp {
+  return { op: 'fork', actor, child, cloneParent: cloneParent ?? false, helper: helper ?? false, shares: shares ?? [] };
 }

@@ -1,7 +1,7 @@
 import { type ForkPlan, planForks, type TreeTask } from './plan';
 import { opText } from './proof';
 
-/** `pid<ppid g<pgid> s<sid>`, `Z` for a zombie, `R` for a subreaper; group and session are the first task's where left out. */
+/** `pid<ppid g<pgid> s<sid>`, `Z` for a zombie, `R` for a subreaper, `f=1` for descriptors that are shared (d: directories, v: memory, h: actions); group and session are the first task's where left out. */
 function tree(...texts: string[]): TreeTask[] {
   let first: number | undefined;
   return texts.map((text) => {
@@ -9,8 +9,11 @@ function tree(...texts: string[]): TreeTask[] {
     first ??= Number(pid);
     const number = (letter: string) => Number(new RegExp(` ${letter}(\\d+)`).exec(text)?.[1] ?? -1);
     const sid = number('s') < 0 ? first : number('s');
+    const shared = (letter: string, usual: number) =>
+      Number(new RegExp(` [${letter}]=(\\d+)`).exec(text)?.[1] ?? -usual - Number(pid) * 10);
     return {
       pid: Number(pid),
+      objects: { vm: shared('v', 1), files: shared('f', 2), fs: shared('d', 3), sighand: shared('h', 4) },
       ppid: Number(ppid ?? 0),
       pgid: number('g') < 0 ? sid : number('g'),
       sid,
@@ -252,4 +255,39 @@ test('a child in a session that only starts below it is refused, and the task is
 test('a plan is wrong when the pid offered for a helper is one of the tree', () => {
   const tasks = tree('1', '2<1', '3<2 s3', '4<1 s3');
   expect(() => planForks(tasks, { shellJob: false, freePid: () => 4 })).toThrow(/CRTS_TREE_SHAPE/);
+});
+
+describe('tasks that share', () => {
+  test('children of each other', () => {
+    expect(rounds('1 f=1', '2<1 f=1 d=1', '3<2 f=1 d=1', '4<1')).toEqual([
+      '1: setsid; 1: fork 2 with files; 1: fork 4',
+      '2: fork 3 with files, fs',
+    ]);
+  });
+
+  test('siblings: the first makes the others', () => {
+    expect(rounds('1', '2<1 f=1', '3<1 f=1', '4<1 f=1')).toEqual([
+      '1: setsid; 1: fork 2',
+      '2: fork (CLONE_PARENT) 3 with files; 2: fork (CLONE_PARENT) 4 with files',
+    ]);
+  });
+
+  test('one that is a child of a sibling of who it shares with', () => {
+    expect(refusal('1', '2<1 v=1', '3<1', '4<3 v=1')).toBe('4: CRTS_SHARED');
+  });
+
+  test('siblings in two sessions: before the first founds its own', () => {
+    expect(rounds('1', '2<1 s2 d=1', '3<1 d=1')).toEqual([
+      '1: setsid; 1: fork 2',
+      '2: fork (CLONE_PARENT) 3 with fs; 2: setsid',
+    ]);
+  });
+
+  test('an orphan that is adopted past one that shares: its shelter shares too', () => {
+    expect(rounds('1 R', '2<1 s2 f=1', '3<1 s2 f=1', '4<3 s2')).toEqual([
+      '1: setsid; 1: fork 2',
+      '2: setsid; 2: fork (CLONE_PARENT) 3 with files',
+      '3: fork 4',
+    ]);
+  });
 });

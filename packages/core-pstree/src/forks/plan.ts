@@ -4,6 +4,7 @@
  */
 import { traceLineage } from './lineage';
 import { nestSessions } from './nesting';
+import type { Objects, SharedKind } from './objects';
 import { provePlan } from './proof';
 import { Rounds } from './rounds';
 import { readShape } from './shape';
@@ -18,6 +19,8 @@ export interface TreeTask {
   readonly dead: boolean;
   /** Its final flag, which the task sets itself after all operations of the plan: they need it off until then. */
   readonly subreaper: boolean;
+  /** What it shares with others; nothing, as with one that is dead, where undefined. */
+  readonly objects?: Objects | undefined;
 }
 
 /** One system call of one task. A helper is a task that is not of the tree: the plan ends it and reaps it. */
@@ -26,7 +29,15 @@ export type ForkOp =
    * `cloneParent`: the child becomes a child of the actor's parent, but is born in the session and group of the actor.
    * clone3 wants exit_signal 0 with CLONE_PARENT (clone3_args_valid(), kernel/fork.c); the child gets the actor's.
    */
-  | { op: 'fork'; actor: number; child: number; cloneParent: boolean; helper: boolean }
+  | {
+      op: 'fork';
+      actor: number;
+      child: number;
+      cloneParent: boolean;
+      helper: boolean;
+      /** What the child shares with the actor. */
+      shares: readonly SharedKind[];
+    }
   | { op: 'setsid'; actor: number }
   /** Temporary: on while orphans are handed up, off afterwards. */
   | { op: 'subreaper'; actor: number; on: boolean }
@@ -60,7 +71,8 @@ export interface ForkOptions {
 
 /**
  * The root itself (the one task with ppid 0) is forked by the engine; its setsid is in the plan.
- * Throws CRTS_TREE_SHAPE when no sequence of operations makes such a tree.
+ * Throws CRTS_TREE_SHAPE when no sequence of operations makes such a tree, CRTS_SHARED when its tasks cannot be made to share what
+ * they are to.
  */
 export function planForks(tasks: readonly TreeTask[], options: ForkOptions): ForkPlan {
   const shape = readShape(tasks, options.shellJob);

@@ -1,6 +1,7 @@
 /** A plan is run on the model of the kernel before it is given out: a mistake of the planner shows before any process exists. */
 import { forkPlanWrong } from '../errors';
 import { KernelModel } from './kernel-model';
+import { SHARED_KINDS, type SharedKind } from './objects';
 import type { ForkOp, ForkPlan } from './plan';
 import { isLeader, type Shape } from './shape';
 
@@ -30,10 +31,26 @@ export function provePlan(shape: Shape, plan: ForkPlan): void {
     if (made.parent !== task.ppid || made.pgid !== task.pgid || made.sid !== task.sid || made.subreaper)
       throw forkPlanWrong(task.pid, `made with parent ${made.parent}, group ${made.pgid}, session ${made.sid}`);
   }
+  for (const kind of SHARED_KINDS) proveShared(shape, model, kind);
+}
+
+/** Objects of the model and those asked for are one to one. */
+function proveShared({ tasks }: Shape, model: KernelModel, kind: SharedKind): void {
+  const made = new Map<number, number>();
+  const asked = new Map<number, number>();
+  for (const { pid, objects } of tasks.values()) {
+    // One that shares nothing has a number that no other can have.
+    const want = objects?.[kind] ?? -pid;
+    const got = model.get(pid)!.objects[kind];
+    if ((made.get(want) ?? got) !== got || (asked.get(got) ?? want) !== want)
+      throw forkPlanWrong(pid, `made with the ${kind} of others than those that it is to share it with`);
+    made.set(want, got);
+    asked.set(got, want);
+  }
 }
 
 export function apply(model: KernelModel, op: ForkOp): void {
-  if (op.op === 'fork') model.fork(op.actor, op.child, op.cloneParent);
+  if (op.op === 'fork') model.fork(op.actor, op.child, op.cloneParent, op.shares);
   else if (op.op === 'setsid') model.setsid(op.actor);
   else if (op.op === 'setpgid') model.setpgid(op.actor, op.pgid);
   else if (op.op === 'subreaper') model.setSubreaper(op.actor, op.on);
@@ -45,7 +62,7 @@ export function apply(model: KernelModel, op: ForkOp): void {
 export function opText(op: ForkOp): string {
   const { actor } = op;
   if (op.op === 'fork')
-    return `${actor}: fork${op.cloneParent ? ' (CLONE_PARENT)' : ''} ${op.helper ? 'helper ' : ''}${op.child}`;
+    return `${actor}: fork${op.cloneParent ? ' (CLONE_PARENT)' : ''} ${op.helper ? 'helper ' : ''}${op.child}${op.shares.length > 0 ? ` with ${op.shares.join(', ')}` : ''}`;
   if (op.op === 'setpgid') return `${actor}: setpgid ${op.pgid}`;
   if (op.op === 'subreaper') return `${actor}: subreaper ${op.on ? 'on' : 'off'}`;
   return op.op === 'reap' ? `${actor}: reap ${op.child}` : `${actor}: ${op.op}`;

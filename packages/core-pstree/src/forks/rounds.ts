@@ -96,29 +96,29 @@ export class Rounds {
     const scriptOf = (actor: number): Script => getOr(scripts, actor, () => ({ early: [], late: [] }));
     const shelters = new Map<string, Shelter>();
     for (const born of this.#lineage.born) {
-      const { pid: child, creator, birth, early } = born;
+      const { pid: child, creator, birth, early, shares } = born;
       const script = scriptOf(creator)[early ? 'early' : 'late'];
       if (birth === 'orphan') {
         const shelter = this.#shelter(born, shelters, script);
         shelter.orphans.push(child);
-        scriptOf(shelter.pid).late.push(fork(shelter.pid, child, {}));
+        scriptOf(shelter.pid).late.push(fork(shelter.pid, child, { shares }));
       } else
         script.push(
-          fork(creator, child, { cloneParent: birth === 'sibling', helper: this.#shape.founders.has(child) }),
+          fork(creator, child, { cloneParent: birth === 'sibling', helper: this.#shape.founders.has(child), shares }),
         );
     }
     return scriptOf;
   }
 
-  #shelter({ pid, creator, early }: Born, shelters: Map<string, Shelter>, script: ForkOp[]): Shelter {
+  #shelter({ pid, creator, early, shares }: Born, shelters: Map<string, Shelter>, script: ForkOp[]): Shelter {
     const parent = this.#shape.tasks.get(pid)!.ppid;
-    const key = `${creator} ${early} ${parent}`;
+    const key = `${creator} ${early} ${parent} ${shares.join()}`;
     let shelter = shelters.get(key);
     if (shelter === undefined) {
       shelter = { pid: this.#freePid(), creator, parent, orphans: [] };
       shelters.set(key, shelter);
       this.#shelters.push(shelter);
-      script.push(fork(creator, shelter.pid, { helper: true }));
+      script.push(fork(creator, shelter.pid, { helper: true, shares }));
     }
     return shelter;
   }

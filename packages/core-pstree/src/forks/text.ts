@@ -1,3 +1,4 @@
+import type { SharedKind } from './objects';
 import type { ForkOp, ForkPlan } from './plan';
 
 /** The forks of a tree as lines of `--dry-run`; none for a single task that only leads its session. */
@@ -10,10 +11,14 @@ function lines(rounds: readonly (readonly ForkOp[])[], title: string): string[] 
   return text.length === 0 ? [] : [title, ...text];
 }
 
+function shared(kinds: readonly SharedKind[]): string {
+  return kinds.length === 0 ? '' : `, which shares its ${kinds.join(', ')}`;
+}
+
 function describe(op: ForkOp): string {
   switch (op.op) {
     case 'fork':
-      return `forks ${op.helper ? 'helper ' : ''}${op.child}${op.cloneParent ? ' as its sibling' : ''}`;
+      return `forks ${op.helper ? 'helper ' : ''}${op.child}${op.cloneParent ? ' as its sibling' : ''}${shared(op.shares)}`;
     case 'setsid':
       return 'becomes a session leader';
     case 'subreaper':

@@ -1,6 +1,8 @@
 export { type AddressRange, findFreeArea } from './area';
+export { completeTask, type FinalThread, letTaskRun, stopTask } from './completion';
 export { encodeBatch, settleBatch } from './encoder';
 export { findGadgets, findSyscall, type Gadgets, verifyGadgets } from './gadgets';
+export { Guest, type Host } from './guest';
 export {
   ARENA_SIZE,
   Infection,
@@ -22,15 +24,13 @@ export { RemoteTask, type Run, runTogether } from './remote-task';
 export { nameRestartedCall } from './restarted-call';
 export { expectSyscallStop, stepToCall, waitForEventStop } from './stops';
 export {
-  completeTask,
-  type FinalThread,
   launchStub,
-  letTaskRun,
+  type StubPlace,
   type StubRequest,
   type StubTask,
   StubYard,
-  stopTask,
   stubAreaSize,
   type UnbornStub,
+  type YardLayout,
 } from './stub';
 export type { ThreadProgram, ThreadRun } from './threads';

@@ -253,8 +253,8 @@ function writeChain(request: InfectionRequest, area: bigint, areaSize: bigint, c
   const bytes = Buffer.alloc(Number(fpAddress - boot) + fpstate.length);
   encodeBoot({
     area,
-    codeSize,
     areaSize,
+    arena: area + codeSize,
     leaveIp: restorer,
     leaveStack: frameA + 8n,
     leaveStackInside: frameB + 8n,
@@ -289,16 +289,17 @@ function writeChain(request: InfectionRequest, area: bigint, areaSize: bigint, c
 /** struct agent_boot of a dump agent, which makes its own doorbell. */
 function encodeBoot(boot: {
   area: bigint;
-  codeSize: bigint;
   areaSize: bigint;
+  arena: bigint;
   leaveIp: bigint;
   leaveStack: bigint;
   leaveStackInside: bigint;
 }): Buffer {
   const bytes = Buffer.alloc(BOOT.size);
   bytes.writeBigUInt64LE(boot.area, BOOT.area);
-  bytes.writeBigUInt64LE(boot.codeSize, BOOT.codeSize);
   bytes.writeBigUInt64LE(boot.areaSize, BOOT.areaSize);
+  bytes.writeBigUInt64LE(boot.arena, BOOT.arena);
+  bytes.writeBigUInt64LE(BigInt(ARENA_SIZE), BOOT.arenaSize);
   bytes.writeBigInt64LE(-1n, BOOT.socket);
   bytes.writeBigUInt64LE(boot.leaveIp, BOOT.leaveIp);
   bytes.writeBigUInt64LE(boot.leaveStack, BOOT.leaveStack);

@@ -17,6 +17,8 @@ export interface ForkChannel {
   /** The memfd of the arenas, and where in it the child's lies. */
   readonly arena: number;
   readonly arenaOffset: number;
+  /** struct agent_place: where doorbell and arena are to be in the child. */
+  readonly place: Uint8Array;
 }
 
 /** Collects the instructions of one program. Knows no task: plans are built and tested with it on any machine. */
@@ -73,7 +75,8 @@ export class ProgramBuilder implements Program {
   fork(pid: number, flags: bigint, channel: ForkChannel, options: CallOptions = {}): ResultSlot {
     const doorbell = this.receiveFd(channel.doorbell);
     const arena = this.receiveFd(channel.arena);
-    return this.#add(OP.FORK, 'fork', 0, [pid, flags, doorbell, arena, channel.arenaOffset], options);
+    const place = this.bytes(channel.place);
+    return this.#add(OP.FORK, 'fork', 0, [pid, flags, doorbell, arena, channel.arenaOffset, place], options);
   }
 
   /** Makes a thread of the task, with a `struct agent_thread` at `block`. For the engine alone. */

@@ -1,6 +1,6 @@
 /** The numbers of native/include/protocol.h; protocol.test.ts compares the two. */
 
-export const PROTOCOL = 4;
+export const PROTOCOL = 5;
 
 export const OP = {
   SYSCALL: 0,
@@ -47,18 +47,23 @@ export const REPLY_SIZE = 16;
 
 /** struct agent_boot. */
 export const BOOT = {
-  size: 56,
+  size: 72,
   area: 0,
-  codeSize: 8,
-  areaSize: 16,
-  socket: 24,
-  leaveIp: 32,
-  leaveStack: 40,
-  leaveStackInside: 48,
+  areaSize: 8,
+  arena: 16,
+  arenaSize: 24,
+  spareFds: 32,
+  socket: 40,
+  leaveIp: 48,
+  leaveStack: 56,
+  leaveStackInside: 64,
 } as const;
 
+/** struct agent_place. */
+export const PLACE = { size: 16, socket: 0, arena: 8 } as const;
+
 /** Where a forked agent's boot block lies: this far before the end of its arena. */
-export const FORK_BOOT = 64;
+export const FORK_BOOT = 128;
 
 /** `syscall; ret` in the blob, agent/x86_64/entry.S. */
 export const GADGET_OFFSET = 16n;

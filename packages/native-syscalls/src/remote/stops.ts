@@ -1,8 +1,11 @@
 /** Steps of a traced thread from one stop to the next. Signals that arrive on the way are delivered. */
+import { readFileSync } from 'node:fs';
 import { agentSilent, taskGone } from '../errors';
 import {
   NT_PRSTATUS,
   PTRACE_EVENT_STOP,
+  PTRACE_O_EXITKILL,
+  PTRACE_O_TRACESYSGOOD,
   ptraceContinue,
   ptraceContinueToStop,
   ptraceGetRegset,
@@ -11,6 +14,9 @@ import {
 import { WNOHANG, waitPid, waitStatus } from '../wait';
 
 const SIGTRAP_SYSCALL = 0x85;
+
+/** Of tasks under restore: they end when the engine does. */
+export const TRACE_OPTIONS = PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL;
 
 /** Steps over entries and exits of system calls until `match` accepts the registers; bounded. */
 export function stepToCall(pid: number, match: (regs: Buffer) => boolean): Buffer {
@@ -58,4 +64,13 @@ export function goOnFromStop(pid: number, tid: number, during: string): void {
   if (stop === undefined) return;
   if (!waitStatus.stopped(stop.status)) throw taskGone(pid, during);
   ptraceContinue(tid, waitStatus.heldSignal(stop.status));
+}
+
+/** Of the main thread: man 5 proc_pid_stat. */
+export function stateOf(pid: number): string | undefined {
+  try {
+    return /^\d+ \(.*\) (\w)/s.exec(readFileSync(`/proc/${pid}/task/${pid}/stat`, 'latin1'))?.[1];
+  } catch {
+    return undefined;
+  }
 }

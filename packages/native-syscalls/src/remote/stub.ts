@@ -1,42 +1,35 @@
-/** The first program of a restored task, and the last step that lets it go. */
-import { readFileSync } from 'node:fs';
-import type { ThreadState } from '@crts/plugin-api';
 import { CrtsError } from '@crts/plugin-api';
 import { agentBlob, stubPath } from '../addon';
-import { agentSilent, taskGone } from '../errors';
+import { stubStopped, taskGone } from '../errors';
 import { closeFd } from '../files';
 import { mapShared, memfd, unmapShared } from '../memory';
 import { spawn } from '../process';
 import {
   NT_PRSTATUS,
-  NT_X86_XSTATE,
-  PTRACE_O_EXITKILL,
   PTRACE_O_SUSPEND_SECCOMP,
-  PTRACE_O_TRACESYSGOOD,
   ptraceContinue,
-  ptraceDetach,
   ptraceGetRegset,
   ptraceInterrupt,
   ptraceSeize,
   ptraceSetRegset,
-  ptraceSetSigmask,
-  ptraceSetSyscallDispatch,
-  ptraceToSyscall,
 } from '../ptrace';
-import { receiveMessage, sendMessage, seqpacketPair } from '../socket';
-import { rawSyscall, syscall } from '../syscall';
+import { limitReceiveTime, receiveMessage, sendMessage, seqpacketPair } from '../socket';
 import { WNOHANG, waitPid, waitStatus } from '../wait';
 import { type ForkChannel, ProgramBuilder } from './program-builder';
-import { BOOT, FORK_BOOT, REPLY, REPLY_SIZE, ROUND_AT, THREAD_ENTRY } from './protocol';
-import { getReg, QUIET, withRegs } from './registers';
+import { BOOT, FORK_BOOT, PLACE, REPLY, REPLY_SIZE, ROUND_AT, THREAD_ENTRY } from './protocol';
+import { QUIET, withRegs } from './registers';
 import { RemoteTask } from './remote-task';
-import { expectSyscallStop, stepToCall, waitForEventStop } from './stops';
+import { stateOf, TRACE_OPTIONS, waitForEventStop } from './stops';
 import { type ThreadProgram, ThreadRound } from './threads';
 
 const PAGE = 4096n;
-const SYS_MUNMAP = 11n;
 const FUTEX_WAIT = 0;
-const TRACE_OPTIONS = PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL;
+/** How long the engine waits for an answer before it looks after the task. */
+const LOOK_AFTER_US = 50_000n;
+/** Looks at a task that somebody has stopped before the restore gives up. */
+const STOPPED_LOOKS_MAX = 200;
+/** A stub that is alone: the doorbell, and some numbers for who launches it. */
+const RESERVED = 4;
 /** A restore agent's stack is the end of its arena. */
 const STACK_BYTES = 16 * 1024;
 
@@ -87,28 +80,47 @@ export interface UnbornStub {
   close(): void;
 }
 
-/** Bytes of address space that agent and arena need for programs of `programBytes` a batch. */
-export function stubAreaSize(programBytes: number): bigint {
-  return codeSize() + ((BigInt(programBytes + STACK_BYTES) + PAGE - 1n) & ~(PAGE - 1n));
+/** Bytes of address space that the agent and the arenas of `agents` tasks in it need for programs of `programBytes` a batch. */
+export function stubAreaSize(programBytes: number, agents = 1): bigint {
+  return codeSize() + BigInt(agents) * ((BigInt(programBytes + STACK_BYTES) + PAGE - 1n) & ~(PAGE - 1n));
 }
 
 function codeSize(): bigint {
   return (BigInt(agentBlob().length) + PAGE - 1n) & ~(PAGE - 1n);
 }
 
-/** The agents of one restore: their arenas lie side by side in one memfd, in all tasks at the same address. */
+/** What is laid out in the same way in all tasks of a restore. */
+export interface YardLayout {
+  /** Where agent and arenas go: free in every task. */
+  readonly area: Area;
+  /** Number of the doorbell of a task that shares its descriptors with no other. */
+  readonly doorbellNumber: number;
+  /** Numbers from here on are for descriptors on their way. */
+  readonly spareNumber: number;
+  /** Most tasks that share one address space, and so have arenas in one area. */
+  readonly agents: number;
+}
+
+/** Where the agent of a task has its things, beside those of others that it shares descriptors or memory with. */
+export interface StubPlace {
+  readonly doorbellNumber: number;
+  /** Rank of its arena in the address space: 0 where it is alone. */
+  readonly arena: number;
+}
+
+/** The agents of one restore: their arenas lie side by side in one memfd. */
 export class StubYard {
+  readonly #layout: YardLayout;
   readonly #area: Area;
   readonly #arenaSize: number;
-  readonly #doorbellNumber: number;
   readonly #memfd: number;
   readonly #arenas: Buffer;
   #used = 0;
 
-  constructor(area: Area, doorbellNumber: number, tasks: number) {
-    this.#area = area;
-    this.#arenaSize = Number(area.end - area.start - codeSize());
-    this.#doorbellNumber = doorbellNumber;
+  constructor(layout: YardLayout, tasks: number) {
+    this.#layout = layout;
+    this.#area = layout.area;
+    this.#arenaSize = Number(this.#area.end - this.#area.start - codeSize()) / layout.agents;
     this.#memfd = memfd('crts', this.#arenaSize * tasks);
     try {
       this.#arenas = mapShared(this.#memfd, this.#arenaSize * tasks);
@@ -125,30 +137,40 @@ export class StubYard {
   launch(pid: number, flags: bigint): StubTask {
     const arena = this.#take();
     const [own, theirs] = seqpacketPair();
+    const { doorbellNumber } = this.#layout;
     let hostPid: number;
     try {
       const path = stubPath();
-      hostPid = spawn({ path, doorbell: theirs, doorbellNumber: this.#doorbellNumber, pid, flags });
+      hostPid = spawn({ path, doorbell: theirs, doorbellNumber, pid, flags });
     } catch (error) {
       closeFd(own);
       throw error;
     } finally {
       closeFd(theirs);
     }
-    if (!sendMessage(own, this.#boot(-1n), [this.#memfd])) return this.#died(own, hostPid);
-    return this.#answered(own, hostPid, arena);
+    if (!sendMessage(own, this.#boot(-1n, 0), [this.#memfd])) return this.#died(own, hostPid);
+    return this.#answered(own, hostPid, arena, 0);
   }
 
   /** A place for a child of one of the tasks. */
-  unborn(): UnbornStub {
+  unborn(where: StubPlace = { doorbellNumber: this.#layout.doorbellNumber, arena: 0 }): UnbornStub {
     const arena = this.#take();
     const [own, theirs] = seqpacketPair();
-    this.#boot(BigInt(this.#doorbellNumber)).copy(arena, arena.length - FORK_BOOT);
+    const number = BigInt(where.doorbellNumber);
+    this.#boot(number, where.arena).copy(arena, arena.length - FORK_BOOT);
+    const place = Buffer.alloc(PLACE.size);
+    place.writeBigUInt64LE(number, PLACE.socket);
+    place.writeBigUInt64LE(this.#arenaAddress(where.arena), PLACE.arena);
     return {
-      channel: { doorbell: theirs, arena: this.#memfd, arenaOffset: arena.byteOffset - this.#arenas.byteOffset },
+      channel: {
+        doorbell: theirs,
+        arena: this.#memfd,
+        arenaOffset: arena.byteOffset - this.#arenas.byteOffset,
+        place,
+      },
       born: (hostPid) => {
         closeFd(theirs);
-        return this.#answered(own, hostPid, arena);
+        return this.#answered(own, hostPid, arena, where.arena);
       },
       close: () => {
         closeFd(theirs);
@@ -169,21 +191,34 @@ export class StubYard {
     return this.#arenas.subarray(start, start + this.#arenaSize);
   }
 
-  #boot(socket: bigint): Buffer {
+  #arenaAddress(rank: number): bigint {
+    return this.#area.start + codeSize() + BigInt(rank * this.#arenaSize);
+  }
+
+  #boot(socket: bigint, rank: number): Buffer {
     const boot = Buffer.alloc(BOOT.size);
     boot.writeBigUInt64LE(this.#area.start, BOOT.area);
-    boot.writeBigUInt64LE(codeSize(), BOOT.codeSize);
     boot.writeBigUInt64LE(this.#area.end - this.#area.start, BOOT.areaSize);
+    boot.writeBigUInt64LE(this.#arenaAddress(rank), BOOT.arena);
+    boot.writeBigUInt64LE(BigInt(this.#arenaSize), BOOT.arenaSize);
+    boot.writeBigUInt64LE(BigInt(this.#layout.spareNumber), BOOT.spareFds);
     boot.writeBigInt64LE(socket, BOOT.socket);
     return boot;
   }
 
-  #answered(own: number, hostPid: number, arena: Buffer): StubTask {
+  #answered(own: number, hostPid: number, arena: Buffer, rank: number): StubTask {
     const reply = Buffer.alloc(REPLY_SIZE);
-    if (receiveMessage(own, reply) !== REPLY_SIZE || reply.readBigUInt64LE(0) !== BigInt(REPLY.READY))
-      return this.#died(own, hostPid);
-    const task = new RemoteTask(hostPid, own, arena, arena.length - STACK_BYTES);
-    const base = this.#area.start + codeSize();
+    const lookAfter = watch(hostPid);
+    limitReceiveTime(own, LOOK_AFTER_US);
+    try {
+      if (receiveMessage(own, reply, lookAfter) !== REPLY_SIZE || reply.readBigUInt64LE(0) !== BigInt(REPLY.READY))
+        return this.#died(own, hostPid);
+    } catch (error) {
+      closeFd(own);
+      throw error;
+    }
+    const task = new RemoteTask(hostPid, own, arena, arena.length - STACK_BYTES, lookAfter);
+    const base = this.#arenaAddress(rank);
     const traced = new Set<number>();
     return {
       hostPid,
@@ -207,7 +242,7 @@ export class StubYard {
 
 /** A single task with an arena of its own. */
 export function launchStub({ pid, flags, area, doorbellNumber }: StubRequest): StubTask {
-  const yard = new StubYard(area, doorbellNumber, 1);
+  const yard = new StubYard({ area, doorbellNumber, spareNumber: doorbellNumber + RESERVED, agents: 1 }, 1);
   try {
     const stub = yard.launch(pid, flags);
     return {
@@ -232,6 +267,20 @@ const STUB_EXITS: Record<number, string> = {
   105: 'could not map the arena',
   106: 'could not map its own arena after the fork',
 };
+
+/**
+ * What to do each time that an answer is late. The end of the doorbell tells of a death, but not where others have the same
+ * table of descriptors; and who is stopped from outside says nothing at all.
+ */
+function watch(pid: number): () => void {
+  let stopped = 0;
+  return () => {
+    const state = stateOf(pid);
+    if (state === undefined || state === 'Z' || state === 'X') throw taskGone(pid, 'a program of the agent');
+    stopped = state === 'T' ? stopped + 1 : 0;
+    if (stopped === STOPPED_LOOKS_MAX) throw stubStopped(pid, (STOPPED_LOOKS_MAX * Number(LOOK_AFTER_US)) / 1_000_000);
+  };
+}
 
 function stubDied(pid: number): CrtsError {
   let status: number;
@@ -310,74 +359,4 @@ function runThreads(pid: number, entry: bigint, arena: Buffer, base: bigint, thr
 /** EAGAIN: they had ended before. */
 function awaitRound(program: ProgramBuilder, round: ThreadRound<ThreadProgram>): void {
   program.call('futex', [round.finishedAddress, FUTEX_WAIT, 0, null], { expect: 'any' });
-}
-
-/** A thread of a restored task, as it is to be. */
-export interface FinalThread {
-  readonly hostTid: number;
-  readonly state: ThreadState;
-}
-
-/**
- * The last step but one: the agent leaves its doorbell, unmaps itself and its arena with a `syscall` instruction of the task
- * (its vdso's), and at that call's exit each thread gets its own registers, extended state and mask. All are stopped then;
- * letTaskRun() lets them go.
- *
- * An engine that dies meanwhile takes the unfinished task with it (PTRACE_O_EXITKILL).
- */
-export function completeTask(
-  stub: StubTask,
-  syscallAt: bigint,
-  main: ThreadState,
-  threads: readonly FinalThread[],
-): void {
-  const pid = stub.hostPid;
-  const all = [...threads.map(({ hostTid }) => hostTid), pid];
-  for (const tid of all) if (!stub.traced.has(tid)) ptraceSeize(tid, TRACE_OPTIONS);
-  for (const tid of all) ptraceInterrupt(tid);
-  for (const tid of all) waitForEventStop(tid, waitPid(tid)!.status);
-  stub.task.sendLeave(syscallAt, 0n);
-  stepToCall(pid, (regs) => getReg(regs, 'orig_rax') === SYS_MUNMAP);
-  expectSyscallStop(pid, ptraceToSyscall(pid));
-  if (getReg(ptraceGetRegset(pid, NT_PRSTATUS), 'rax') !== 0n) throw agentSilent(pid, 'could not be unmapped');
-  for (const { hostTid, state } of [...threads, { hostTid: pid, state: main }]) {
-    ptraceSetRegset(hostTid, NT_X86_XSTATE, state.xstate);
-    ptraceSetRegset(hostTid, NT_PRSTATUS, state.prstatus);
-    ptraceSetSigmask(hostTid, state.sigmask);
-    if (state.syscallDispatch !== undefined) ptraceSetSyscallDispatch(hostTid, state.syscallDispatch);
-  }
-}
-
-/** Lets a completed task run. */
-export function letTaskRun(hostPid: number, threads: readonly FinalThread[]): void {
-  for (const { hostTid } of threads) ptraceDetach(hostTid);
-  ptraceDetach(hostPid);
-}
-
-const SIGSTOP = 19;
-/** A stop takes some microseconds; a task that was killed meanwhile never gets there. */
-const STOP_LOOKS = 100_000;
-
-/**
- * Lets a completed task go, stopped by a signal before it has run. The main thread goes first: once it is stopped, the kernel has
- * told all threads to stop, and those still traced do so when they are let go (__ptrace_unlink(), kernel/ptrace.c).
- */
-export function stopTask(hostPid: number, threads: readonly FinalThread[], signal = SIGSTOP): void {
-  syscall('kill', hostPid, signal);
-  ptraceDetach(hostPid);
-  let looks = 0;
-  for (let state = stateOf(hostPid); state !== 'T'; state = stateOf(hostPid)) {
-    if (++looks > STOP_LOOKS || state === 'Z' || state === undefined) throw taskGone(hostPid, 'its stop');
-    rawSyscall('sched_yield');
-  }
-  for (const { hostTid } of threads) ptraceDetach(hostTid);
-}
-
-/** Of the main thread: man 5 proc_pid_stat. */
-function stateOf(pid: number): string | undefined {
-  try {
-    return /^\d+ \(.*\) (\w)/s.exec(readFileSync(`/proc/${pid}/task/${pid}/stat`, 'latin1'))?.[1];
-  } catch {
-    return undefined;
-  }
 }

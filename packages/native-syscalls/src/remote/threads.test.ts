@@ -184,7 +184,7 @@ describe('threads of a restored task', () => {
   let stub: StubTask;
 
   function launch(bytes: number): void {
-    yard = new StubYard(area(bytes), 50, 1);
+    yard = new StubYard({ area: area(bytes), doorbellNumber: 50, spareNumber: 54, agents: 1 }, 1);
     stub = yard.launch(0, 0n);
   }
 

@@ -1,0 +1,42 @@
+/**
+ * A task that shares its memory with another one (CLONE_VM) needs no agent: it runs its programs in that of the other, as a
+ * thread would, and is itself again after each. Its stack may be too small for a way back of its own.
+ */
+import type { Program, ThreadState } from '@crts/plugin-api';
+import type { Infection } from './infection';
+import { ProgramBuilder } from './program-builder';
+import type { ThreadRun } from './threads';
+
+/** What the engine asks of an infected task. */
+export interface Host {
+  readonly task: { run(program: ProgramBuilder | ((program: Program) => void)): void };
+  runThreads(threads: readonly ThreadRun[]): void;
+  cure(): void;
+  close(): void;
+}
+
+export class Guest implements Host {
+  readonly task: Host['task'];
+  readonly #host: Infection;
+
+  /** `pid`: the task's main thread, in a ptrace event stop with the state `state`; it stays there. */
+  constructor(pid: number, state: ThreadState, host: Infection) {
+    this.#host = host;
+    this.task = {
+      run: (program) => {
+        const builder = typeof program === 'function' ? new ProgramBuilder() : program;
+        if (typeof program === 'function') program(builder);
+        host.runThreads([{ tid: pid, state, program: builder }]);
+      },
+    };
+  }
+
+  runThreads(threads: readonly ThreadRun[]): void {
+    this.#host.runThreads(threads);
+  }
+
+  /** It is itself already. */
+  cure(): void {}
+
+  close(): void {}
+}
