@@ -1,4 +1,5 @@
 // A task that sits in a system call: the call goes on after the restore and ends as if nothing had happened.
+import { must } from '../harness/checkpointer';
 import { flavours } from '../harness/flavours';
 import { Target } from '../harness/target';
 
@@ -21,6 +22,35 @@ for (const [call, notWithCriu] of [
     // What it returns and when is what counts; the call takes a second, too short for more.
     only: ['once', 'left running', 'criu and back'],
   });
+
+// Waits that another process of the tree ends, and further ones with a timeout.
+describe.each([
+  ...['flock', 'setlkw', 'msgrcv', 'semop', 'accept', 'recvmsg', 'open', 'write', 'eventfd', 'waitid'],
+  ...[
+    'semtimedop',
+    'timed recv',
+    'ppoll',
+    'pselect',
+    'epoll_pwait2',
+    'relative clock_nanosleep',
+    'sleep',
+    'futex until',
+  ],
+])('%s', (call) => {
+  const start = () => Target.program('blocked', [call]);
+
+  test('dumped and restored', async () => {
+    const target = await start();
+    await target.cycle('--file-locks');
+    await target.finish();
+  });
+
+  test('left running', async () => {
+    const target = await start();
+    must(target.dump('--leave-running', '--file-locks'));
+    await target.finish();
+  });
+});
 
 for (const call of ['pause', 'sigsuspend'])
   flavours(`${call} still waits for its signal`, {

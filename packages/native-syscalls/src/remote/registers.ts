@@ -58,10 +58,14 @@ export function restartingRegs(regs: Buffer): Buffer | undefined {
 
 /**
  * Calls that a mere stop ends with EINTR, with no signal to be handled (man 7 signal, "Interruption of system calls ...
- * by stop signals"): semop, rt_sigtimedwait, io_getevents, semtimedop, epoll_wait, epoll_pwait, epoll_pwait2. They have
- * no other effect when they fail so.
+ * by stop signals"): semop, rt_sigtimedwait, io_getevents, semtimedop, epoll_wait, epoll_pwait, epoll_pwait2; and of sockets with a
+ * timeout (SO_RCVTIMEO, SO_SNDTIMEO; sock_intr_errno(), include/net/sock.h) read, write, readv, writev, accept, sendto, recvfrom, sendmsg,
+ * recvmsg, accept4, recvmmsg, sendmmsg. They have no other effect when they fail so; connect has: it goes on in the background.
  */
-const ENDED_BY_STOP = new Set([65n, 128n, 208n, 220n, 232n, 281n, 441n]);
+const ENDED_BY_STOP = new Set([
+  ...[65n, 128n, 208n, 220n, 232n, 281n, 441n],
+  ...[0n, 1n, 19n, 20n, 43n, 44n, 45n, 46n, 47n, 288n, 299n, 307n],
+]);
 const EINTR = 4n;
 
 /** Makes the call again that only the freeze has interrupted; `signalWaits` tells of a signal that is to be handled. */
