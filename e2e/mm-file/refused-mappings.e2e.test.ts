@@ -5,7 +5,6 @@ import { Target } from '../harness/target';
 
 test.each([
   ['secretmem', /\/secretmem/],
-  ['aio', /\/\[aio\]/],
   ['io_uring', /anon_inode:\[io_uring\], mixed device pages/],
   ['userfaultfd', /userfaultfd missing tracking/],
   ['perf_event', /anon_inode:\[perf_event\]/],

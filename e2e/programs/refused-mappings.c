@@ -1,6 +1,5 @@
 /* Maps what crts refuses (argv[2]), and goes on unharmed. No descriptor is left of it. */
 #include "check.h"
-#include <linux/aio_abi.h>
 #include <linux/io_uring.h>
 #include <linux/perf_event.h>
 #include <linux/userfaultfd.h>
@@ -14,7 +13,6 @@
 int main(int argc, char **argv)
 {
 	const char *what = argc > 2 ? argv[2] : "";
-	aio_context_t context = 0;
 	char *at = NULL;
 
 	if (!strcmp(what, "secretmem")) {
@@ -30,8 +28,18 @@ int main(int argc, char **argv)
 		at = mmap(NULL, PAGE, RW, MAP_SHARED, fd, 0);
 		close(fd);
 	}
-	if (!strcmp(what, "aio"))
-		check(syscall(SYS_io_setup, 4, &context) == 0, "io_setup: %m");
+	if (!strcmp(what, "inherited-aio")) {
+		unsigned long context = 0;
+		int none[2];
+		char byte;
+
+		check(syscall(SYS_io_setup, 4, &context) == 0 && pipe(none) == 0, "io_setup: %m");
+		if (fork() == 0) {
+			/* As long as the parent lives. */
+			close(none[1]);
+			_exit(read(none[0], &byte, 1) != 0);
+		}
+	}
 	if (!strcmp(what, "io_uring")) {
 		struct io_uring_params params = { 0 };
 		int fd = (int)syscall(SYS_io_uring_setup, 1, &params);

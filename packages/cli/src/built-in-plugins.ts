@@ -13,6 +13,7 @@ import { plugin as fdTimerfd } from '@crts/fd-timerfd';
 import { plugin as fdTty } from '@crts/fd-tty';
 import { plugin as fdUnix } from '@crts/fd-unix';
 import { plugin as fileLocks } from '@crts/file-locks';
+import { plugin as mmAio } from '@crts/mm-aio';
 import { plugin as mmAnon } from '@crts/mm-anon';
 import { plugin as mmFile } from '@crts/mm-file';
 import { plugin as mmLayout } from '@crts/mm-layout';
@@ -49,6 +50,7 @@ export const builtInPlugins: readonly Plugin[] = [
   fdTty,
   fdUnix,
   fileLocks,
+  mmAio,
   mmAnon,
   mmFile,
   mmLayout,
