@@ -18,7 +18,8 @@
 /* CRIU 4.2 dumps no more in all: NR_PIPES_WITH_DATA. */
 #define PIPES_MAX 1000
 
-static int open_all(int count, int pipes)
+/* `file`: any that stays as it is. */
+static int open_all(const char *file, int count, int pipes)
 {
 	int fds[2];
 	int epoll = epoll_create1(0), last = epoll;
@@ -29,7 +30,7 @@ static int open_all(int count, int pipes)
 		struct epoll_event event = { .events = EPOLLIN, .data.fd = i };
 		switch (i % 7) {
 		case 0:
-			last = open("/etc/passwd", O_RDONLY);
+			last = open(file, O_RDONLY);
 			break;
 		case 1:
 			last = eventfd(i, 0);
@@ -85,7 +86,7 @@ int main(int argc, char **argv)
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
 	if (processes == 1)
-		return open_all(count, PIPES_MAX) ? rest(argv[1]) : 3;
+		return open_all(argv[0], count, PIPES_MAX) ? rest(argv[1]) : 3;
 	if (pipe(done) != 0)
 		return 3;
 	for (int i = 1; i < processes && self == 0; i++)
@@ -97,7 +98,7 @@ int main(int argc, char **argv)
 	int end = fcntl(done[self == 0 ? 0 : 1], F_DUPFD, DESCRIPTORS_MAX + 100);
 	close(done[0]);
 	close(done[1]);
-	if (end < 0 || !open_all(count / processes, PIPES_MAX / processes))
+	if (end < 0 || !open_all(argv[0], count / processes, PIPES_MAX / processes))
 		return 3;
 	char byte;
 	if (self == 0 && read(end, &byte, 1) != 0)
