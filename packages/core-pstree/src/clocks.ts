@@ -2,9 +2,9 @@
  * The clocks that a time namespace shifts (man 7 time_namespaces), CLOCK_MONOTONIC and CLOCK_BOOTTIME: what a dump says of them,
  * and when a restored tree gets a namespace of its own.
  */
-import { readFileSync, readlinkSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import type { InventoryEntry, TaskKobjIdsEntry, TimensEntry } from '@crts/image-io';
-import { rawSyscall } from '@crts/native-syscalls';
+import { rawSyscall, readLinkBytes } from '@crts/native-syscalls';
 import type { ClockShift, ImageRecord, ImageSource, Logger, Program } from '@crts/plugin-api';
 import { badImage } from './errors';
 import { noTimeNamespace } from './namespace-errors';
@@ -136,7 +136,7 @@ function offsetsOf(pid: string): Both {
 
 function timeNamespace(pid: string): string {
   try {
-    return readlinkSync(`/proc/${pid}/ns/time`);
+    return readLinkBytes(`/proc/${pid}/ns/time`).toString();
   } catch {
     // The kernel was built without them.
     return '';

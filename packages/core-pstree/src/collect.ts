@@ -44,7 +44,8 @@ function range(vma: VmaFacts): string {
 /** What handlers ask of a task or of one of its threads, as one program, and what they make of the answers. */
 export interface Questions {
   readonly program: ProgramBuilder;
-  read(): void;
+  /** `each`: what a handler makes of its answers is to be done in there. */
+  read(each?: (handler: string, answer: () => void) => void): void;
 }
 
 /** Questions to the process and to its main thread. */
@@ -64,15 +65,16 @@ function ask(
   emit: (handler: Registry['taskState'][number], program: ProgramBuilder) => readonly ((() => void) | undefined)[],
 ): Questions {
   const program = new ProgramBuilder();
-  const readers: (() => void)[] = [];
+  const readers: { readonly handler: string; readonly answer: () => void }[] = [];
   for (const handler of registry.taskState) {
     program.origin = { plugin: handler.name, stage: 'dump' };
-    for (const reader of emit(handler, program)) if (reader !== undefined) readers.push(reader);
+    for (const answer of emit(handler, program))
+      if (answer !== undefined) readers.push({ handler: handler.name, answer });
   }
   return {
     program,
-    read: () => {
-      for (const reader of readers) reader();
+    read: (each = (_handler, answer) => answer()) => {
+      for (const { handler, answer } of readers) each(handler, answer);
     },
   };
 }

@@ -1,6 +1,6 @@
-import { closeSync, fstatSync, openSync, readdirSync, readFileSync, statfsSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import type { FdinfoEntry, FileEntry, FownEntry } from '@crts/image-io';
-import { closeFd, type DescribedFd, kcmpFile, visitDescriptors } from '@crts/native-syscalls';
+import { closeFd, cPath, type DescribedFd, kcmpFile, syscallOn, visitDescriptors } from '@crts/native-syscalls';
 import {
   decodeName,
   type FdDumpContext,
@@ -19,6 +19,7 @@ import { directoryNotify, noFdHandler } from './errors';
 import { bestHandler } from './registry';
 import type { DumpRemaps } from './remaps';
 
+const AT_FDCWD = -100;
 const O_PATH = 0o10000000;
 const O_CLOEXEC = 0o2000000;
 const FD_CLOEXEC = 1;
@@ -73,26 +74,18 @@ export class FileTable implements FileRegistry, TreeImages {
     const key = `${file.flags} ${file.path} ${identity}`;
     const known = this.#paths.get(key);
     if (known !== undefined) return known;
-    const local = openSync(file.via, O_PATH);
+    const { via, path: link, deleted, flags } = file;
+    const local = syscallOn(via, 'openat', AT_FDCWD, cPath(via), O_PATH | O_CLOEXEC, 0);
     try {
-      const facts = {
-        ...statFacts(local),
-        via: file.via,
-        pid: task.pid,
-        fd: -1,
-        local,
-        link: file.path,
-        deleted: file.deleted,
-        flags: file.flags,
-        fdinfo: '',
-        pos: 0n,
-        mntId: this.#namesFiles(task) ? mountOf(local) : 0,
-      };
-      const id = this.#add(task, facts, NO_OWNER);
-      this.#paths.set(key, id);
-      return id;
+      const [id] = visitDescriptors(process.pid, undefined, [local], (described) => {
+        const stat = { ...statFacts(described), via, pid: task.pid, fd: -1, local };
+        const mntId = this.#namesFiles(task) ? mountOf(described) : 0;
+        return this.#add(task, { ...stat, link, deleted, flags, fdinfo: '', pos: 0n, mntId }, NO_OWNER);
+      });
+      this.#paths.set(key, id!);
+      return id!;
     } finally {
-      closeSync(local);
+      closeFd(local);
     }
   }
 
@@ -236,24 +229,12 @@ function objectOf(path: string): string {
   return `${dev}:${ino}`;
 }
 
-function statFacts(local: number) {
-  const { mode, uid, gid, dev, ino, rdev, size, nlink } = fstatSync(local, { bigint: true });
-  const { type } = statfsSync(`/proc/self/fd/${local}`, { bigint: true });
-  return {
-    mode: Number(mode),
-    uid: Number(uid),
-    gid: Number(gid),
-    dev,
-    ino,
-    rdev,
-    sizeBytes: size,
-    nlink,
-    fsType: type,
-  };
+function statFacts({ mode, uid, gid, dev, ino, rdev, sizeBytes, nlink, fsType }: DescribedFd) {
+  return { mode, uid, gid, dev, ino, rdev, sizeBytes, nlink, fsType };
 }
 
-function mountOf(local: number): number {
-  return Number(FDINFO_HEAD.exec(readFileSync(`/proc/self/fdinfo/${local}`, 'utf8'))?.[3] ?? 0);
+function mountOf({ fdinfo }: DescribedFd): number {
+  return Number(FDINFO_HEAD.exec(fdinfo)?.[3] ?? 0);
 }
 
 /** The first lines are the same for every kind: seq_show(), fs/proc/fd.c. */
@@ -266,15 +247,7 @@ function fdFacts(task: FrozenTask, hostPid: number, described: DescribedFd): FdF
   const deleted = described.nlink === 0n && text.endsWith(DELETED);
   const [, pos = '0', flags = '0', mntId = '0'] = FDINFO_HEAD.exec(fdinfo) ?? [];
   return {
-    mode: described.mode,
-    uid: described.uid,
-    gid: described.gid,
-    dev: described.dev,
-    ino: described.ino,
-    rdev: described.rdev,
-    sizeBytes: described.sizeBytes,
-    nlink: described.nlink,
-    fsType: described.fsType,
+    ...statFacts(described),
     via: `/proc/${hostPid}/fd/${fd}`,
     pid: task.pid,
     fd,

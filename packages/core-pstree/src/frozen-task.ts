@@ -1,6 +1,5 @@
-import { readlinkSync } from 'node:fs';
 import type { CoreEntry, FdinfoEntry, TaskKobjIdsEntry } from '@crts/image-io';
-import { preadFull, readSmallFile } from '@crts/native-syscalls';
+import { preadFull, ptraceGetSyscallDispatch, readLinkBytes, readSmallFile } from '@crts/native-syscalls';
 import {
   type ClockShift,
   decodeName,
@@ -8,6 +7,7 @@ import {
   type FrozenThread,
   type ImageRecord,
   type Program,
+  type SyscallDispatch,
   type TaskFacts,
   type TaskImages,
   type ThreadFacts,
@@ -51,6 +51,10 @@ export class StoppedThread implements FrozenThread {
 
   pendingSignals(): readonly Buffer[] {
     return this.task.target.pendingSignals(this.hostTid, false);
+  }
+
+  syscallDispatch(): SyscallDispatch | undefined {
+    return this.task.syscallDispatchOf(this.hostTid);
   }
 }
 
@@ -142,11 +146,15 @@ export class Frozen implements FrozenTask {
   }
 
   readLink(name: string): string {
-    return decodeName(readlinkSync(`/proc/${this.hostPid}/${name}`, 'buffer'));
+    return decodeName(readLinkBytes(`/proc/${this.hostPid}/${name}`));
   }
 
   pendingSignals(): readonly Buffer[] {
     return this.target.pendingSignals(this.hostPid, true);
+  }
+
+  syscallDispatchOf(hostTid: number): SyscallDispatch | undefined {
+    return ptraceGetSyscallDispatch(hostTid);
   }
 
   run(build: (program: Program) => void): void {

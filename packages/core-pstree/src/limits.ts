@@ -1,6 +1,5 @@
 /** What this version of the engine refuses as a whole, from facts alone. */
-import { readlinkSync } from 'node:fs';
-import { KCMP, kcmp } from '@crts/native-syscalls';
+import { KCMP, kcmp, readLinkBytes } from '@crts/native-syscalls';
 import type { CrtsError, FrozenTask, TaskFacts } from '@crts/plugin-api';
 import { foreignSession, kernelThread } from './errors';
 import { foreignNamespace, unshared } from './namespace-errors';
@@ -53,7 +52,7 @@ export function refuseRoot(pid: number, facts: TaskFacts, shellJob: boolean): Cr
 
 function namespace(pid: number | string, kind: string): string {
   try {
-    return readlinkSync(`/proc/${pid}/ns/${kind}`);
+    return readLinkBytes(`/proc/${pid}/ns/${kind}`).toString();
   } catch {
     // The kernel was built without this kind of namespace.
     return '';

@@ -22,36 +22,55 @@ const ARENA_BYTES = 64 * 1024;
  * left to the real dump to tell.
  */
 export function rehearse(registry: Registry, request: DumpRequest, target: Target): void {
-  try {
+  const { log } = request;
+  // Each step for itself: one that cannot be done on a running program must not leave all that follow cold.
+  const attempt = (what: string, action: () => void): void => {
+    try {
+      action();
+    } catch (error) {
+      log.debug({ pid: request.pid }, `rehearsal: ${what}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  };
+  attempt('the whole', () => {
     const numbers = descriptorNumbers(request.pid);
     const files = new FileTable(registry.fd, [request.pid]);
     const task = new Rehearsed(request, running(target), files, { ppid: 0, pagesId: 1, ids: ENGINE_IDS });
-    firstRefusal(registry, task);
-    task.descriptors = task.files.addDescriptors(task, target.pidfd, numbers.slice(0, DESCRIPTORS_MAX));
-    // What refers to others is not to be judged by some.
-    if (numbers.length <= DESCRIPTORS_MAX) files.finish();
-    const { program, read } = askProcess(registry, task);
-    const arena = Buffer.alloc(ARENA_BYTES);
-    const batch = encodeBatch(program.instructions, 0, arena, arena.length);
-    settleBatch(program.instructions, 0, batch, arena, batch.count);
-    read();
-    collectMappings(registry, task);
-    const discard = (kind: string, _id: number | undefined, entries: readonly ImageRecord[]) => {
-      encodeImage(
-        imageKind(kind),
-        entries.map((value) => ({ value })),
-      );
-    };
-    const discardItems = (kind: string, _id: number | undefined, items: readonly ImageItem[]) => {
-      encodeImage(imageKind(kind), items);
-    };
-    writeImages(
-      { write: discard, writeItems: discardItems },
-      { tasks: [task], zombies: [], sequence: [task.pid], files },
+    attempt('refusals', () => {
+      firstRefusal(registry, task);
+    });
+    attempt('descriptors', () => {
+      task.descriptors = files.addDescriptors(task, target.pidfd, numbers.slice(0, DESCRIPTORS_MAX));
+      // What refers to others is not to be judged by some.
+      if (numbers.length <= DESCRIPTORS_MAX) files.finish();
+    });
+    attempt('questions', () => {
+      const { program, read } = askProcess(registry, task);
+      const arena = Buffer.alloc(ARENA_BYTES);
+      const batch = encodeBatch(program.instructions, 0, arena, arena.length);
+      settleBatch(program.instructions, 0, batch, arena, batch.count);
+      read((handler, answer) => attempt(handler, answer));
+    });
+    attempt('mappings', () => {
+      collectMappings(registry, task);
+    });
+    attempt('images', () => encodeImages(task, files));
+  });
+}
+
+function encodeImages(task: Rehearsed, files: FileTable): void {
+  const discardItems = (kind: string, _id: number | undefined, items: readonly ImageItem[]) => {
+    encodeImage(imageKind(kind), items);
+  };
+  const discard = (kind: string, id: number | undefined, entries: readonly ImageRecord[]) =>
+    discardItems(
+      kind,
+      id,
+      entries.map((value) => ({ value })),
     );
-  } catch {
-    // See above.
-  }
+  writeImages(
+    { write: discard, writeItems: discardItems },
+    { tasks: [task], zombies: [], sequence: [task.pid], files },
+  );
 }
 
 /** The running process as if it stood still, with the answers of nobody. */
@@ -80,6 +99,11 @@ function running(target: Target): Stopped {
 }
 
 class Rehearsed extends Frozen {
+  /** Only of a traced thread. */
+  override syscallDispatchOf(): undefined {
+    return undefined;
+  }
+
   override run(): void {
     // There is no agent to run anything.
   }

@@ -3,7 +3,7 @@ import { closeSync, openSync } from 'node:fs';
 import type { LateFd } from '@crts/plugin-api';
 import { addon } from './addon';
 import { SyscallError } from './errors';
-import { rawSyscall, syscall } from './syscall';
+import { cPath, rawSyscall, syscall, syscallOn } from './syscall';
 
 const EINTR = 4;
 const O_CLOEXEC = 0o2000000;
@@ -56,6 +56,14 @@ export function readSmallFile(path: string): Buffer {
     if (length < scratch.length) return Buffer.from(scratch.subarray(0, length));
     scratch = Buffer.alloc(scratch.length * 4);
   }
+}
+
+const LINK_BYTES = 4096;
+
+/** Text of a link under /proc, which is never longer than a page (man 5 proc). @throws SyscallError with the path */
+export function readLinkBytes(path: string): Buffer {
+  const text = Buffer.allocUnsafe(LINK_BYTES);
+  return text.subarray(0, syscallOn(path, 'readlink', cPath(path), text, LINK_BYTES));
 }
 
 export function closeFd(fd: number): void {

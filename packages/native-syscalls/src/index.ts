@@ -2,7 +2,7 @@ export { agentBlob, stubPath } from './addon';
 export { blockChecksums, CHECKSUM_BLOCK } from './checksum';
 export { type DescribedFd, visitDescriptors } from './descriptors';
 export { errnoName, SyscallError } from './errors';
-export { closeFd, lateOpen, preadFull, preallocate, pwriteFull, readSmallFile } from './files';
+export { closeFd, lateOpen, preadFull, preallocate, pwriteFull, readLinkBytes, readSmallFile } from './files';
 export { deviceNumber, type HugePages, hugePagesOf } from './huge-pages';
 export { hasAnonymousNames, mapShared, memfd, sharedAnonymousMemory, sharedMemoryDevice, unmapShared } from './memory';
 export { PAGE_IS, type PageQuery, type PageRegion, pagemapScan } from './pagemap-scan';

@@ -3,6 +3,7 @@ import type { CrtsError } from './errors';
 import type {
   ClockShift,
   FdFacts,
+  SyscallDispatch,
   TaskFacts,
   TaskIdentity,
   ThreadFacts,
@@ -118,6 +119,8 @@ export interface FrozenThread extends ThreadIdentity {
   readProc(name: string): string;
   /** Signals queued for this thread alone, as raw siginfo_t, in order. */
   pendingSignals(): readonly Buffer[];
+  /** Syscall user dispatch, where the thread uses it; for refuse() and refuseThread(): later its agent may run. */
+  syscallDispatch(): SyscallDispatch | undefined;
 }
 
 /** Images that are not of one task, under construction. */

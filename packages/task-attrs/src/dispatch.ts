@@ -1,5 +1,4 @@
 import type { CoreEntry } from '@crts/image-io';
-import { ptraceGetSyscallDispatch } from '@crts/native-syscalls';
 import type { CrtsError, FrozenThread, SyscallDispatch, ThreadPlan } from '@crts/plugin-api';
 import { badAttribute, syscallDispatch } from './errors';
 import { ownEntry } from './own-entry';
@@ -17,7 +16,7 @@ const dispatches = new WeakMap<FrozenThread, SyscallDispatch>();
  * would leave it off.
  */
 export function refuseDispatch(thread: FrozenThread): CrtsError | undefined {
-  const dispatch = ptraceGetSyscallDispatch(thread.hostTid);
+  const dispatch = thread.syscallDispatch();
   if (dispatch === undefined) return undefined;
   dispatches.set(thread, dispatch);
   const { selector } = dispatch;

@@ -14,7 +14,6 @@ import { attributesHandler } from './handler';
 jest.mock('@crts/native-syscalls', () => ({
   ...jest.requireActual('@crts/native-syscalls'),
   getAffinity: () => Buffer.from([3]),
-  ptraceGetSyscallDispatch: () => dispatch,
   rawSyscall: (name: string, ...args: unknown[]) => kernel(name, args),
 }));
 let dispatch: object | undefined;
@@ -28,6 +27,7 @@ describe('refuse', () => {
     readMemory?: (addr: bigint) => Buffer,
   ) =>
     attributesHandler.refuseThread({
+      syscallDispatch: () => dispatch,
       tid: 12,
       hostTid: 12,
       task: { readMemory },

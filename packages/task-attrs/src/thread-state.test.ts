@@ -11,7 +11,6 @@ jest.mock('./own-thread', () => ({ ownThread: () => own, memoryNodes: () => 3n }
 jest.mock('@crts/native-syscalls', () => ({
   ...jest.requireActual('@crts/native-syscalls'),
   getAffinity: () => Buffer.from([3]),
-  ptraceGetSyscallDispatch: () => dispatch,
 }));
 let dispatch: object | undefined;
 
@@ -256,6 +255,7 @@ describe('syscall user dispatch', () => {
       hostTid: 12,
       core: { thread_core: {} },
       task: { readMemory: () => Buffer.from([0]) },
+      syscallDispatch: () => dispatch,
     } as unknown as FrozenThread;
     expect(refuseDispatch(thread)).toBeUndefined();
     noteDispatch(thread);
