@@ -1,5 +1,5 @@
-import { dumpTree, preDumpTree } from '@crts/core-pstree';
-import { badValue, missingOption } from './errors';
+import { type DumpOutcome, type DumpRequest, dumpTree, preDumpTree } from '@crts/core-pstree';
+import { badValue, excludedOption, missingOption } from './errors';
 import type { Parsed } from './parse';
 import { type Directories, type EngineOptions, last } from './run';
 import { dumpStats, reportStats } from './stats';
@@ -9,7 +9,7 @@ const PID_MAX = 4 * 1024 * 1024;
 /** As CRIU's. */
 const TIMEOUT_S = 10;
 
-export function dump(parsed: Parsed, { images, work }: Directories, options: EngineOptions): void {
+export async function dump(parsed: Parsed, { images, work }: Directories, options: EngineOptions): Promise<void> {
   const request = {
     pid: treeRoot(parsed),
     imagesDir: images,
@@ -24,8 +24,40 @@ export function dump(parsed: Parsed, { images, work }: Directories, options: Eng
     ...options,
   };
   preDumpMode(parsed);
-  const outcome = parsed.action === 'pre-dump' ? preDumpTree(request) : dumpTree(request);
+  const act = (transfer: Transfer) =>
+    parsed.action === 'pre-dump' ? preDumpTree({ ...request, ...transfer }) : dumpTree({ ...request, ...transfer });
+  const outcome = await withTransfer(parsed, options, act);
   reportStats('stats-dump', work, dumpStats(outcome), parsed.switches.has('display-stats'), options.log);
+}
+
+type Transfer = Pick<DumpRequest, 'outlet' | 'serveLazily'>;
+type Act = (transfer: Transfer) => DumpOutcome;
+
+async function withTransfer(parsed: Parsed, { log }: EngineOptions, act: Act): Promise<DumpOutcome> {
+  const isLazy = parsed.switches.has('lazy-pages');
+  const toServer = parsed.switches.has('page-server');
+  if (isLazy && toServer) throw excludedOption('--lazy-pages', '--page-server');
+  if (toServer) return toPageServer(parsed, act);
+  if (!isLazy) return act({});
+  const { lateServer } = require('./transfer') as typeof import('./transfer');
+  const server = await lateServer(parsed, log);
+  try {
+    return act({ serveLazily: server.serve });
+  } finally {
+    server.close();
+  }
+}
+
+/** The connection is made before anything is frozen. */
+async function toPageServer(parsed: Parsed, act: Act): Promise<DumpOutcome> {
+  const { connectServer } = require('./transfer') as typeof import('./transfer');
+  const { PageServerClient, Progress } = require('@crts/page-xfer') as typeof import('@crts/page-xfer');
+  const client = new PageServerClient(await connectServer(parsed), Progress.onTerminal('sent'));
+  try {
+    return act({ outlet: client });
+  } finally {
+    client.close();
+  }
 }
 
 /** In seconds; 0 is no bound. */

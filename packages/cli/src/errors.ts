@@ -8,7 +8,7 @@ export function unknownAction(action: string, known: boolean): CrtsError {
     ? usage(
         'CRTS_ACTION_UNSUPPORTED',
         `action ${action} is criu's, and not supported by crts yet`,
-        'crts has dump, pre-dump, restore, check, dedup, compress and decompress.',
+        'crts has dump, pre-dump, restore, check, dedup, compress, decompress, page-server and lazy-pages.',
       )
     : usage(
         'CRTS_ACTION_UNKNOWN',
@@ -37,6 +37,27 @@ export function unknownFeature(name: string): CrtsError {
     `option --feature: "${name}" is not a feature`,
     'The names are those of criu check --feature.',
   );
+}
+
+export function cannotListen(at: string, errno: string | undefined): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_LISTEN',
+    what: `crts cannot listen on ${at}`,
+    errno,
+    hint:
+      errno === 'EADDRINUSE'
+        ? 'Another server has the port: end it, or choose another with --port.'
+        : 'Check --address and --port.',
+  });
+}
+
+export function lazyServerGone(errno: string | undefined): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_LAZY_SERVER',
+    what: 'who is to bring the memory of the program (crts lazy-pages) is gone, or did not start',
+    errno,
+    hint: 'See lazy-pages.log in the work directory.',
+  });
 }
 
 export function cannotWrite(path: string, what: string, errno: string | undefined): CrtsError {
@@ -69,6 +90,10 @@ export function ambiguousOption(option: string, candidates: readonly string[]): 
 
 export function misplacedOption(option: string, action: string): CrtsError {
   return usage('CRTS_OPTION_MISPLACED', `option ${option} does not belong to ${action}`);
+}
+
+export function excludedOption(option: string, other: string): CrtsError {
+  return usage('CRTS_OPTION_MISPLACED', `options ${option} and ${other} exclude each other`);
 }
 
 export function missingOption(option: string, why: string): CrtsError {

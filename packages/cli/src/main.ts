@@ -73,8 +73,18 @@ async function act(
     restore(parsed, directories, options, await plainPages(directories));
     return log;
   }
+  if (parsed.action === 'page-server') {
+    const { pageServer } = require('./page-server') as typeof import('./page-server');
+    await pageServer(parsed, directories, options);
+    return log;
+  }
+  if (parsed.action === 'lazy-pages') {
+    const { lazyPages } = require('./lazy-pages') as typeof import('./lazy-pages');
+    await lazyPages(parsed, directories, options, await plainPages(directories));
+    return log;
+  }
   const compression = compressionOf(parsed);
-  dump(parsed, directories, options);
+  await dump(parsed, directories, options);
   if (compression !== undefined) await compressDump(parsed, compression, directories, log);
   return log;
 }

@@ -1,6 +1,15 @@
 /** The options of crts: CRIU's names and meanings (criu --help, criu/config.c), and our own at the end. */
 
-export type Action = 'dump' | 'pre-dump' | 'restore' | 'check' | 'dedup' | 'compress' | 'decompress';
+export type Action =
+  | 'dump'
+  | 'pre-dump'
+  | 'restore'
+  | 'check'
+  | 'dedup'
+  | 'compress'
+  | 'decompress'
+  | 'page-server'
+  | 'lazy-pages';
 
 export interface OptionRow {
   readonly name: string;
@@ -23,7 +32,10 @@ export interface OptionRow {
 }
 
 const both: readonly Action[] = ['dump', 'pre-dump', 'restore'];
-const every: readonly Action[] = [...both, 'check', 'dedup', 'compress', 'decompress'];
+const servers: readonly Action[] = ['page-server', 'lazy-pages'];
+const every: readonly Action[] = [...both, 'check', 'dedup', 'compress', 'decompress', ...servers];
+/** Those that may talk with another machine. */
+const talkers: readonly Action[] = ['dump', 'pre-dump', ...servers];
 /** What a pre-dump does without: it takes what a dump takes, so that a command line serves both. */
 const dumps: readonly Action[] = ['dump', 'pre-dump'];
 
@@ -78,10 +90,10 @@ const SUPPORTED: readonly OptionRow[] = [
     name: 'restore-detached',
     short: 'd',
     twin: true,
-    actions: ['restore'],
-    help: 'leave when the program is restored',
+    actions: ['restore', ...servers],
+    help: 'leave when the program is restored; of the servers: go on in the background',
   },
-  { name: 'daemon', twin: true, means: 'restore-detached', actions: ['restore'], help: 'the same' },
+  { name: 'daemon', twin: true, means: 'restore-detached', actions: ['restore', ...servers], help: 'the same' },
   {
     name: 'restore-sibling',
     short: 'S',
@@ -92,9 +104,9 @@ const SUPPORTED: readonly OptionRow[] = [
   {
     name: 'pidfile',
     argument: 'FILE',
-    actions: ['restore'],
+    actions: ['restore', ...servers],
     idle: dumps,
-    help: 'write the pid of the restored program to FILE, a new file in the work directory',
+    help: 'write the pid of the restored program, or of the server in the background, to FILE, a new file in the work directory',
   },
   {
     name: 'file-validation',
@@ -176,13 +188,13 @@ const SUPPORTED: readonly OptionRow[] = [
   {
     name: 'prev-images-dir',
     argument: 'DIR',
-    actions: dumps,
+    actions: [...dumps, 'page-server'],
     help: 'images to build on, meant from the images directory: pages that were not written since stay there',
   },
   {
     name: 'auto-dedup',
     twin: true,
-    actions: both,
+    actions: [...both, 'page-server'],
     idle: ['dedup'],
     help: 'dump: take pages out of the older images that the new ones supersede; restore: out of all that were read',
   },
@@ -192,6 +204,44 @@ const SUPPORTED: readonly OptionRow[] = [
     actions: ['pre-dump'],
     idle: ['dump'],
     help: 'splice or read, as with criu: one here',
+  },
+  {
+    name: 'page-server',
+    twin: true,
+    actions: [...dumps, 'lazy-pages'],
+    idle: ['page-server'],
+    help: 'pages go to a page server, or come from one, and are not in the images directory',
+  },
+  { name: 'address', argument: 'HOST', actions: talkers, help: 'where the page server is, or listens' },
+  { name: 'port', argument: 'PORT', actions: talkers, help: 'its port' },
+  {
+    name: 'ps-socket',
+    argument: 'FD',
+    actions: talkers,
+    help: 'use descriptor FD, a connected socket, instead of an address',
+  },
+  {
+    name: 'status-fd',
+    argument: 'FD',
+    actions: talkers,
+    help: 'write a zero byte to descriptor FD and close it when the server is ready',
+  },
+  {
+    name: 'lazy-pages',
+    actions: ['restore', 'dump', 'page-server'],
+    help: 'memory comes when the program needs it: restore starts at once, dump and page-server give pages to lazy-pages',
+  },
+  {
+    name: 'control-fd',
+    argument: 'FD',
+    actions: ['lazy-pages'],
+    help: 'serve the restore at the other end of descriptor FD (crts restore --lazy-pages starts it so)',
+  },
+  {
+    name: 'listen-fd',
+    argument: 'FD',
+    actions: servers,
+    help: 'use descriptor FD, a listening socket, instead of an address',
   },
   {
     name: 'timeout',
@@ -255,10 +305,10 @@ const SUPPORTED: readonly OptionRow[] = [
 
 /** What CRIU 4.2 has besides. Each is refused by name, so that nobody believes it was heeded. */
 const KNOWN_WITH_TWIN =
-  'tcp-established log-pid page-server skip-in-flight deprecated weak-sysctls tcp-close stream tls mntns-compat-mode unprivileged allow-uprobes';
-const KNOWN_SWITCHES = 'ms exec-cmd enable-external-sharing enable-external-masters lazy-pages tls-no-cn-verify';
+  'tcp-established log-pid skip-in-flight deprecated weak-sysctls tcp-close stream tls mntns-compat-mode unprivileged allow-uprobes';
+const KNOWN_SWITCHES = 'ms exec-cmd enable-external-sharing enable-external-masters tls-no-cn-verify';
 const KNOWN_WITH_ARGUMENT =
-  'join-ns root close veth-pair action-script address port libdir ext-mount-map cgroup-root skip-mnt enable-fs lsm-profile empty-ns cgroup-props cgroup-props-file cgroup-dump-controller status-fd ps-socket config tls-cacert tls-cacrl tls-cert tls-key cgroup-yard lsm-mount-context network-lock';
+  'join-ns root close veth-pair action-script libdir ext-mount-map cgroup-root skip-mnt enable-fs lsm-profile empty-ns cgroup-props cgroup-props-file cgroup-dump-controller config tls-cacert tls-cacrl tls-cert tls-key cgroup-yard lsm-mount-context network-lock';
 const KNOWN_WITH_OPTIONAL = 'cpu-cap manage-cgroups';
 const KNOWN_SHORT: Readonly<Record<string, string>> = { 'join-ns': 'J', root: 'r', libdir: 'L', 'ext-mount-map': 'M' };
 
@@ -277,13 +327,23 @@ export const OPTIONS: readonly OptionRow[] = [
   ...known(KNOWN_WITH_OPTIONAL, { argument: 'ARG', optional: true }),
 ];
 
-export const ACTIONS: readonly Action[] = ['dump', 'pre-dump', 'restore', 'check', 'dedup', 'compress', 'decompress'];
+export const ACTIONS: readonly Action[] = [
+  'dump',
+  'pre-dump',
+  'restore',
+  'check',
+  'dedup',
+  'compress',
+  'decompress',
+  'page-server',
+  'lazy-pages',
+];
 /** Actions of CRIU that crts does not have yet. */
-export const KNOWN_ACTIONS = ['page-server', 'service', 'swrk', 'lazy-pages', 'cpuinfo', 'exec', 'show'];
+export const KNOWN_ACTIONS = ['service', 'swrk', 'cpuinfo', 'exec', 'show'];
 
 function placesOf({ actions }: OptionRow): string {
-  if (actions.length >= both.length) return '';
-  return ` (${actions.length === 1 ? actions[0] : 'dump'})`;
+  if (both.every((action) => actions.includes(action))) return '';
+  return ` (${actions.filter((action) => action !== 'pre-dump' || !actions.includes('dump')).join(', ')})`;
 }
 
 export function helpText(): string {
@@ -301,6 +361,8 @@ export function helpText(): string {
     '  crts dedup [-D DIR] [options]',
     '  crts compress [-D DIR] --compress zstd|lz4 [options]',
     '  crts decompress [-D DIR] [options]',
+    '  crts page-server [-D DIR] [--address HOST] --port PORT [options]',
+    '  crts lazy-pages [-D DIR] [options]',
     '',
     'Options:',
     ...lines,

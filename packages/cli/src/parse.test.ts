@@ -104,7 +104,7 @@ describe('actions', () => {
     expect(parseArguments(['dump', '--version']).action).toBe('version');
   });
 
-  test.each(['page-server', 'service', 'swrk', 'lazy-pages', 'cpuinfo'])("criu's %s is refused by name", (action) => {
+  test.each(['service', 'swrk', 'cpuinfo'])("criu's %s is refused by name", (action) => {
     expect(codeOf(action)).toBe('CRTS_ACTION_UNSUPPORTED');
   });
 
@@ -162,7 +162,7 @@ describe('options that are not carried', () => {
 
   // Every long option of criu 4.2 (criu/config.c) that crts does not support.
   const REFUSED =
-    'join-ns=net:1 root=/ tcp-established no-tcp-established close=3 log-pid no-log-pid veth-pair=a=b action-script=a page-server no-page-server address=a port=1 ms libdir=a cpu-cap cpu-cap=all ext-mount-map=a exec-cmd manage-cgroups manage-cgroups=full cgroup-root=a skip-mnt=a enable-fs=a enable-external-sharing enable-external-masters lsm-profile=a empty-ns=net lazy-pages cgroup-props=a cgroup-props-file=a cgroup-dump-controller=a skip-in-flight deprecated weak-sysctls status-fd=1 tcp-close ps-socket=1 stream config=a tls-cacert=a tls-cacrl=a tls-cert=a tls-key=a tls no-tls tls-no-cn-verify cgroup-yard=a lsm-mount-context=a network-lock=skip mntns-compat-mode unprivileged allow-uprobes no-allow-uprobes';
+    'join-ns=net:1 root=/ tcp-established no-tcp-established close=3 log-pid no-log-pid veth-pair=a=b action-script=a ms libdir=a cpu-cap cpu-cap=all ext-mount-map=a exec-cmd manage-cgroups manage-cgroups=full cgroup-root=a skip-mnt=a enable-fs=a enable-external-sharing enable-external-masters lsm-profile=a empty-ns=net cgroup-props=a cgroup-props-file=a cgroup-dump-controller=a skip-in-flight deprecated weak-sysctls tcp-close stream config=a tls-cacert=a tls-cacrl=a tls-cert=a tls-key=a tls no-tls tls-no-cn-verify cgroup-yard=a lsm-mount-context=a network-lock=skip mntns-compat-mode unprivileged allow-uprobes no-allow-uprobes';
   test.each(
     REFUSED.split(' ').flatMap((option) => [
       ['dump', option],

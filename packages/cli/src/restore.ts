@@ -1,6 +1,6 @@
 import { closeSync, openSync, unlinkSync, writeSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { explainRestore, restoreTree } from '@crts/core-pstree';
+import { explainRestore, type RestoreOutcome, type RestoreRequest, restoreTree } from '@crts/core-pstree';
 import type { PlainPages } from '@crts/image-io';
 import { waitPid } from '@crts/native-syscalls';
 import { cannotWrite, missingOption, pidfileAfterRestore } from './errors';
@@ -38,7 +38,9 @@ export function restore(
   }
   if (parsed.switches.has('explain')) throw missingOption('--dry-run', '--explain explains a plan that is printed');
   const pidfile = openPidfile(parsed, work);
-  const outcome = restoreOrUndo(request, pidfile);
+  const outcome = parsed.switches.has('lazy-pages')
+    ? restoreLazily(parsed, { images, work }, request, pidfile)
+    : restoreOrUndo(request, pidfile);
   // Before the program is waited for: their room is given back.
   plain?.close();
   // The program runs from here on: what fails now is reported, and harms it no more.
@@ -47,6 +49,21 @@ export function restore(
   log.flush();
   // As with CRIU, what the program ends with is not what crts ends with.
   if (!detached) waitPid(outcome.pid);
+}
+
+function restoreLazily(
+  parsed: Parsed,
+  directories: Directories,
+  request: RestoreRequest,
+  pidfile: Pidfile | undefined,
+): RestoreOutcome {
+  const { lazyLink } = require('./lazy-pages') as typeof import('./lazy-pages');
+  const lazy = lazyLink(parsed, directories);
+  try {
+    return restoreOrUndo({ ...request, lazy }, pidfile);
+  } finally {
+    lazy.close();
+  }
 }
 
 function restoreOrUndo(request: Parameters<typeof restoreTree>[0], pidfile: Pidfile | undefined) {

@@ -20,11 +20,12 @@ import { type AgentPlaces, placeAgents } from './forks/places';
 import { type ForkPlan, planForks } from './forks/plan';
 import { HeldObjects } from './held-objects';
 import { type ImageSet, readImageSet, type TaskSet } from './image-set';
+import { lazyStretches, planWatch, withoutLazy } from './lazy';
 import { Lender } from './lending';
 import { type CompiledPlan, type CompiledThread, PlanBuilder, ThreadPlanBuilder } from './plan';
 import { buildRegistry, checkExternal, type Registry, reportUnused } from './registry';
 import { RestoreRemaps } from './remaps';
-import type { RestoreRequest } from './requests';
+import type { LazyPages, RestoreRequest } from './requests';
 import { NUMBERS_PER_TASK, serviceNumbers } from './service-numbers';
 
 /** Programs of a restore run in batches of this size; of a tree, where each task has an arena, of the smaller. */
@@ -135,17 +136,24 @@ export function compileRestore(request: RestoreRequest, reader: ImageReader): Tr
   const pagesOf = new Map<number, PageSource>();
   for (const builder of builders) {
     const { pid, owners } = builder.task;
-    const pages = pagesOf.get(owners.vm) ?? registry.pages.open(owners.vm, reader);
+    const pages =
+      pagesOf.get(owners.vm) ?? registry.pages.open(owners.vm, reader, { elsewhere: request.lazy !== undefined });
     pagesOf.set(owners.vm, pages);
-    builder.addHandlers(registry, pages, pagesNumber(pid), {
-      files,
-      options: request,
-      log: request.log,
-      items,
-      agentArea: area,
-      shared,
+    builder.addHandlers(
+      registry,
       pages,
-    });
+      pagesNumber(pid),
+      {
+        files,
+        options: request,
+        log: request.log,
+        items,
+        agentArea: area,
+        shared,
+        pages,
+      },
+      request.lazy,
+    );
   }
   const tasks = builders.map((builder) => builder.compile(barriers));
   reportUnused(request.inherit?.unused, request.log, '--inherit-fd');
@@ -214,15 +222,17 @@ class TaskCompiler {
     pages: PageSource,
     pagesNumber: number,
     shared: Omit<RestoreContext, 'fillPages'>,
+    server: LazyPages | undefined,
   ): void {
     const { plan, task } = this;
     const { agentArea } = shared;
     const inPlace = new PagesFile(pages, pagesNumber);
+    const lazy = server === undefined ? [] : lazyStretches(task, pages);
     const context: RestoreContext = {
       ...shared,
       fillPages: (program, start, end) => {
         const what = `read the pages of 0x${start.toString(16)}-0x${end.toString(16)}`;
-        for (const [file, runs] of byFile(pages.runs(start, end))) {
+        for (const [file, runs] of byFile(withoutLazy(pages.runs(start, end), lazy))) {
           inPlace.use(program, file);
           // One instruction's table of runs has to fit the arena: 24 bytes a run.
           for (let at = 0; at < runs.length; at += RUNS_MAX)
@@ -241,6 +251,7 @@ class TaskCompiler {
         },
       );
       planMappings(plan, task, registry, context);
+      if (server !== undefined) planWatch(plan, task, lazy, server);
     }
     // Children and helpers that have ended meanwhile are no news to the program. All signals are blocked, so theirs wait; a
     // standard signal waits once, however many they are (man 7 signal).

@@ -1,3 +1,5 @@
+import { unlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import type { CoreEntry, ImageWriter } from '@crts/image-io';
 import { SIGINFO_SIZE } from '@crts/native-syscalls';
 import type { Output, PageStats } from '@crts/plugin-api';
@@ -8,6 +10,7 @@ import { addGuards, askProcess, askThread, collectMappings } from './collect';
 import { onCpu } from './cpu';
 import { descriptorNumbers, FileTable } from './file-table';
 import type { FrozenTree } from './freeze';
+import { FrozenPages } from './frozen-pages';
 import { type FrozenSession, onTree, refuseTree } from './frozen-session';
 import { Frozen } from './frozen-task';
 import { identify } from './object-ids';
@@ -16,7 +19,7 @@ import { isGone } from './proc';
 import { type Registry, reportUnused } from './registry';
 import { rehearse } from './rehearsal';
 import { DumpRemaps } from './remaps';
-import type { DumpOutcome, DumpRequest } from './requests';
+import type { DumpOutcome, DumpRequest, LatePages } from './requests';
 import { refuseOutsiders, refuseSharing } from './sharing';
 import type { Target } from './target';
 import { TASK_IMAGES, TREE_IMAGES, writeImages } from './tree-images';
@@ -31,7 +34,7 @@ const WNOWAIT = 0x0100_0000;
 export function dumpTree(request: DumpRequest): DumpOutcome {
   const outcome = onTree(request, (session) => {
     refuseOutsiders(request.pid);
-    prepareImages(session.writer, session.tree);
+    prepareImages(session.writer, session.tree, request.outlet !== undefined);
     rehearse(session.registry, request, session.tree.root);
     return dumpFrozen(session);
   });
@@ -40,10 +43,12 @@ export function dumpTree(request: DumpRequest): DumpOutcome {
 }
 
 /** Makes the files of the processes that are known now, so that less is left to do while the tree stands still. */
-function prepareImages(writer: ImageWriter, { known }: FrozenTree): void {
-  const tasks = known.flatMap((pid) => TASK_IMAGES.map((kind) => [kind, pid] as const));
-  const tables = known.flatMap((_, index) => [['fdinfo', index + 2] as const, ['pages', index + 1] as const]);
-  writer.prepare([...TREE_IMAGES, ...tasks, ...tables]);
+function prepareImages(writer: ImageWriter, { known }: FrozenTree, withoutPages: boolean): void {
+  const kinds = withoutPages ? TASK_IMAGES.filter((kind) => kind !== 'pagemap') : TASK_IMAGES;
+  const tasks = known.flatMap((pid) => kinds.map((kind) => [kind, pid] as const));
+  const pages = withoutPages ? [] : known.map((_, index) => ['pages', index + 1] as const);
+  const tables = known.map((_, index) => ['fdinfo', index + 2] as const);
+  writer.prepare([...TREE_IMAGES, ...tasks, ...tables, ...pages]);
 }
 
 /** One agent for each address space. Owners come before who shares theirs. */
@@ -82,12 +87,13 @@ function dumpFrozen(session: FrozenSession): DumpOutcome {
   files.finish();
   const memory = process.hrtime.bigint();
   if (request.trackMem === true) parent.tracker.leaveParent();
-  const stats = members.map((member) =>
-    onCpu(member.target.cpu, () => dumpTask(registry, member, writer, parent, request.trackMem === true)),
-  );
+  const stats = members.map((member) => onCpu(member.target.cpu, () => dumpTask(session, member)));
   let pagesId = members.length;
   for (const [shmid, object] of files.sharedMemory)
-    stats.push({ ...registry.pages.dumpShared({ ...object, shmid, pagesId: ++pagesId }, writer), guards: [] });
+    stats.push({
+      ...registry.pages.dumpShared({ ...object, shmid, pagesId: ++pagesId }, writer, request.outlet),
+      guards: [],
+    });
   const written = process.hrtime.bigint();
   const pagesWritten = sumOf(stats.map((one) => one.pagesWritten));
   log.info({ pid, pages: pagesWritten }, 'memory written');
@@ -100,16 +106,19 @@ function dumpFrozen(session: FrozenSession): DumpOutcome {
   };
   // A program that runs on need not wait for the small images; one that is to end or to stay stopped does until all are in
   // place: should that fail, it is to run.
-  if (request.finalState === 'leave-running') thaw();
+  const serve = request.serveLazily;
+  if (request.finalState === 'leave-running' && serve === undefined) thaw();
   const goesOn = request.finalState !== 'kill';
   const tracker = request.trackMem === true && goesOn ? parent.tracker.hold(pid) : undefined;
   const { zombies, sequence } = tree;
   writeImages(writer, { tasks: members.map(({ task }) => task), zombies, sequence, files }, tracker);
   const finish = () => {
+    request.outlet?.finish();
     parent.link();
     if (request.checksum === true) writeChecksums(writer);
     writer.commit(request.sync);
-    if (request.finalState === 'leave-stopped') thaw();
+    if (serve !== undefined) serveLate(request, members, stats, serve);
+    if (request.finalState === 'leave-stopped' || (goesOn && serve !== undefined)) thaw();
     if (goesOn) return;
     parent.tracker.leaveParent();
     end(tree);
@@ -184,14 +193,25 @@ function enroll(session: FrozenSession, files: FileTable): Member[] {
   return members;
 }
 
+/** Who restores takes the memory that the images lack. Should that fail, the tree runs on, and the images are none. */
+function serveLate(
+  { imagesDir }: DumpRequest,
+  members: readonly Member[],
+  stats: readonly PageStats[],
+  serve: (pages: LatePages) => void,
+): void {
+  try {
+    serve(new FrozenPages(members.map(({ task }, index) => ({ task, stretches: stats[index]!.later ?? [] }))));
+  } catch (error) {
+    unlinkSync(join(imagesDir, 'inventory.img'));
+    throw error;
+  }
+}
+
 /** State, threads, mappings and memory. All descriptors of the tree are known. */
-function dumpTask(
-  registry: Registry,
-  { task, tracked }: Member,
-  writer: ImageWriter,
-  parent: ParentSet,
-  track: boolean,
-): PageStats {
+function dumpTask({ registry, writer, parent, request }: FrozenSession, { task, tracked }: Member): PageStats {
+  const track = request.trackMem === true;
+  const { outlet } = request;
   const questions = askProcess(registry, task);
   task.target.infection.task.run(questions.program);
   questions.read();
@@ -199,7 +219,9 @@ function dumpTask(
   // Memory is stored once.
   if (task.owners.vm !== task.pid) return { pagesScanned: 0, pagesWritten: 0, guards: [] };
   const areas = collectMappings(registry, task, track ? startTracking(task, tracked, parent) : tracked);
-  const increment = { parent: tracked.size > 0 ? parent.pagesOf(registry, task.pid) : undefined, startOver: track };
+  // A page server has the parent's pages itself.
+  const known = tracked.size > 0 && outlet === undefined ? parent.pagesOf(registry, task.pid) : undefined;
+  const increment = { parent: known, startOver: track, outlet, lazyLater: request.serveLazily !== undefined };
   const stats = registry.pages.dump(task, areas, writer, increment);
   addGuards(task, stats);
   return stats;

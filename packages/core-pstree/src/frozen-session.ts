@@ -28,12 +28,15 @@ export function onTree(request: DumpRequest, action: (session: FrozenSession) =>
   let parent: ParentSet | undefined;
   try {
     parent = new ParentSet(request);
+    // A page server on this machine may have the same directory, and looks for the link when the first pages come.
+    if (request.outlet !== undefined) parent.link();
     const { pid, log, freezeCgroup } = request;
     tree = new FrozenTree(pid, log, freezeCgroup === undefined ? undefined : new Freezer(freezeCgroup, pid, log));
     const outcome = action({ request, registry, writer, parent, tree });
     writer.close();
     tree.close();
-    if (request.autoDedup === true) dedupAfterDump(registry, request.imagesDir, request.log);
+    if (request.autoDedup === true && request.outlet === undefined)
+      dedupAfterDump(registry, request.imagesDir, request.log);
     return outcome;
   } catch (error) {
     // What goes wrong here is listed under the first cause.

@@ -9,6 +9,7 @@ const contents = (...runs: PageRun[]) =>
       ({
         files: [30],
         names: ['pages-1.img'],
+        lazy: [],
         runs: () => runs.map((run) => ({ ...run, file: 0 })),
         read: () => undefined,
       }) as PageSource,

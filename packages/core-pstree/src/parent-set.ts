@@ -17,6 +17,7 @@ export class ParentSet {
   readonly tracker: WriteTracker;
   readonly #request: DumpRequest;
   readonly #reader: ImageReader | undefined;
+  #isLinked = false;
 
   constructor(request: DumpRequest) {
     this.#request = request;
@@ -46,11 +47,18 @@ export class ParentSet {
       if (!['ENOENT', 'EINVAL'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
     }
     if (this.#request.prevImagesDir !== undefined) symlinkSync(this.#request.prevImagesDir, path);
+    this.#isLinked = this.#request.prevImagesDir !== undefined;
   }
 
   /** The dump has failed: nobody keeps track for a set that is not there. */
   giveUp(): void {
     this.tracker.giveUp();
+    if (!this.#isLinked) return;
+    try {
+      unlinkSync(join(this.#request.imagesDir, LINK));
+    } catch {
+      // The first cause counts.
+    }
   }
 
   close(): void {

@@ -24,7 +24,7 @@ export function preDumpTree(request: DumpRequest): DumpOutcome {
 
 function preDump(session: FrozenSession): DumpOutcome {
   const { request, registry, tree, writer, parent } = session;
-  const { log, pid } = request;
+  const { log, pid, outlet } = request;
   refuseOutsiders(pid);
   const started = process.hrtime.bigint();
   onCpu(tree.root.cpu, () => tree.freeze(request.timeoutSeconds));
@@ -35,8 +35,8 @@ function preDump(session: FrozenSession): DumpOutcome {
   const writers = members.map(({ target, task, tracked }) =>
     onCpu(target.cpu, () => {
       const areas = collectMappings(registry, task, startTracking(task, tracked, parent));
-      const pages = tracked.size > 0 ? parent.pagesOf(registry, task.pid) : undefined;
-      return registry.pages.preDump(task, areas, writer, { parent: pages, startOver: true });
+      const pages = tracked.size > 0 && outlet === undefined ? parent.pagesOf(registry, task.pid) : undefined;
+      return registry.pages.preDump(task, areas, writer, { parent: pages, startOver: true, outlet });
     }),
   );
   for (const { target } of members) onCpu(target.cpu, () => target.cure());
@@ -44,6 +44,7 @@ function preDump(session: FrozenSession): DumpOutcome {
   tree.detach(false);
   log.info({ pid }, `the tree goes on after ${Number((thawed - frozen) / 1000n)} us`);
   const stats: PageStats[] = writers.map((write) => write());
+  outlet?.finish();
   const written = process.hrtime.bigint();
   const inventory: InventoryEntry = {
     img_version: 2,

@@ -48,6 +48,11 @@ export function buildRegistry(plugins: readonly Plugin[]): Registry {
   };
 }
 
+/** The one that the plugins bring, for servers of pages. */
+export function pageStoreOf(plugins: readonly Plugin[]): PageStore {
+  return buildRegistry(plugins).pages;
+}
+
 function all<T>(container: DependencyContainer, token: symbol): T[] {
   // resolveAll throws when nothing is registered.
   return container.isRegistered(token) ? container.resolveAll<T>(token) : [];

@@ -1,4 +1,20 @@
-import type { HostPid, Logger, Plugin, RunOptions } from '@crts/plugin-api';
+import type { HostPid, Logger, PageOutlet, Plugin, RunOptions } from '@crts/plugin-api';
+
+/** A connection with a page server, made before the tree is frozen. */
+export interface PageServer extends PageOutlet {
+  /** Waits until the other side has stored all. @throws CrtsError CRTS_PAGE_SERVER */
+  finish(): void;
+}
+
+/** Memory of a frozen tree, given piece by piece. */
+export interface LatePages {
+  /** All of it, in bytes. */
+  readonly total: bigint;
+  /** How many bytes from `start` on, at most `lengthBytes`, are there in one piece; 0: none. */
+  available(pid: number, start: bigint, lengthBytes: bigint): bigint;
+  /** Writes them to a stream socket. */
+  send(socket: number, pid: number, start: bigint, lengthBytes: bigint): void;
+}
 
 /** What `crts dump` asks of the engine. Paths are as the caller's working directory sees them. */
 export interface DumpRequest extends RunOptions {
@@ -21,6 +37,13 @@ export interface DumpRequest extends RunOptions {
   readonly timeoutSeconds?: number | undefined;
   /** Directory of a freezer cgroup, of either version, that the whole tree is in. */
   readonly freezeCgroup?: string | undefined;
+  /**
+   * Memory that may come late is not stored. When the images are complete and the tree still stands, this is called, and gives it
+   * to whoever restores; it returns when all of it was taken.
+   */
+  readonly serveLazily?: ((pages: LatePages) => void) | undefined;
+  /** Where pages go instead of the images directory; the caller closes it. */
+  readonly outlet?: PageServer | undefined;
   readonly log: Logger;
   readonly plugins: readonly Plugin[];
 }
@@ -35,7 +58,21 @@ export interface DumpOutcome {
   readonly pagesWritten: number;
 }
 
+/** Who brings memory that a task is built without. Descriptors stay the engine's. */
+export interface LazyPages {
+  /** A userfaultfd that tells what the task misses; of the images' pid. */
+  handOver(pid: number, uffd: number, pidfd: number): void;
+  /** A task that is restored dead. */
+  dead(pid: number): void;
+  /** Everything was handed over, and nothing runs yet. @throws CrtsError when nobody is there to serve */
+  built(): void;
+  /** The tree runs. */
+  finished(): void;
+}
+
 export interface RestoreRequest extends RunOptions {
+  /** Memory that the images mark comes when it is needed, from there. */
+  readonly lazy?: LazyPages | undefined;
   readonly imagesDir: string;
   /** The restored root is made a sibling of the engine (clone3 CLONE_PARENT) instead of its child. */
   readonly sibling: boolean;

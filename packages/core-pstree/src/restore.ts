@@ -50,7 +50,8 @@ export function restoreTree(request: RestoreRequest): RestoreOutcome {
     waitForLingering([...tree.set.tasks, ...tree.set.dead].map(({ pid }) => pid));
     const affinity = getAffinity(0);
     const outcome = tree.remaps.around(() => onCpu(currentCpu(), () => execute(request, tree, affinity)));
-    if (request.autoDedup === true) punchAfterRestore(tree.registry, reader, request.log);
+    // Memory that is still to come is read from the images later.
+    if (request.autoDedup === true && request.lazy === undefined) punchAfterRestore(tree.registry, reader, request.log);
     return outcome;
   } finally {
     reader.close();
@@ -99,9 +100,14 @@ function execute(request: RestoreRequest, tree: TreeRestore, affinity: Buffer): 
     lender.hostPidOf = (pid) => nursery.stub(pid).hostPid;
     const forked = process.hrtime.bigint();
     log.info({ pid: set.root.pid }, tasks.length === 1 ? 'forked' : `forked ${size} tasks`);
+    // Memory that is shared is handed over once.
+    const sharing = set.tasks.filter(({ pid, owners }) => owners.vm !== pid);
+    for (const { pid } of [...set.dead, ...sharing]) request.lazy?.dead(pid);
     runStages(tree, nursery);
+    request.lazy?.built();
     log.info({ pid: set.root.pid }, 'built; letting go');
     release(tree, nursery, request.leaveStopped);
+    request.lazy?.finished();
     const end = process.hrtime.bigint();
     return {
       pid: root.hostPid,

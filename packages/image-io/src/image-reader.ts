@@ -42,6 +42,11 @@ export class ImageReader implements ImageSource {
     return reader;
   }
 
+  /** A directory that need not be a complete set: where a page server stores, or has stored. */
+  static openParts(directory: string): ImageReader {
+    return new ImageReader(directory, openDirectory(directory), new Map());
+  }
+
   /** The set that the link `parent` leads to; it may be a pre-dump, which is memory alone. */
   parent(): ImageReader | undefined {
     if (this.#parent !== undefined) return this.#parent;

@@ -124,7 +124,7 @@ test('the newest set of any chain reads the same before and after', () => {
 });
 
 test('spans are cut at entries and joined where they touch', () => {
-  const entry = { addr: 8n, lengthBytes: 8n, inParent: false, fileOffset: 0n };
+  const entry = { addr: 8n, lengthBytes: 8n, inParent: false, isElsewhere: false, isLazy: false, fileOffset: 0n };
   expect(
     overlaps(
       [

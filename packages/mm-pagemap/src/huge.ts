@@ -2,9 +2,11 @@
 import { fstatSync } from 'node:fs';
 import type { PagemapHead } from '@crts/image-io';
 import { preadFull, preallocate, pwriteFull } from '@crts/native-syscalls';
-import type { ImageSink, PageStats, StoredMemory } from '@crts/plugin-api';
+import type { ImageSink, PageOutlet, PageStats, StoredMemory } from '@crts/plugin-api';
 import { objectUnreadable, pagesNotWritten } from './errors';
 import { type Extent, entryOf } from './extents';
+import { PRESENT } from './pagemap';
+import { sendCopied } from './send';
 
 const PAGE = 4096;
 const PIECE_BYTES = 2 * 1024 * 1024;
@@ -14,11 +16,17 @@ const BLOCK = 512n;
  * Such a file has no SEEK_DATA and no sendfile(2): it is read through the engine. Reading a hole takes no page
  * (hugetlbfs_read_iter(), fs/hugetlbfs/inode.c), and what is zero is stored as a hole.
  */
-export function dumpHuge(memory: StoredMemory, object: number, sink: ImageSink): Omit<PageStats, 'guards'> {
+export function dumpHuge(
+  memory: StoredMemory,
+  object: number,
+  sink: ImageSink,
+  outlet?: PageOutlet,
+): Omit<PageStats, 'guards'> {
   const { shmid, pagesId, via } = memory;
   const size = Number(memory.sizeBytes);
   const { blocks } = fstatSync(object, { bigint: true });
-  const pages = sink.rawFd('pages', pagesId);
+  outlet?.open('pagemap-shmem', shmid);
+  const pages = outlet === undefined ? sink.rawFd('pages', pagesId) : -1;
   const extents: Extent[] = [];
   let written = 0;
   if (blocks > 0n) {
@@ -31,16 +39,18 @@ export function dumpHuge(memory: StoredMemory, object: number, sink: ImageSink):
         (errno) => objectUnreadable(via, errno),
       );
       if (isZero(piece)) continue;
-      attempt(() => {
-        if (written === 0) preallocate(pages, blocks * BLOCK < memory.sizeBytes ? blocks * BLOCK : memory.sizeBytes);
-        pwriteFull(pages, piece, BigInt(written));
-      }, failed);
+      if (outlet !== undefined) sendCopied(BigInt(at), piece, PRESENT, outlet);
+      else
+        attempt(() => {
+          if (written === 0) preallocate(pages, blocks * BLOCK < memory.sizeBytes ? blocks * BLOCK : memory.sizeBytes);
+          pwriteFull(pages, piece, BigInt(written));
+        }, failed);
       add(extents, at, at + piece.length);
       written += piece.length;
     }
   }
   const head: PagemapHead = { pages_id: pagesId };
-  sink.write('pagemap-shmem', shmid, [head, ...extents.map(entryOf)]);
+  if (outlet === undefined) sink.write('pagemap-shmem', shmid, [head, ...extents.map(entryOf)]);
   return { pagesScanned: size / PAGE, pagesWritten: written / PAGE };
 }
 

@@ -17,6 +17,10 @@ export interface OwnEntry {
   readonly lengthBytes: bigint;
   /** The contents are in the set that this one builds on. */
   readonly inParent: boolean;
+  /** The contents are with a page server only. */
+  readonly isElsewhere: boolean;
+  /** Fit to come later (PE_LAZY). */
+  readonly isLazy: boolean;
   readonly fileOffset: bigint;
 }
 
@@ -28,8 +32,8 @@ export interface Pagemap {
   readonly sizeBytes: bigint;
 }
 
-/** `image` is the name for errors. */
-export function readPagemap(kind: string, id: number, source: ImageSource, image: string): Pagemap {
+/** `image` is the name for errors; `elsewhere`: pages may be with a page server only. */
+export function readPagemap(kind: string, id: number, source: ImageSource, image: string, elsewhere = false): Pagemap {
   const [head, ...raw] = source.read(kind, id) as [PagemapHead | undefined, ...PagemapEntry[]];
   if (head === undefined) throw badPagemap(image, 0, 'the head is missing');
   const entries: OwnEntry[] = [];
@@ -40,9 +44,11 @@ export function readPagemap(kind: string, id: number, source: ImageSource, image
     const addr = entry.vaddr;
     end = addr + lengthBytes;
     const inParent = (flags & PARENT) !== 0;
-    if (!inParent && (flags & PRESENT) === 0) throw pagesElsewhere(image);
-    entries.push({ addr, lengthBytes, inParent, fileOffset: sizeBytes });
-    if (!inParent) sizeBytes += lengthBytes;
+    const isElsewhere = !inParent && (flags & PRESENT) === 0;
+    if (isElsewhere && !elsewhere) throw pagesElsewhere(image);
+    const isLazy = !inParent && (flags & LAZY) !== 0;
+    entries.push({ addr, lengthBytes, inParent, isElsewhere, isLazy, fileOffset: sizeBytes });
+    if (!inParent && !isElsewhere) sizeBytes += lengthBytes;
   });
   return { pagesId: head.pages_id, entries, sizeBytes };
 }

@@ -2,10 +2,12 @@
 import { closeSync, ftruncateSync, openSync } from 'node:fs';
 import type { PagemapHead } from '@crts/image-io';
 import { errnoName, preallocate, rawSyscall } from '@crts/native-syscalls';
-import type { ImageSink, PageStats, StoredMemory } from '@crts/plugin-api';
+import type { ImageSink, PageOutlet, PageStats, StoredMemory } from '@crts/plugin-api';
 import { objectUnreadable, pagesNotWritten } from './errors';
 import { type Extent, entryOf } from './extents';
 import { dumpHuge } from './huge';
+import { PRESENT } from './pagemap';
+import { sendFile } from './send';
 
 const SEEK_SET = 0;
 const SEEK_DATA = 3;
@@ -16,22 +18,42 @@ const PAGE = 4096;
 /** sendfile(2) moves at most 0x7ffff000 bytes at once. */
 const PIECE_BYTES = 1 << 30;
 
-export function dumpShared(memory: StoredMemory, sink: ImageSink): Omit<PageStats, 'guards'> {
+export function dumpShared(memory: StoredMemory, sink: ImageSink, outlet?: PageOutlet): Omit<PageStats, 'guards'> {
   const { shmid, pagesId, sizeBytes, via } = memory;
   // Without size there is nothing to map, and CRIU has no image then.
   if (sizeBytes === 0n) return { pagesScanned: 0, pagesWritten: 0 };
   const object = openObject(via);
   try {
-    if (memory.hugePageBytes !== undefined) return dumpHuge(memory, object, sink);
+    if (memory.hugePageBytes !== undefined) return dumpHuge(memory, object, sink, outlet);
     const extents = extentsOf(object, via);
-    const head: PagemapHead = { pages_id: pagesId };
-    sink.write('pagemap-shmem', shmid, [head, ...extents.map(entryOf)]);
     const total = extents.reduce((sum, { start, end }) => sum + end - start, 0);
-    const pages = sink.rawFd('pages', pagesId);
-    if (total > 0) copyExtents(object, via, extents, pages, total);
+    if (outlet === undefined) {
+      const head: PagemapHead = { pages_id: pagesId };
+      sink.write('pagemap-shmem', shmid, [head, ...extents.map(entryOf)]);
+      const pages = sink.rawFd('pages', pagesId);
+      if (total > 0) copyExtents(object, via, extents, pages, total);
+    } else sendExtents(object, sizeBytes, extents, shmid, outlet);
     return { pagesScanned: Number((sizeBytes + BigInt(PAGE - 1)) / BigInt(PAGE)), pagesWritten: total / PAGE };
   } finally {
     closeSync(object);
+  }
+}
+
+function sendExtents(
+  object: number,
+  sizeBytes: bigint,
+  extents: readonly Extent[],
+  shmid: number,
+  outlet: PageOutlet,
+): void {
+  outlet.open('pagemap-shmem', shmid);
+  for (const { start, end } of extents) {
+    outlet.send(outlet.record(BigInt(start), BigInt(end), PRESENT), true);
+    rawSyscall('lseek', object, start, SEEK_SET);
+    const inside = Math.min(end, Number(sizeBytes)) - start;
+    sendFile(outlet, object, inside);
+    // What the last page has behind the end of the object is zeroes.
+    if (inside < end - start) outlet.send(Buffer.alloc(end - start - inside), true);
   }
 }
 

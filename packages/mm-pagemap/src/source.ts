@@ -14,13 +14,19 @@ export function imageName(kind: string, id: number, depth: number): string {
  * Reads and validates a pagemap: `pagemap` of a task, `pagemap-shmem` of an object. What an increment leaves to its parent is
  * looked for there, and so on; every page has to be found somewhere.
  */
-export function openPages(kind: string, id: number, source: ImageSource, depth = 0): PageSource {
+export function openPages(
+  kind: string,
+  id: number,
+  source: ImageSource,
+  { depth = 0, elsewhere = false }: { readonly depth?: number; readonly elsewhere?: boolean } = {},
+): PageSource {
   const image = imageName(kind, id, depth);
   if (depth > CHAIN_MAX) throw chainTooLong(image, CHAIN_MAX);
-  const { pagesId, entries, sizeBytes } = readPagemap(kind, id, source, image);
+  const { pagesId, entries, sizeBytes } = readPagemap(kind, id, source, image, elsewhere);
   const runs: StoredRun[] = [];
   let parent: PageSource | undefined;
-  entries.forEach(({ addr, lengthBytes, inParent, fileOffset }, index) => {
+  entries.forEach(({ addr, lengthBytes, inParent, isElsewhere, fileOffset }, index) => {
+    if (isElsewhere) return;
     if (!inParent) {
       runs.push({ addr, lengthBytes, fileOffset, file: 0 });
       return;
@@ -45,6 +51,9 @@ export function openPages(kind: string, id: number, source: ImageSource, depth =
       return open();
     },
     names: [imageName('pages', pagesId, depth), ...(parent?.names ?? [])],
+    lazy: entries
+      .filter(({ isLazy }) => isLazy)
+      .map(({ addr, lengthBytes }) => ({ start: addr, end: addr + lengthBytes })),
     runs: (from, to) => overlapping(runs, from, to),
     read: (addr, length) => readStored(runs, open, addr, length),
   };
@@ -53,7 +62,7 @@ export function openPages(kind: string, id: number, source: ImageSource, depth =
 function openParent(kind: string, id: number, source: ImageSource, image: string, depth: number): PageSource {
   const parent = source.parent();
   if (parent === undefined || !parent.has(kind, id)) throw noParent(image);
-  return openPages(kind, id, parent, depth + 1);
+  return openPages(kind, id, parent, { depth: depth + 1 });
 }
 
 /** Index of the first run that ends behind `addr`. */

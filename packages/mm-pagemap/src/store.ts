@@ -8,6 +8,7 @@ import type {
   ImageSource,
   Increment,
   PageArea,
+  PageOutlet,
   PageRun,
   PageSource,
   PageStats,
@@ -17,6 +18,7 @@ import { collectPages, type PageStretch, scanOf } from './collect';
 import { dedup, punchRestored } from './dedup';
 import { noPagemapScan, pagesNotWritten, pagesUnreadable } from './errors';
 import { LAZY, PAGE, PARENT, PRESENT } from './pagemap';
+import { REMOTE_PARENT, sendCopied, sendRuns } from './send';
 import { dumpShared } from './shared';
 import { openPages } from './source';
 
@@ -30,6 +32,7 @@ export const pageStore: PageStore = {
   name: 'mm-pagemap',
 
   dump(task: FrozenTask, areas: readonly PageArea[], sink: ImageSink, increment?: Increment): PageStats {
+    if (increment?.outlet !== undefined) return sendDump(task, areas, increment, increment.outlet);
     const { choice, guards } = choosePages(task, areas, increment);
     const fd = writePagemap(task, choice, sink);
     if (choice.total > 0n) writePages(task, fd, choice.stored, choice.runs, choice.total);
@@ -37,12 +40,19 @@ export const pageStore: PageStore = {
   },
 
   preDump(task: FrozenTask, areas: readonly PageArea[], sink: ImageSink, increment: Increment): () => PageStats {
-    const { choice, guards } = choosePages(task, areas, increment);
+    const { outlet } = increment;
+    const hasParent = outlet?.hasParent('pagemap', task.pid);
+    const { choice, guards } = choosePages(
+      task,
+      areas,
+      hasParent ? { ...increment, parent: REMOTE_PARENT } : increment,
+    );
     const mem = openSync(`/proc/${task.hostPid}/mem`, 'r');
     return () => {
       try {
-        const kept = copyRunning(task.pid, mem, choice, sink.rawFd('pages', task.pagesId));
-        writePagemap(task, kept, sink);
+        outlet?.open('pagemap', task.pid);
+        const kept = copyRunning(mem, choice, outlet === undefined ? toFile(task, sink) : toServer(outlet));
+        if (outlet === undefined) writePagemap(task, kept, sink);
         return { ...statsOf(areas, kept), guards };
       } finally {
         closeSync(mem);
@@ -50,7 +60,8 @@ export const pageStore: PageStore = {
     };
   },
 
-  open: (pid: number, source: ImageSource): PageSource => openPages('pagemap', pid, source),
+  open: (pid: number, source: ImageSource, options?: { readonly elsewhere?: boolean }): PageSource =>
+    openPages('pagemap', pid, source, options),
 
   dumpShared,
 
@@ -61,10 +72,16 @@ export const pageStore: PageStore = {
   punchRestored,
 };
 
+type Entry = PageStretch & {
+  readonly inParent: boolean;
+  /** It is given to a lazy restore later, straight from the task. */
+  readonly isElsewhere?: boolean;
+};
+
 /** Pages of a task by where they are kept. */
 interface Choice {
   /** All, ascending: entries of the pagemap. */
-  readonly entries: readonly (PageStretch & { readonly inParent: boolean })[];
+  readonly entries: readonly Entry[];
   readonly stored: readonly PageStretch[];
   /** Where the stored ones lie in the file. */
   readonly runs: readonly PageRun[];
@@ -73,18 +90,23 @@ interface Choice {
 
 function choosePages(task: FrozenTask, areas: readonly PageArea[], increment: Increment | undefined) {
   const { stretches, guards } = scanTask(task, areas, increment?.startOver ?? false);
-  return { choice: choiceOf(splitByParent(stretches, increment?.parent)), guards };
+  const entries = splitByParent(stretches, increment?.parent);
+  const isLater = ({ inParent, lazy }: Entry) => increment?.lazyLater === true && lazy && !inParent;
+  return {
+    choice: choiceOf(entries.map((entry) => (isLater(entry) ? { ...entry, isElsewhere: true } : entry))),
+    guards,
+  };
 }
 
 function choiceOf(entries: Choice['entries']): Choice {
-  const stored = entries.filter(({ inParent }) => !inParent);
+  const stored = entries.filter(({ inParent, isElsewhere }) => !inParent && isElsewhere !== true);
   const runs = placeRuns(stored);
   return { entries, stored, runs, total: sumOf(runs) };
 }
 
 /** Pages that were not written since stay in the parent set, but only those that it really has: never a wrong one. */
 export function splitByParent(stretches: readonly PageStretch[], parent: PageSource | undefined): Choice['entries'] {
-  const entries: (PageStretch & { readonly inParent: boolean })[] = [];
+  const entries: Entry[] = [];
   for (const stretch of stretches) {
     let position = stretch.start;
     const known = stretch.unchanged && parent !== undefined ? parent.runs(stretch.start, stretch.end) : [];
@@ -111,22 +133,61 @@ function writePagemap(task: FrozenTask, { entries }: Choice, sink: ImageSink): n
   return sink.rawFd('pages', task.pagesId);
 }
 
-function statsOf(areas: readonly PageArea[], { total }: Choice) {
+function statsOf(areas: readonly PageArea[], { total, entries }: Choice) {
   const scanned = areas.reduce((sum, area) => sum + (area.pages === 'none' ? 0n : area.end - area.start), 0n);
-  return { pagesScanned: Number(scanned / PAGE), pagesWritten: Number(total / PAGE) };
+  const later = entries.filter(({ isElsewhere }) => isElsewhere === true);
+  return { pagesScanned: Number(scanned / PAGE), pagesWritten: Number(total / PAGE), later };
+}
+
+/** Where pages of a running task go: those that are copied, in their order, and those that stay in the parent set. */
+interface CopyTarget {
+  take(stretch: Entry, bytes: Buffer): void;
+  leave(stretch: Entry): void;
+}
+
+function toFile(task: FrozenTask, sink: ImageSink): CopyTarget {
+  const fd = sink.rawFd('pages', task.pagesId);
+  let offset = 0n;
+  return {
+    take: (_, bytes) => {
+      writePiece(task.pid, fd, offset, bytes);
+      offset += BigInt(bytes.length);
+    },
+    leave: () => undefined,
+  };
+}
+
+function toServer(outlet: PageOutlet): CopyTarget {
+  return {
+    take: (stretch, bytes) => sendCopied(stretch.start, bytes, flagsOf(stretch), outlet),
+    leave: (stretch) => outlet.send(outlet.record(stretch.start, stretch.end, flagsOf(stretch)), true),
+  };
+}
+
+/** The task's pages go to a page server, and nothing of them into the images directory. */
+function sendDump(task: FrozenTask, areas: readonly PageArea[], increment: Increment, outlet: PageOutlet): PageStats {
+  const parent = outlet.open('pagemap', task.pid) ? REMOTE_PARENT : undefined;
+  const { choice, guards } = choosePages(task, areas, { ...increment, parent });
+  const runs = choice.entries.map((entry) => ({
+    ...entry,
+    flags: flagsOf(entry),
+    isPresent: !entry.inParent && entry.isElsewhere !== true,
+  }));
+  sendRuns(task, runs, outlet);
+  return { ...statsOf(areas, choice), guards };
 }
 
 /**
  * Copies pages of a task that runs. Those that it has unmapped meanwhile are left out: whatever is there later counts as
  * written. Returns what was copied.
  */
-function copyRunning(pid: number, mem: number, { entries }: Choice, fd: number): Choice {
-  const kept: (PageStretch & { readonly inParent: boolean })[] = [];
+function copyRunning(mem: number, { entries }: Choice, target: CopyTarget): Choice {
+  const kept: Entry[] = [];
   const buffer = Buffer.alloc(COPY_BYTES);
-  let offset = 0n;
   for (const entry of entries) {
     if (entry.inParent) {
       kept.push(entry);
+      target.leave(entry);
       continue;
     }
     for (let start = entry.start; start < entry.end; ) {
@@ -134,9 +195,9 @@ function copyRunning(pid: number, mem: number, { entries }: Choice, fd: number):
       const piece = left < buffer.length ? buffer.subarray(0, Number(left)) : buffer;
       const copied = readRunning(mem, piece, start);
       if (copied > 0) {
-        writePiece(pid, fd, offset, piece.subarray(0, copied));
-        kept.push({ ...entry, start, end: start + BigInt(copied) });
-        offset += BigInt(copied);
+        const part = { ...entry, start, end: start + BigInt(copied) };
+        target.take(part, piece.subarray(0, copied));
+        kept.push(part);
       }
       // A page that is gone is passed over; then it goes on behind it.
       start += copied === piece.length ? BigInt(copied) : BigInt(copied) + PAGE;
@@ -181,14 +242,20 @@ function sumOf(runs: readonly PageRun[]): bigint {
   return runs.reduce((sum, run) => sum + run.lengthBytes, 0n);
 }
 
-function entryOf(stretch: PageStretch & { readonly inParent: boolean }): PagemapEntry {
+function entryOf(stretch: Entry): PagemapEntry {
   return {
     vaddr: stretch.start,
     // The 32-bit count of older versions: zero tells that the 64-bit one is in use.
     compat_nr_pages: 0,
-    flags: (stretch.inParent ? PARENT : PRESENT) | (stretch.lazy && !stretch.inParent ? LAZY : 0),
+    flags: flagsOf(stretch),
     nr_pages: (stretch.end - stretch.start) / PAGE,
   };
+}
+
+function flagsOf({ inParent, lazy, isElsewhere }: Entry): number {
+  if (inParent) return PARENT;
+  if (isElsewhere === true) return LAZY;
+  return lazy ? PRESENT | LAZY : PRESENT;
 }
 
 /** Contents lie in the file in the order of the pagemap. */

@@ -4,8 +4,17 @@ export { type DescribedFd, visitDescriptors } from './descriptors';
 export { errnoName, SyscallError } from './errors';
 export { closeFd, lateOpen, preadFull, preallocate, pwriteFull, readLinkBytes, readSmallFile } from './files';
 export { deviceNumber, type HugePages, hugePagesOf } from './huge-pages';
-export { hasAnonymousNames, mapShared, memfd, sharedAnonymousMemory, sharedMemoryDevice, unmapShared } from './memory';
+export {
+  addressOf,
+  hasAnonymousNames,
+  mapShared,
+  memfd,
+  sharedAnonymousMemory,
+  sharedMemoryDevice,
+  unmapShared,
+} from './memory';
 export { PAGE_IS, type PageQuery, type PageRegion, pagemapScan } from './pagemap-scan';
+export { POLL, poll } from './poll';
 export {
   CLONE_PARENT,
   currentCpu,
@@ -53,6 +62,33 @@ export { type Field, type FieldType, type Struct, struct } from './struct/struct
 export * from './struct/tables';
 export { cPath, rawSyscall, syscall, syscallOn } from './syscall';
 export { syscallNumber } from './syscall-numbers';
-export { UFFD_CREATE_FLAGS, uffdRegister, uffdTrackWrites } from './userfaultfd';
+export {
+  acceptConnection,
+  decodeSocketAddress,
+  limitReceiveSeconds,
+  limitSendTime,
+  receiveFull,
+  type SocketAddress,
+  sendFull,
+  socketName,
+  tcpConnect,
+  tcpListen,
+  tuneConnection,
+} from './tcp';
+export { streamPair, unixConnect, unixListen } from './unix-stream';
+export {
+  UFFD_CREATE_FLAGS,
+  UFFD_LAZY_FLAGS,
+  type UffdCopied,
+  type UffdEvent,
+  uffdCopy,
+  uffdEvents,
+  uffdRegister,
+  uffdRegisterMissing,
+  uffdTellMissing,
+  uffdTrackWrites,
+  uffdWake,
+  uffdZero,
+} from './userfaultfd';
 export { WNOHANG, waitPid, waitStatus } from './wait';
 export { type XstateComponent, xstateComponents, xstateSize } from './xstate';

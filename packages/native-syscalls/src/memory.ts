@@ -81,3 +81,8 @@ export function sharedAnonymousMemory(sizeBytes: bigint, flags: number): number 
     syscall('munmap', start, length);
   }
 }
+
+/** Where the first byte lies, for structures that hold pointers; keep the buffer reachable while it is used. */
+export function addressOf(buffer: Uint8Array): bigint {
+  return addon().addressOf(buffer);
+}

@@ -183,6 +183,8 @@ export interface PageSource {
   readonly files: readonly number[];
   /** Their names as seen from the set, `parent/pages-1.img`. */
   readonly names: readonly string[];
+  /** Stretches that may come later than the rest (PE_LAZY), ascending; contents of some may be with a page server only. */
+  readonly lazy: readonly { readonly start: bigint; readonly end: bigint }[];
   /** Runs of stored pages inside [start, end), ascending, never overlapping. */
   runs(start: bigint, end: bigint): readonly StoredRun[];
   /** Bytes of stored memory for checks at plan time (the vdso); undefined where nothing is stored. */

@@ -5,6 +5,7 @@ export * from './facts';
 export * from './handlers';
 export * from './image-access';
 export * from './names';
+export * from './page-outlet';
 export * from './page-store';
 export * from './plan';
 export * from './plugin';

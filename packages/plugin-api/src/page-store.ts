@@ -1,6 +1,8 @@
 /** The contract of whoever stores page contents. */
+
 import type { FrozenTask, PageSelection, PageSource } from './handlers';
 import type { ImageSink, ImageSource } from './image-access';
+import type { PageOutlet } from './page-outlet';
 import type { SharedMemory } from './shared-objects';
 
 /** A mapping whose pages are to be stored. */
@@ -22,9 +24,15 @@ export interface Increment {
   readonly parent?: PageSource | undefined;
   /** Tracked pages count as not written from now on. */
   readonly startOver: boolean;
+  /** Pages that may come late (PageArea.lazy) are not stored: they are taken from the frozen task later. */
+  readonly lazyLater?: boolean | undefined;
+  /** Where pages go instead of the images directory; it knows of the parent set itself. */
+  readonly outlet?: PageOutlet | undefined;
 }
 
 export interface PageStats {
+  /** What `lazyLater` has left with the task, ascending. */
+  readonly later?: readonly { readonly start: bigint; readonly end: bigint; readonly readable: boolean }[] | undefined;
   readonly pagesScanned: number;
   readonly pagesWritten: number;
   /** Guard regions (MADV_GUARD_INSTALL) met on the way; they become entries of the mm image. */
@@ -48,9 +56,9 @@ export interface PageStore {
    */
   preDump(task: FrozenTask, areas: readonly PageArea[], sink: ImageSink, increment: Increment): () => PageStats;
   /** Validates the task's pagemap and gives access to its pages. */
-  open(pid: number, source: ImageSource): PageSource;
+  open(pid: number, source: ImageSource, options?: { readonly elsewhere?: boolean }): PageSource;
   /** Stores the contents of an object: `pagemap-shmem-SHMID.img`. */
-  dumpShared(memory: StoredMemory, sink: ImageSink): Omit<PageStats, 'guards'>;
+  dumpShared(memory: StoredMemory, sink: ImageSink, outlet?: PageOutlet): Omit<PageStats, 'guards'>;
   /** The same for the contents of an object; addresses are offsets in it. */
   openShared(shmid: number, source: ImageSource): PageSource;
   /** Frees the room of pages in older sets that this one supersedes. Returns the number of bytes. */

@@ -1,0 +1,180 @@
+/** `crts lazy-pages`, and what a lazy restore needs of it. Loaded when needed. */
+import { spawn } from 'node:child_process';
+import { closeSync, openSync, unlinkSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { type LazyPages, pageStoreOf } from '@crts/core-pstree';
+import { ImageReader, type PlainPages } from '@crts/image-io';
+import { RemoteSupply, serveLazily } from '@crts/lazy-pages';
+import {
+  acceptConnection,
+  closeFd,
+  limitReceiveSeconds,
+  receiveFull,
+  SyscallError,
+  sendFull,
+  sendMessage,
+  streamPair,
+  unixConnect,
+  unixListen,
+} from '@crts/native-syscalls';
+import { Progress } from '@crts/page-xfer';
+import { cannotListen, lazyServerGone } from './errors';
+import type { Parsed } from './parse';
+import { type Directories, type EngineOptions, last } from './run';
+import { connectServer, descriptorOption, inBackground, tellReady } from './transfer';
+
+const NAME = 'lazy-pages.socket';
+/** LAZY_PAGES_RESTORE_FINISHED of CRIU. */
+const FINISHED = 0x5253_5446;
+/** For a server of our own to start and to take over. */
+const START_S = 60;
+
+/** Serves one restore. */
+export async function lazyPages(
+  parsed: Parsed,
+  { images, work }: Directories,
+  options: EngineOptions,
+  plain?: PlainPages,
+): Promise<void> {
+  const { log, plugins } = options;
+  const control = descriptorOption(parsed, 'control-fd');
+  let listener: number | undefined;
+  if (control === undefined) {
+    listener = descriptorOption(parsed, 'listen-fd') ?? listenIn(work);
+    if (parsed.switches.has('restore-detached')) {
+      inBackground(parsed, work, listener);
+      closeFd(listener);
+      return;
+    }
+  }
+  const reader = ImageReader.open(images, plain?.files);
+  const connection = parsed.switches.has('page-server') ? await connectServer(parsed) : undefined;
+  try {
+    tellReady(parsed);
+    const socket = control ?? acceptOnce(listener!, work);
+    const served = serveLazily({
+      reader,
+      pages: pageStoreOf(plugins),
+      socket,
+      isOwn: control !== undefined,
+      supply: connection === undefined ? undefined : new RemoteSupply(connection),
+      log,
+      progress: Progress.onTerminal('brought'),
+    });
+    closeFd(socket);
+    log.info({ faults: served.faults, pages: Number(served.pages) }, 'all memory is in place');
+  } finally {
+    connection?.end?.();
+    if (connection !== undefined && connection.isBorrowed !== true) closeFd(connection.socket);
+    reader.close();
+    plain?.close();
+  }
+}
+
+/** The name is relative to a descriptor: a socket's may have 107 bytes. */
+function withName<T>(work: string, action: (name: string) => T): T {
+  const directory = openSync(work, 'r');
+  try {
+    return action(`/proc/self/fd/${directory}/${NAME}`);
+  } finally {
+    closeSync(directory);
+  }
+}
+
+function listenIn(work: string): number {
+  try {
+    return withName(work, (name) => {
+      try {
+        // Of a server that was killed, as CRIU does.
+        unlinkSync(name);
+      } catch {
+        // There is none.
+      }
+      return unixListen(name);
+    });
+  } catch (error) {
+    if (error instanceof SyscallError) throw cannotListen(join(work, NAME), error.errno);
+    throw error;
+  }
+}
+
+function acceptOnce(listener: number, work: string): number {
+  const { socket } = acceptConnection(listener);
+  closeFd(listener);
+  withName(work, (name) => unlinkSync(name));
+  return socket;
+}
+
+/** The restore's end of the line. */
+class LazyLink implements LazyPages {
+  readonly #socket: number;
+  readonly #isOwn: boolean;
+
+  constructor(socket: number, isOwn: boolean) {
+    this.#socket = socket;
+    this.#isOwn = isOwn;
+    limitReceiveSeconds(socket, START_S);
+  }
+
+  handOver(pid: number, uffd: number, pidfd: number): void {
+    this.#send(pid);
+    // CRIU's server has room for one descriptor.
+    if (!sendMessage(this.#socket, Buffer.alloc(1), this.#isOwn ? [uffd, pidfd] : [uffd]))
+      throw lazyServerGone('EPIPE');
+  }
+
+  dead(pid: number): void {
+    this.#send(-pid);
+  }
+
+  /** A server of our own says when it guards the tasks. */
+  built(): void {
+    if (!this.#isOwn) return;
+    this.#guard(() => {
+      if (!receiveFull(this.#socket, Buffer.alloc(1))) throw lazyServerGone(undefined);
+    });
+  }
+
+  finished(): void {
+    this.#send(FINISHED);
+  }
+
+  close(): void {
+    closeFd(this.#socket);
+  }
+
+  #send(word: number): void {
+    const bytes = Buffer.alloc(4);
+    bytes.writeInt32LE(word);
+    this.#guard(() => sendFull(this.#socket, bytes));
+  }
+
+  #guard(action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      throw error instanceof SyscallError ? lazyServerGone(error.errno) : error;
+    }
+  }
+}
+
+/** Connects with the server that waits in the work directory, or starts one. */
+export function lazyLink(parsed: Parsed, { images, work }: Directories): LazyPages & { close(): void } {
+  const waiting = withName(work, unixConnect);
+  if (waiting !== undefined) return new LazyLink(waiting, false);
+  const [own, theirs] = streamPair();
+  try {
+    const log = last(parsed, 'log-file');
+    const logging = log === undefined || log === '-' ? [] : ['-o', 'lazy-pages.log', `-v${parsed.verbosity}`];
+    const plugins = (parsed.values.get('plugin') ?? []).flatMap((name) => ['--plugin', name]);
+    const args = ['lazy-pages', '-D', resolve(images), '-W', resolve(work), ...logging, ...plugins];
+    const child = spawn(process.execPath, [process.argv[1]!, ...args, '--control-fd', '3'], {
+      detached: true,
+      stdio: ['ignore', 'ignore', 'ignore', theirs],
+    });
+    child.unref();
+    return new LazyLink(own, true);
+  } finally {
+    closeFd(theirs);
+  }
+}

@@ -1,0 +1,69 @@
+/** What a restore says on lazy-pages.socket: of each task a pid, and behind it the userfaultfd; of dead ones the negative pid. */
+import { readlinkSync } from 'node:fs';
+import { closeFd, receiveAll, receiveFull } from '@crts/native-syscalls';
+import { badHello, restorerGone } from './errors';
+
+/** LAZY_PAGES_RESTORE_FINISHED of CRIU. */
+const FINISHED = 0x5253_5446;
+const CMSG_HEADER = 16;
+const SOL_SOCKET = 1;
+const SCM_RIGHTS = 1;
+const MSG_CMSG_CLOEXEC = 0x4000_0000;
+const MSG_CTRUNC = 8;
+const FDS_MAX = 8;
+
+export interface Announced {
+  readonly pid: number;
+  readonly uffd: number;
+  /** Only where crts itself has started the server. */
+  readonly pidfd: number | undefined;
+}
+
+/** Waits for all processes of an image set. `living` has the pids of those that have memory. */
+export function receiveTasks(socket: number, count: number, living: ReadonlySet<number>): Announced[] {
+  const tasks: Announced[] = [];
+  try {
+    for (let index = 0; index < count; index++) {
+      const word = Buffer.alloc(4);
+      if (!receiveFull(socket, word)) throw restorerGone(`after ${index} of ${count} processes`);
+      const pid = word.readInt32LE(0);
+      if (pid < 0) continue;
+      const fds = receiveDescriptors(socket);
+      const [uffd, pidfd] = fds;
+      if (uffd === undefined) throw badHello(`no descriptor came with pid ${pid}`);
+      tasks.push({ pid, uffd, pidfd });
+      if (!living.has(pid) || tasks.some((other) => other.pid === pid && other.uffd !== uffd))
+        throw badHello(`pid ${pid} is none that is to come`);
+      if (readlinkSync(`/proc/self/fd/${uffd}`) !== 'anon_inode:[userfaultfd]')
+        throw badHello(`the descriptor of pid ${pid} is no userfaultfd`);
+    }
+    return tasks;
+  } catch (error) {
+    for (const { uffd, pidfd } of tasks) {
+      closeFd(uffd);
+      if (pidfd !== undefined) closeFd(pidfd);
+    }
+    throw error;
+  }
+}
+
+function receiveDescriptors(socket: number): number[] {
+  const controlBytes = CMSG_HEADER + 4 * FDS_MAX;
+  const { result, control, flags } = receiveAll(socket, { dataBytes: 1, controlBytes }, MSG_CMSG_CLOEXEC);
+  if (result <= 0) throw restorerGone('in the middle of a process');
+  if (control.length < CMSG_HEADER + 4 || (flags & MSG_CTRUNC) !== 0) return [];
+  if (control.readInt32LE(8) !== SOL_SOCKET || control.readInt32LE(12) !== SCM_RIGHTS) return [];
+  const length = Number(control.readBigUInt64LE(0)) - CMSG_HEADER;
+  return Array.from({ length: length / 4 }, (_, index) => control.readInt32LE(CMSG_HEADER + 4 * index));
+}
+
+/** Reads what came after the tasks: true when the restore is done. */
+export function hasFinished(socket: number): boolean {
+  const word = Buffer.alloc(4);
+  try {
+    if (!receiveFull(socket, word)) return false;
+  } catch {
+    return false;
+  }
+  return word.readUInt32LE(0) === FINISHED;
+}
