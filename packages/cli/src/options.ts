@@ -226,6 +226,17 @@ const SUPPORTED: readonly OptionRow[] = [
     actions: talkers,
     help: 'write a zero byte to descriptor FD and close it when the server is ready',
   },
+  { name: 'tls', twin: true, actions: talkers, help: 'encrypt page transfers; both sides show certificates' },
+  {
+    name: 'tls-cacert',
+    argument: 'FILE',
+    actions: talkers,
+    help: 'trust certificates of this authority, and no others',
+  },
+  { name: 'tls-cacrl', argument: 'FILE', actions: talkers, help: 'certificates that were revoked' },
+  { name: 'tls-cert', argument: 'FILE', actions: talkers, help: 'own certificate' },
+  { name: 'tls-key', argument: 'FILE', actions: talkers, help: 'its private key' },
+  { name: 'tls-no-cn-verify', actions: talkers, help: 'the certificate of the other side may be of any name' },
   {
     name: 'lazy-pages',
     actions: ['restore', 'dump', 'page-server'],
@@ -305,10 +316,10 @@ const SUPPORTED: readonly OptionRow[] = [
 
 /** What CRIU 4.2 has besides. Each is refused by name, so that nobody believes it was heeded. */
 const KNOWN_WITH_TWIN =
-  'tcp-established log-pid skip-in-flight deprecated weak-sysctls tcp-close stream tls mntns-compat-mode unprivileged allow-uprobes';
-const KNOWN_SWITCHES = 'ms exec-cmd enable-external-sharing enable-external-masters tls-no-cn-verify';
+  'tcp-established log-pid skip-in-flight deprecated weak-sysctls tcp-close stream mntns-compat-mode unprivileged allow-uprobes';
+const KNOWN_SWITCHES = 'ms exec-cmd enable-external-sharing enable-external-masters';
 const KNOWN_WITH_ARGUMENT =
-  'join-ns root close veth-pair action-script libdir ext-mount-map cgroup-root skip-mnt enable-fs lsm-profile empty-ns cgroup-props cgroup-props-file cgroup-dump-controller config tls-cacert tls-cacrl tls-cert tls-key cgroup-yard lsm-mount-context network-lock';
+  'join-ns root close veth-pair action-script libdir ext-mount-map cgroup-root skip-mnt enable-fs lsm-profile empty-ns cgroup-props cgroup-props-file cgroup-dump-controller config cgroup-yard lsm-mount-context network-lock';
 const KNOWN_WITH_OPTIONAL = 'cpu-cap manage-cgroups';
 const KNOWN_SHORT: Readonly<Record<string, string>> = { 'join-ns': 'J', root: 'r', libdir: 'L', 'ext-mount-map': 'M' };
 

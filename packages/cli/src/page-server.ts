@@ -41,7 +41,7 @@ export async function pageServer(parsed: Parsed, { images, work }: Directories, 
     log.info({ images: owners, bytes: Number(bytes) }, 'all pages are stored');
   } finally {
     connection.end?.();
-    if (!isGiven) closeFd(connection.socket);
+    if (connection.isBorrowed !== true) closeFd(connection.socket);
   }
 }
 

@@ -47,6 +47,17 @@ export function descriptorOption(parsed: Parsed, name: string): number | undefin
   }
 }
 
+/** `--tls`: the same connection, encrypted. Its files are read before anything is begun. */
+function encryption(parsed: Parsed): (connection: Connection, role: 'client' | 'server') => Connection {
+  if (!parsed.switches.has('tls')) return (connection) => connection;
+  const { readCredentials, secured } = require('@crts/page-xfer') as typeof import('@crts/page-xfer');
+  const file = (name: string) => last(parsed, `tls-${name}`);
+  const files = { cacert: file('cacert'), cacrl: file('cacrl'), cert: file('cert'), key: file('key') };
+  const credentials = readCredentials(files);
+  const host = parsed.switches.has('tls-no-cn-verify') ? undefined : last(parsed, 'address');
+  return (connection, role) => secured(connection, role, credentials, host);
+}
+
 function givenSocket(parsed: Parsed): Connection | undefined {
   const socket = descriptorOption(parsed, 'ps-socket');
   if (socket === undefined) return undefined;
@@ -57,8 +68,9 @@ function givenSocket(parsed: Parsed): Connection | undefined {
 
 /** Connects with the page server that the options name. */
 export async function connectServer(parsed: Parsed): Promise<Connection> {
+  const encrypt = encryption(parsed);
   const given = givenSocket(parsed);
-  if (given !== undefined) return given;
+  if (given !== undefined) return encrypt(given, 'client');
   const host = last(parsed, 'address');
   if (host === undefined) throw missingOption('--address', 'it says where the page server is');
   const port = portOf(parsed);
@@ -69,7 +81,7 @@ export async function connectServer(parsed: Parsed): Promise<Connection> {
     try {
       const socket = tcpConnect({ address, port }, CONNECT_S);
       tuneConnection(socket);
-      return { socket, peer };
+      return encrypt({ socket, peer }, 'client');
     } catch (error) {
       if (!(error instanceof SyscallError)) throw error;
       errno = error.errno;
@@ -123,26 +135,28 @@ export function accept({ fd }: Listener): Connection {
 
 /** The connection that a server serves. */
 export async function serverConnection(parsed: Parsed, ready: () => void, listener?: Listener): Promise<Connection> {
+  const encrypt = encryption(parsed);
   const given = givenSocket(parsed);
   if (given !== undefined) {
     ready();
-    return given;
+    return encrypt(given, 'server');
   }
   const listening = listener ?? (await listen(parsed));
   ready();
-  return accept(listening);
+  return encrypt(accept(listening), 'server');
 }
 
 /** `dump --lazy-pages`: listens before the tree is frozen, and serves when its images are complete. */
 export async function lateServer(parsed: Parsed, log: Logger) {
+  const encrypt = encryption(parsed);
   const given = givenSocket(parsed);
   const listener = given === undefined ? await listen(parsed) : undefined;
-  let connection = given;
+  let connection = given === undefined ? undefined : encrypt(given, 'server');
   return {
     serve: (pages: LatePages): void => {
       if (listener !== undefined) log.info({}, `waiting for the lazy restore on ${listener.at}`);
       tellReady(parsed);
-      connection ??= accept(listener!);
+      connection ??= encrypt(accept(listener!), 'server');
       limitSendTime(connection.socket, STALL_S);
       const progress = Progress.onTerminal('sent');
       progress?.expect(pages.total);

@@ -111,6 +111,7 @@ interface Store {
 class Intake {
   readonly #socket: number;
   readonly #peer: string;
+  readonly #reason: () => string | undefined;
   readonly #options: ReceiveOptions;
   readonly #writer: ImageWriter;
   readonly #pipe = new Int32Array(2);
@@ -122,9 +123,10 @@ class Intake {
   #isBorrowed: boolean;
   bytes = 0n;
 
-  constructor({ socket, peer, isBorrowed = false }: Connection, options: ReceiveOptions, writer: ImageWriter) {
+  constructor({ socket, peer, reason, isBorrowed = false }: Connection, options: ReceiveOptions, writer: ImageWriter) {
     this.#socket = socket;
     this.#peer = peer;
+    this.#reason = () => reason?.();
     this.#isBorrowed = isBorrowed;
     this.#options = options;
     this.#writer = writer;
@@ -140,7 +142,7 @@ class Intake {
   run(): void {
     const bytes = Buffer.alloc(RECORD_BYTES);
     for (;;) {
-      if (!this.#receive(bytes)) throw cutOff(this.#peer, 'before it said that all was sent');
+      if (!this.#receive(bytes)) throw cutOff(this.#peer, 'before it said that all was sent', this.#reason());
       const record = decodeRecord(bytes);
       if (record.command === COMMAND.close || record.command === COMMAND.forceClose) break;
       this.#obey(record);
@@ -248,7 +250,7 @@ class Intake {
       if (store.written + wanted > store.reserved) this.#reserve(store, left);
       const came = this.#splice(this.#socket, this.#pipe[1]!, wanted);
       if (came < 0) throw connectionLost(this.#peer, 'receiving pages', errnoName(-came));
-      if (came === 0) throw cutOff(this.#peer, 'in the middle of pages');
+      if (came === 0) throw cutOff(this.#peer, 'in the middle of pages', this.#reason());
       for (let out = came; out > 0; ) {
         const wrote = this.#splice(this.#pipe[0]!, store.fd, out);
         if (wrote <= 0) throw this.#cannotStore('splice', errnoName(-wrote));

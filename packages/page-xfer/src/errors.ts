@@ -39,10 +39,11 @@ export function badRecord(peer: string, what: string): CrtsError {
   });
 }
 
-export function cutOff(peer: string, during: string): CrtsError {
+export function cutOff(peer: string, during: string, reason?: string): CrtsError {
   return new CrtsError({
     code: 'CRTS_PAGE_SERVER',
     what: `${peer} ended the connection ${during}`,
+    errno: reason,
     hint: 'Its log says why; nothing was stored, and its program runs on.',
   });
 }
@@ -52,5 +53,15 @@ export function noSuchPages(peer: string, what: string): CrtsError {
     code: 'CRTS_PAGE_PROTOCOL',
     what: `${peer} asks for pages that are not there: ${what}`,
     hint: 'The images that it restores are of another dump.',
+  });
+}
+
+export function badCertificateFile(path: string, errno: string | undefined): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_TLS',
+    path,
+    what: 'a file of certificates or keys cannot be read',
+    errno,
+    hint: 'See --tls-cacert, --tls-cacrl, --tls-cert and --tls-key.',
   });
 }

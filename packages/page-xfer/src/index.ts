@@ -14,3 +14,4 @@ export {
 export { badRecord, cannotConnect, connectionLost, cutOff, noSuchPages } from './errors';
 export { Progress, progressText, sizeText } from './progress';
 export { type PageProvider, sendFileRange, servePages } from './serve';
+export { type Credentials, readCredentials, secured, type TlsFiles } from './tls';

@@ -22,7 +22,7 @@ export interface PageProvider {
 
 /** Serves one restore until it says that it has all. Throws CrtsError, also when the connection just ends. */
 export function servePages(
-  { socket, peer, isBorrowed = false }: Connection,
+  { socket, peer, reason, isBorrowed = false }: Connection,
   provider: PageProvider,
   progress?: Progress,
 ): bigint {
@@ -39,7 +39,7 @@ export function servePages(
   try {
     for (;;) {
       if (!guard('waiting for requests', () => receiveFull(socket, bytes)))
-        throw cutOff(peer, 'before it had said that it has all pages');
+        throw cutOff(peer, 'before it had said that it has all pages', reason?.());
       const record = decodeRecord(bytes);
       if (record.command === COMMAND.close || record.command === COMMAND.forceClose) break;
       if (record.command !== COMMAND.get)
