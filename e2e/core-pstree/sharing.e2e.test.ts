@@ -9,6 +9,13 @@ flavours('descriptors, shared by a family', {
   start: () => grown('clone 0 1 files', 'clone 1 2 files', 'clone 0 3 files', 'clone 3 4 none'),
 });
 
+flavours('locks of processes with one table', {
+  options: ['--file-locks'],
+  only: ['plain', 'once', 'repeated'],
+  notWithCriu: 'CRIU 4.2 lets another process with the table take some of them: seen in /proc/locks',
+  start: () => grown('clone 0 1 files', 'clone 0 2 none', 'lock 0', 'lock 1', 'lock 2', 'clone 1 3 files', 'lock 3'),
+});
+
 flavours('directories', {
   notWithCriu: 'CRIU 4.2 refuses them: "Can\'t make FS id"',
   start: () => grown('clone 0 1 fs', 'clone 1 2 fs', 'clone 1 3 none', 'clone 3 4 fs'),

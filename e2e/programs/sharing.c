@@ -1,7 +1,7 @@
 /*
  * Processes that share by clone(2): sharing GO DIR STEP... with steps of numbered processes (0 is the root):
  *   "clone A B KINDS", "sibling A B KINDS" (CLONE_PARENT): A makes B, which shares with it what KINDS names: files,fs,vm,sighand,
- *   "setsid A", "unshare A KINDS" (files,fs), "exit A" (before it the root becomes a subreaper, and waits for it).
+ *   "setsid A", "unshare A KINDS" (files,fs), "exit A" (the root waits for it), "lock A" (byte A of DIR/locked).
  * Every change that one of them makes is then looked for in all others: before the go file and after it the same ones see it.
  */
 #include "check.h"
@@ -18,7 +18,7 @@
 #define SHOWN_FD 80
 
 enum kind { FILES, FS, VM, SIGHAND, KINDS };
-enum command { NOTHING, CLONE, SETSID, UNSHARE, SETTLE, NOTE, CHANGE, LOOK, UNDO, LEAVE };
+enum command { NOTHING, CLONE, SETSID, UNSHARE, LOCK, SETTLE, NOTE, CHANGE, LOOK, UNDO, LEAVE };
 
 static const char *const kind_names[KINDS] = { "files", "fs", "vm", "sighand" };
 static const int kind_flags[KINDS] = { CLONE_FILES, CLONE_FS, CLONE_VM, CLONE_SIGHAND };
@@ -75,6 +75,40 @@ static void settle(int me)
 	if (chdir(path) != 0 || dup2(1, OWN_FD + me) < 0)
 		board->slot[me].result = -errno;
 	umask(me);
+}
+
+static int lock(int me)
+{
+	struct flock range = { .l_type = F_WRLCK, .l_start = me, .l_len = 1 };
+	char path[256];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/locked", directory);
+	fd = open(path, O_RDWR | O_CREAT, 0644);
+	return fd < 0 || fcntl(fd, F_SETLK, &range) != 0 ? -errno : fd;
+}
+
+/* Who has locked byte i of DIR/locked. */
+static void read_locks(int holders[MAX])
+{
+	FILE *file = fopen("/proc/locks", "re");
+	char line[256], path[256];
+	struct stat locked;
+
+	memset(holders, 0, MAX * sizeof(*holders));
+	snprintf(path, sizeof(path), "%s/locked", directory);
+	if (stat(path, &locked) != 0)
+		locked.st_ino = 0;
+	while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+		unsigned long inode;
+		int pid, start;
+
+		if (sscanf(line, "%*d: POSIX ADVISORY WRITE %d %*x:%*x:%lu %d", &pid, &inode, &start) == 3 &&
+		    inode == locked.st_ino && start < MAX)
+			holders[start] = pid;
+	}
+	if (file != NULL)
+		fclose(file);
 }
 
 static struct sigaction action_of(void (*handler)(int))
@@ -144,6 +178,9 @@ static void execute(int me)
 		break;
 	case UNSHARE:
 		slot->result = unshare(slot->a);
+		break;
+	case LOCK:
+		slot->result = lock(me);
 		break;
 	case SETTLE:
 		settle(me);
@@ -231,6 +268,8 @@ static void run_step(const char *step)
 		board->slot[b].alive = 1;
 	} else if (strcmp(call, "setsid") == 0) {
 		check(tell(a, SETSID, 0, 0) > 0, "%s", step);
+	} else if (strcmp(call, "lock") == 0) {
+		check(tell(a, LOCK, 0, 0) > 0, "%s", step);
 	} else if (strcmp(call, "unshare") == 0) {
 		check(tell(a, UNSHARE, flags_of(kinds), 0) == 0, "%s", step);
 	} else if (strcmp(call, "exit") == 0) {
@@ -268,6 +307,7 @@ static void differs(int who, const char *what, int was, int is)
 int main(int argc, char **argv)
 {
 	static int before[MAX][KINDS], after[MAX][KINDS];
+	static int locks_before[MAX], locks_after[MAX];
 
 	board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	snprintf(directory, sizeof(directory), "%s", argv[2]);
@@ -286,13 +326,16 @@ int main(int argc, char **argv)
 		for (int kind = 0; kind < KINDS; kind++)
 			if (board->slot[i].alive && before[i][kind] != 1 << i)
 				printf("%s of %d: %x\n", kind_names[kind], i, before[i][kind]);
+	read_locks(locks_before);
 	ready();
 	wait_for(argv[1]);
+	read_locks(locks_after);
 	for (int i = 0; i < MAX; i++) {
 		struct self *was = &board->slot[i].before, *is = &board->slot[i].after;
 
 		if (!board->slot[i].alive)
 			continue;
+		differs(i, "holder of its lock", locks_before[i], locks_after[i]);
 		tell(i, NOTE, 1, 0);
 		differs(i, "pid", was->pid, is->pid);
 		if (i != 0)

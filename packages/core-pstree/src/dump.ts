@@ -9,6 +9,7 @@ import { clockShift } from './clocks';
 import { addGuards, askProcess, askThread, collectMappings } from './collect';
 import { onCpu } from './cpu';
 import { descriptorNumbers, FileTable } from './file-table';
+import { append } from './forks/multimap';
 import type { FrozenTree } from './freeze';
 import { FrozenPages } from './frozen-pages';
 import { type FrozenSession, onTree, refuseTree } from './frozen-session';
@@ -188,6 +189,9 @@ function enroll(session: FrozenSession, files: FileTable): Member[] {
     return { target, task, tracked, numbers: owners.files === pid ? descriptorNumbers(pid) : [] };
   });
   const tasks = members.map(({ task }) => task);
+  const holders = new Map<number, number[]>();
+  for (const { hostPid, owners } of tasks) append(holders, owners.files, hostPid);
+  for (const task of tasks) if (holders.get(task.pid)?.length !== 1) task.tableHolders = holders.get(task.pid);
   refuseTree(session, tasks);
   refuseSharing(tasks, tree);
   return members;

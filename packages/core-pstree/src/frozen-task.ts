@@ -89,6 +89,7 @@ export class Frozen implements FrozenTask {
   readonly facts: TaskFacts;
   readonly clockShift: ClockShift | undefined;
   descriptors: readonly FdinfoEntry[] = [];
+  tableHolders: readonly number[] | undefined;
 
   constructor(
     readonly request: DumpRequest,

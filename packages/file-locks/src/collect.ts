@@ -18,7 +18,9 @@ export function heldLocks(task: FrozenTask): FileLockEntry[] {
     if (locks.length > 0 && !task.options.fileLocks) throw locked(holder());
     const known = sharedLocks(task).get(id);
     for (const { taker, ...lock } of locks) {
-      const entry = { ...lock, pid: task.pid, fd };
+      // Of tasks that have the one table, the one that did: others see its number, and a lease's signals go there.
+      const pid = task.tableHolders?.includes(taker) === true ? taker : task.pid;
+      const entry = { ...lock, pid, fd };
       if (lock.flag === LOCK_FLAG.posix) entries.push(entry);
       else if (known === undefined) entries.push(remember(task, id, entry));
       else if (taker === task.hostPid) giveTo(known, entry);

@@ -33,12 +33,14 @@ describe('dump', () => {
     fileLocks = true,
     pid = 12,
     tree = {},
+    tableHolders?: number[],
   ) => {
     const read: string[] = [];
     const task = {
       pid,
       hostPid: pid,
       tree,
+      tableHolders,
       descriptors,
       options: { fileLocks },
       images: { locks: [] },
@@ -97,6 +99,16 @@ describe('dump', () => {
     expect([...parent.locks, ...child.locks, ...another.locks]).toEqual([
       { flag: 2, type: 1, pid: 12, fd: 5, start: 0n, len: 0n },
     ]);
+  });
+
+  test('of processes with one table the one that took a lock takes it again', () => {
+    const taken = (fdinfo: string, holders?: number[]) =>
+      (run([{ fd: 3, id: 1 }], { 'fdinfo/3': fdinfo }, true, 11, {}, holders).locks as FileLockEntry[])[0]!.pid;
+    for (const lock of [POSIX, FLOCK, LEASE]) {
+      expect(taken(lock, [11, 12])).toBe(12);
+      expect(taken(lock, [11, 13])).toBe(11);
+      expect(taken(lock)).toBe(11);
+    }
   });
 
   test('POSIX locks are those of each process', () => {

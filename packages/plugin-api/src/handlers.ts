@@ -90,6 +90,8 @@ export interface FrozenTask extends TaskIdentity {
     /** Facts of the description as the engine gathered them, for who needs all of them at once (locks). */
     readonly facts?: FdFacts | undefined;
   }[];
+  /** Host pids of the tasks that have one table of descriptors, where it is not the task's alone: `descriptors` are with the first. */
+  readonly tableHolders?: readonly Pid[] | undefined;
   readonly options: RunOptions;
   readonly log: Logger;
   /** Reads the task's memory through /proc/PID/mem, whatever its protection. Throws CrtsError when unmapped. */
