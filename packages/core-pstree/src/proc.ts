@@ -173,6 +173,11 @@ export function threadCount(pid: number): number {
   return Number(statField(readSmallFile(`/proc/${pid}/stat`).toString('latin1'), 'num_threads'));
 }
 
+/** CPU that a process ran on last: field processor of /proc/PID/stat. */
+export function cpuOf(pid: number): number {
+  return Number(statField(readSmallFile(`/proc/${pid}/stat`).toString('latin1'), 'processor'));
+}
+
 /** State of a thread and who traces it; empty when it is gone. */
 export function tracerOf(pid: number, tid: number): { state: string; tracer: string } {
   try {

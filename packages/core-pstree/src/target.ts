@@ -41,7 +41,7 @@ import type { Logger, TaskFacts, ThreadFacts, ThreadState, VmaFacts } from '@crt
 import { findAbandoned, outside } from './abandoned';
 import { deadMainThread, noSuchTask, notOurs, seccompSuspension, zombie } from './errors';
 import type { Patience } from './patience';
-import { isGone, isOutlived, readTaskFacts, readThreadFacts, signalWaits, threadCount, tracerOf } from './proc';
+import { cpuOf, isGone, isOutlived, readTaskFacts, readThreadFacts, signalWaits, threadCount, tracerOf } from './proc';
 import { stopOf, stopOrTimeout, waitForEnd } from './tracee-end';
 
 const SIGTRAP = 5;
@@ -107,7 +107,7 @@ export class Target {
 
   /** CPU that the main thread ran on last. */
   get cpu(): number {
-    return Number((this.#facts ?? factsOf(this.pid)).stat.processor);
+    return Number(this.#facts?.stat.processor ?? cpuOf(this.pid));
   }
 
   /** The signal that had stopped the process before it was frozen. Let go, it is stopped again. */
