@@ -7,3 +7,8 @@ flavours('descriptors of this thread, and how processes ended', {
   start: () => Target.program('pidfds', ['more']),
   notWithCriu: 'it refuses PIDFD_THREAD',
 });
+
+flavours('descriptors of threads that are no main threads', {
+  start: () => Target.program('pidfd-threads', [], { flags: ['-pthread'] }),
+  notWithCriu: 'it refuses PIDFD_THREAD',
+});

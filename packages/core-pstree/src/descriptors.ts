@@ -1,6 +1,15 @@
 /** Descriptors of the tree: which task opens which description, and which numbers refer to it. */
 import type { FdinfoEntry, FownEntry } from '@crts/image-io';
-import type { Arg, FdFinishContext, FdPlanContext, FileRecord, Program, Result, TaskPlan } from '@crts/plugin-api';
+import type {
+  Arg,
+  FdFinishContext,
+  FdPlanContext,
+  FileRecord,
+  LateDescription,
+  Program,
+  Result,
+  TaskPlan,
+} from '@crts/plugin-api';
 import { badImage, ownerGone } from './errors';
 import { type FileOpener, O_ASYNC } from './file-planner';
 import type { Lender, Loan } from './lending';
@@ -61,6 +70,11 @@ export function planDescriptors(
   const places = new Map<number, Place>();
   const parts = new Map(tables.map((table) => [table, finishParts(table, places, lender)]));
   for (const ids of groupsOf(uses, opener)) {
+    const late = opener.late(ids[0]!);
+    if (late !== undefined) {
+      planLate(ids[0]!, late, uses, files, opener, lender);
+      continue;
+    }
     const preferred = opener.preferredTask(ids);
     const first = uses.get(ids[0]!)![0]!.table;
     const owner = tables.find(({ plan }) => plan.pid === preferred) ?? first;
@@ -205,6 +219,36 @@ function planOpening(
       },
     );
   return places;
+}
+
+/** Before limits are set, which may be below the numbers. */
+function planLate(
+  id: number,
+  late: LateDescription,
+  uses: ReadonlyMap<number, Use[]>,
+  files: ReadonlyMap<number, FileRecord>,
+  opener: FileOpener,
+  lender: Lender,
+): void {
+  const loan = lender.opened(() => late.open());
+  const held = uses.get(id)!.filter(({ entries }) => entries.length > 0);
+  for (const { table, entries } of held) {
+    loan.use();
+    const numbers = entries.map((entry) => entry.fd).join(', ');
+    table.plan.pass(
+      {
+        plugin: opener.check(id).handler.name,
+        stage: 'credentials',
+        what: `fd ${numbers}: ${late.what}`,
+        entry: `files.img id ${id}`,
+        provides: ['rlimits'],
+      },
+      (program) => emitNumbers(program, program.receiveFd(loan, { what: late.what }), entries),
+    );
+  }
+  const [first] = held;
+  const owned = ownerOf(files.get(id)!, id);
+  if (first !== undefined && owned !== undefined) planOwner(first.table.plan, first.entries[0]!.fd, owned);
 }
 
 function planSettlement(owner: DescriptorTable, id: number, opener: FileOpener, loan: Loan, hasNumber: boolean): void {

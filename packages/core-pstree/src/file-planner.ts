@@ -9,6 +9,7 @@ import {
   type FileRecord,
   type ImageItem,
   type ImageRecord,
+  type LateDescription,
   type Logger,
   type Program,
   type RemappedFile,
@@ -120,6 +121,12 @@ export class FileOpener implements FilePlanner {
     const checked = fileIds.map((id) => this.check(id));
     const records = checked.map(({ record }) => record);
     return checked[0]!.handler.opener?.(records, this.#context);
+  }
+
+  /** What is opened only when all threads are there. */
+  late(fileId: number): LateDescription | undefined {
+    const { record, handler } = this.check(fileId);
+    return handler.late?.(record, this.#context);
   }
 
   /** Descriptions in flight in this one. */

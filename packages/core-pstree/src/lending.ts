@@ -32,6 +32,21 @@ export class Lender {
     );
   }
 
+  /** What the engine opens itself, when the first task takes it. */
+  opened(open: () => number): Loan {
+    return new Loan(
+      () => {
+        const fd = open();
+        this.#open.add(fd);
+        return fd;
+      },
+      (fd) => {
+        this.#open.delete(fd);
+        closeFd(fd);
+      },
+    );
+  }
+
   /** For a restore that failed half-way. */
   close(): void {
     for (const fd of this.#open) closeFd(fd);

@@ -39,15 +39,15 @@ export function foreignProcess(pid: number, fd: number, target: number): CrtsErr
   });
 }
 
-export function otherThread(pid: number, fd: number | undefined, tid: number): CrtsError {
+export function threadInUse(pid: number, fd: number | undefined, tid: number, how: string): CrtsError {
   return new CrtsError({
     code: 'CRTS_PIDFD_THREAD',
     kind: 'refused',
     plugin: PLUGIN,
     pid,
     fd,
-    what: `it refers to thread ${tid} alone (PIDFD_THREAD), which is no main thread`,
-    hint: 'Descriptors are opened before threads are made: dump when the program has closed it.',
+    what: `it refers to thread ${tid} alone (PIDFD_THREAD), which is no main thread, ${how}`,
+    hint: 'Such a descriptor is opened when the threads are made, which is after that: dump at another moment.',
   });
 }
 

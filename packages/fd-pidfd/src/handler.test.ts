@@ -23,7 +23,7 @@ const record = (more: Partial<PidfdEntry> = {}): FileRecord => ({
   value: { id: 7, ino: 7, flags: 0, nspid: 12, fown, ...more },
 });
 
-function dump(facts: FdFacts): FileRecord {
+function dump(facts: FdFacts, others: { link: string; fdinfo: string }[] = []): FileRecord {
   const after: (() => void)[] = [];
   const task = { pid: 12, hostPid: 4012, threads: [{ hostTid: 4012 }, { hostTid: 4013 }] } as unknown as FrozenTask;
   const other = { pid: 20, hostPid: 4020, threads: [{ hostTid: 4020 }] } as unknown as FrozenTask;
@@ -31,7 +31,7 @@ function dump(facts: FdFacts): FileRecord {
     id: 7,
     fown,
     task,
-    descriptors: [{ task: other }],
+    descriptors: [{ link: '', fdinfo: '' }, ...others].map((one) => ({ task: other, facts: one })),
     processes: new Set([4012, 4020, 4030]),
     afterAll: (one: () => void) => after.push(one),
   };
@@ -40,9 +40,12 @@ function dump(facts: FdFacts): FileRecord {
   return made;
 }
 
+/** Process 12 with a thread 13. */
+const images = { items: () => [{ value: { pid: 12, threads: [12, 13] } }] } as unknown as FdPlanContext;
+
 function plan(...entries: Partial<PidfdEntry>[]): string[] {
   const program = new ProgramBuilder();
-  for (const more of entries) pidfdHandler.collect!(record(more), {} as FdPlanContext);
+  for (const more of entries) pidfdHandler.collect!(record(more), images);
   pidfdHandler.planGroup!(entries.map(record), program, {} as FdGroupContext);
   return program.text();
 }
@@ -62,10 +65,39 @@ test('a process of the dump, by its number in its own namespace', () => {
 test.each([
   ['a process outside', { fdinfo: fdinfo(4711) }, 'CRTS_PIDFD_FOREIGN'],
   ['a process of another namespace', { fdinfo: fdinfo(0) }, 'CRTS_PIDFD_FOREIGN'],
-  ['a thread', { fdinfo: fdinfo(4013), flags: PIDFD_THREAD | 2 }, 'CRTS_PIDFD_THREAD'],
   ['nobody knows whom', { fdinfo: 'pos:\t0\n' }, 'CRTS_FDINFO'],
 ])('one of %s is refused', (_what, more, code) => {
   expect(() => dump(fd(more))).toThrow(expect.objectContaining({ code, kind: 'refused', pid: 12, fd: 3 }));
+});
+
+test('a thread: kept, but where an epoll or a socket needs it before there are threads', () => {
+  const thread = { fdinfo: fdinfo(4013, '13'), flags: PIDFD_THREAD | 2 };
+  expect(dump(fd(thread))).toEqual(record({ nspid: 13, flags: PIDFD_THREAD }));
+  expect(() => dump(fd({ ...thread, flags: 2 }))).toThrow(expect.objectContaining({ code: 'CRTS_PIDFD_FOREIGN' }));
+  expect(() => dump(fd({ ...thread, fd: -1 as never }))).toThrow(
+    expect.objectContaining({ code: 'CRTS_PIDFD_THREAD' }),
+  );
+  const epoll = (ino: string) => [
+    {
+      link: 'anon_inode:[eventpoll]',
+      fdinfo: `tfd:        3 events:       19 data:                3  pos:0 ino:${ino} sdev:f\n`,
+    },
+  ];
+  expect(() => dump(fd(thread), epoll('100000007'))).toThrow(expect.objectContaining({ code: 'CRTS_PIDFD_THREAD' }));
+  expect(() => dump(fd(thread), epoll('77'))).not.toThrow();
+});
+
+test('a thread is opened by the engine when it is there', () => {
+  const late = (more: Partial<PidfdEntry>) => pidfdHandler.late!(record(more), images);
+  expect(late({ nspid: 13, flags: PIDFD_THREAD })?.what).toBe('refer to thread 13');
+  for (const more of [{ flags: PIDFD_THREAD }, { nspid: 13 }, { nspid: -1, flags: PIDFD_THREAD }])
+    expect(late(more)).toBeUndefined();
+  const own = { items: () => [{ value: { pid: 12 } }] } as unknown as FdPlanContext;
+  const made = pidfdHandler.late!(record({ nspid: process.pid, flags: PIDFD_THREAD | O_NONBLOCK }), own)!.open();
+  expect(syscall('fcntl', made, 3, 0) & (O_NONBLOCK | PIDFD_THREAD)).toBe(O_NONBLOCK | PIDFD_THREAD);
+  closeFd(made);
+  const gone = { nspid: 2 ** 22, flags: PIDFD_THREAD };
+  expect(() => late(gone)!.open()).toThrow(expect.objectContaining({ code: 'CRTS_PIDFD', errno: 'ESRCH' }));
 });
 
 test('opened by number', () => {
@@ -116,6 +148,7 @@ test('how a process ended is told when it was waited for', async () => {
 test.each([
   ['process 0', { nspid: 0 }],
   ['a process that none is', { nspid: 2 ** 22 + 1 }],
+  ['a thread that none has', { nspid: 14, flags: PIDFD_THREAD }],
   ['an exit status that none is', { nspid: -1, crts_exit_status: 0x10000 }],
 ])('an image with %s is refused', (_what, more) => {
   expect(() => plan(more)).toThrow(expect.objectContaining({ code: 'CRTS_IMAGE_FIELD' }));

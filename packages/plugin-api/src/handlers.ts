@@ -344,6 +344,11 @@ export interface FdHandler {
    * task in the images.
    */
   opener?(records: readonly FileRecord[], context: FdPlanContext): Pid | undefined;
+  /**
+   * What can be opened only when all threads are there: the engine does it, in stage `credentials`, and gives it to all tasks that have it.
+   * Nothing of an earlier stage can refer to it.
+   */
+  late?(record: FileRecord, context: FdPlanContext): LateDescription | undefined;
   /** Emits what opens all of a group, also a group of one; returns a descriptor for each, in their order. */
   planGroup?(records: readonly FileRecord[], program: Program, context: FdGroupContext): readonly Arg[];
   /** Descriptions that are in flight in this one: they are opened too, whether or not a task has them under a number. */
@@ -360,6 +365,14 @@ export interface FdHandler {
    * things to the program (watches): done by the engine from outside, in stage `credentials`. Undefined: nothing to do.
    */
   settle?(record: FileRecord, context: FdPlanContext): Settlement | undefined;
+}
+
+/** A description that the engine opens when the tree has all its threads. */
+export interface LateDescription {
+  /** One line for `--dry-run` and `--explain`. */
+  readonly what: string;
+  /** Returns the engine's own descriptor, which the engine closes. */
+  open(): number;
 }
 
 /** A host step at the end of a restore, on one description. */
