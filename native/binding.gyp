@@ -21,7 +21,7 @@
       'actions': [
         {
           'action_name': 'agent',
-          'inputs': ['freestanding.sh', 'agent/agent.c', 'agent/agent.lds', 'agent/x86_64/entry.S', 'agent/x86_64/syscall.h', 'include/protocol.h', 'stub/stub.c', 'stub/x86_64/start.S'],
+          'inputs': ['freestanding.sh', 'agent/agent.c', 'agent/calls.h', 'agent/pages.c', 'agent/pages.h', 'agent/agent.lds', 'agent/x86_64/entry.S', 'agent/x86_64/syscall.h', 'include/protocol.h', 'stub/stub.c', 'stub/x86_64/start.S'],
           'outputs': ['<(PRODUCT_DIR)/agent.bin', '<(PRODUCT_DIR)/stub'],
           'action': ['sh', 'freestanding.sh', '<(PRODUCT_DIR)'],
         },

@@ -10,8 +10,9 @@ flags="-Os -std=gnu11 -ffreestanding -fno-stack-protector -fno-asynchronous-unwi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cc $flags -fPIC -c "$here/agent/agent.c" -o "$work/agent.o"
+cc $flags -fPIC -c "$here/agent/pages.c" -o "$work/pages.o"
 cc $flags -fPIC -c "$arch/entry.S" -o "$work/entry.o"
-ld --no-warn-rwx-segments -T "$here/agent/agent.lds" -e 0 "$work/entry.o" "$work/agent.o" -o "$work/agent.elf"
+ld --no-warn-rwx-segments -T "$here/agent/agent.lds" -e 0 "$work/entry.o" "$work/agent.o" "$work/pages.o" -o "$work/agent.elf"
 if readelf -r "$work/agent.elf" | grep -q R_X86_64; then
   echo "agent: the blob needs relocations, which nobody applies:" >&2
   readelf -r "$work/agent.elf" >&2

@@ -6,19 +6,12 @@
  * continues at boot.leave_ip, where a chain of signal frames that the engine prepared unmaps it and restores the
  * task's registers; a restore agent exits.
  */
+#include "calls.h"
+#include "pages.h"
 #include "protocol.h"
-#include "syscall.h"
 
 #include <asm/unistd.h>
 #include <linux/sched.h>
-
-typedef unsigned long word;
-
-#define call0(nr) raw_syscall(nr, 0, 0, 0, 0, 0, 0)
-#define call1(nr, a) raw_syscall(nr, (word)(a), 0, 0, 0, 0, 0)
-#define call2(nr, a, b) raw_syscall(nr, (word)(a), (word)(b), 0, 0, 0, 0)
-#define call3(nr, a, b, c) raw_syscall(nr, (word)(a), (word)(b), (word)(c), 0, 0, 0)
-#define call4(nr, a, b, c, d) raw_syscall(nr, (word)(a), (word)(b), (word)(c), (word)(d), 0, 0)
 
 #define AF_UNIX 1
 #define SOCK_SEQPACKET 5
@@ -38,12 +31,6 @@ typedef unsigned long word;
 #define FUTEX_WAIT 0
 #define FUTEX_WAKE 1
 #define ALL_WAITERS 0x7fffffff
-#define EINTR 4
-#define EAGAIN 11
-#define EBADMSG 74
-#define EINVAL 22
-#define ENOSYS 38
-#define ENODATA 61
 
 struct iovec {
 	void *base;
@@ -162,26 +149,11 @@ static long receive_fd(struct agent *agent)
 	return agent->rights->fd[agent->fds_used++];
 }
 
-/* All bytes of all runs, or the errno; a read that meets the end of the file is ENODATA. */
-static long transfer(word nr, word fd, struct agent_run *runs, word count)
+static long update(struct agent *agent, word fd, struct agent_run *runs, word count, word room)
 {
-	long total = 0;
-
-	for (word i = 0; i < count; i++) {
-		word done = 0;
-
-		while (done < runs[i].length) {
-			long n = call4(nr, fd, runs[i].addr + done, runs[i].length - done, runs[i].offset + done);
-
-			if (n == -EINTR)
-				continue;
-			if (n <= 0)
-				return n < 0 ? n : -ENODATA;
-			done += n;
-		}
-		total += done;
-	}
-	return total;
+	if (!in_arena(agent, room - (word)agent->arena, AGENT_UPDATE_ROOM))
+		return -EBADMSG;
+	return update_pages(fd, runs, count, room);
 }
 
 /*
@@ -257,9 +229,11 @@ static long execute(struct agent *agent, struct agent_instruction *program, word
 	case AGENT_OP_RECEIVE_FD:
 		return receive_fd(agent);
 	case AGENT_OP_PAGES_WRITE:
-		return transfer(__NR_pwrite64, a[0], (struct agent_run *)a[1], a[2]);
+		return transfer_pages(__NR_pwrite64, a[0], (struct agent_run *)a[1], a[2]);
 	case AGENT_OP_PAGES_READ:
-		return transfer(__NR_pread64, a[0], (struct agent_run *)a[1], a[2]);
+		return transfer_pages(__NR_pread64, a[0], (struct agent_run *)a[1], a[2]);
+	case AGENT_OP_PAGES_UPDATE:
+		return update(agent, a[0], (struct agent_run *)a[1], a[2], a[3]);
 	case AGENT_OP_FORK:
 		return fork_task(agent, a[0], a[1], a[2], a[3], a[4], (struct agent_place *)a[5]);
 	case AGENT_OP_THREAD:

@@ -22,6 +22,10 @@
 				 * of its arena, arg[4] = where in it, arg[5] = struct agent_place; result = pid. The
 				 * child's boot block lies AGENT_FORK_BOOT bytes before the end of its arena. */
 #define AGENT_OP_THREAD 7u      /* arg[0] = tid, arg[1] = address of its struct agent_thread; result = tid */
+#define AGENT_OP_PAGES_UPDATE 8u /* arg[0..2] as AGENT_OP_PAGES_READ, arg[3] = room of AGENT_UPDATE_ROOM bytes: only pages
+				  * that are not in memory as the file has them are written, so that equal ones stay
+				  * shared with who had them before; result = bytes that were written. Runs whose
+				  * offset is AGENT_DROP are dropped: MADV_DONTNEED. */
 
 /* How an argument is understood: four bits for each argument in `kinds`, argument 0 in the lowest. */
 #define AGENT_ARG_IMMEDIATE 0u
@@ -47,6 +51,10 @@ struct agent_run {
 	unsigned long length;
 	unsigned long offset;
 };
+
+#define AGENT_DROP (~0ul)
+/* Small enough to stay in the CPU's cache between reading and comparing. */
+#define AGENT_UPDATE_ROOM 0x10000ul
 
 #define AGENT_REQUEST_RUN 1u   /* a = number of instructions, b = where they lie in the arena; fds as SCM_RIGHTS */
 #define AGENT_REQUEST_LEAVE 2u /* a = instruction pointer, b = stack pointer to continue with */

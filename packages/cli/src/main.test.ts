@@ -21,7 +21,14 @@ const DUMPED = {
   pagesScanned: 5,
   pagesWritten: 6,
 };
-const RESTORED = { pid: 4312, forkingTimeUs: 8, restoreTimeUs: 9, pagesRestored: 10 };
+const RESTORED = {
+  pid: 4312,
+  forkingTimeUs: 8,
+  restoreTimeUs: 9,
+  pagesCompared: 12,
+  pagesSkippedCow: 11,
+  pagesRestored: 10,
+};
 const host = { version: '1.2.3', importModule: () => Promise.reject(new Error('no import')) };
 
 let directory: string;

@@ -12,7 +12,14 @@ const DUMP = {
   pagesScanned: 5,
   pagesWritten: 6,
 };
-const RESTORE = { pid: 7, forkingTimeUs: 8, restoreTimeUs: 9, pagesRestored: 10 };
+const RESTORE = {
+  pid: 7,
+  forkingTimeUs: 8,
+  restoreTimeUs: 9,
+  pagesCompared: 12,
+  pagesSkippedCow: 11,
+  pagesRestored: 10,
+};
 const silent = { debug() {}, info() {}, warn: jest.fn() };
 
 let directory: string;
@@ -35,7 +42,15 @@ test('statistics are written as images of their own and replace older ones', () 
     { dump: { freezing_time: 1, frozen_time: 2, memdump_time: 3, memwrite_time: 4, pages_written: 6n } },
   ]);
   expect(readStats('stats-restore')).toMatchObject([
-    { restore: { forking_time: 8, restore_time: 9, pages_restored: 10n } },
+    {
+      restore: {
+        pages_compared: 12n,
+        pages_skipped_cow: 11n,
+        forking_time: 8,
+        restore_time: 9,
+        pages_restored: 10n,
+      },
+    },
   ]);
   expect(silent.warn).not.toHaveBeenCalled();
 });

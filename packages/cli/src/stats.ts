@@ -54,8 +54,8 @@ export function dumpStats(outcome: DumpOutcome): StatsEntry {
 export function restoreStats(outcome: RestoreOutcome): StatsEntry {
   return {
     restore: {
-      pages_compared: 0n,
-      pages_skipped_cow: 0n,
+      pages_compared: BigInt(outcome.pagesCompared),
+      pages_skipped_cow: BigInt(outcome.pagesSkippedCow),
       forking_time: outcome.forkingTimeUs,
       restore_time: outcome.restoreTimeUs,
       pages_restored: BigInt(outcome.pagesRestored),

@@ -1,15 +1,7 @@
 /** Images to plan: every handler adds its passes for every task. No process is made. */
 import type { ImageReader, MmEntry } from '@crts/image-io';
 import { findFreeArea, stubAreaSize, type YardLayout } from '@crts/native-syscalls';
-import {
-  CrtsError,
-  type ImageItem,
-  type PageSource,
-  type Program,
-  type RestoreContext,
-  type StoredRun,
-  vmaResource,
-} from '@crts/plugin-api';
+import { CrtsError, type ImageItem, type PageSource, type RestoreContext, vmaResource } from '@crts/plugin-api';
 import { madeElsewhere } from './borrowed';
 import { verifyImages } from './checksums';
 import { planClocks, type TimeNamespace } from './clocks';
@@ -20,9 +12,11 @@ import { type AgentPlaces, placeAgents } from './forks/places';
 import { type ForkPlan, planForks } from './forks/plan';
 import { HeldObjects } from './held-objects';
 import { type ImageSet, readImageSet, type TaskSet } from './image-set';
-import { lazyStretches, planWatch, withoutLazy } from './lazy';
+import { addClearing, planInheritance } from './inheritance';
+import { lazyStretches, planWatch } from './lazy';
 import { Lender } from './lending';
 import { type CompiledPlan, type CompiledThread, PlanBuilder, ThreadPlanBuilder } from './plan';
+import { PageFiller } from './private-memory';
 import { buildRegistry, checkExternal, type Registry, reportUnused } from './registry';
 import { RestoreRemaps } from './remaps';
 import type { LazyPages, RestoreRequest } from './requests';
@@ -31,9 +25,6 @@ import { NUMBERS_PER_TASK, serviceNumbers } from './service-numbers';
 /** Programs of a restore run in batches of this size; of a tree, where each task has an arena, of the smaller. */
 const ARENA_BYTES = 1024 * 1024;
 const TREE_ARENA_BYTES = 320 * 1024;
-/** Page runs of one instruction: 240 kB of the arena. */
-const RUNS_MAX = 10_000;
-const USER_END = 0x7fff_ffff_f000n;
 /** SIGCHLD as a bit of a signal set. */
 const SIGCHLD_SET = 1n << 16n;
 const SIGSET_BYTES = 8;
@@ -51,6 +42,7 @@ export interface TaskRestore {
   readonly plan: CompiledPlan;
   /** Threads besides the main one. */
   readonly threads: readonly CompiledThread[];
+  readonly filler: PageFiller;
 }
 
 export interface TreeRestore {
@@ -122,7 +114,15 @@ export function compileRestore(request: RestoreRequest, reader: ImageReader): Tr
   const layout = { area, doorbellNumber, spareNumber, agents: places.most.vm };
   // The pages image stays open in a task from the first to the last mapping, under a number that is not its own.
   const pagesNumber = (pid: number) => doorbellNumber + places.of(pid).files * NUMBERS_PER_TASK + 1;
-  const builders = set.tasks.map((task) => new TaskCompiler(task, task === set.root));
+  const pagesOf = new Map<number, PageSource>();
+  const builders = set.tasks.map((task) => {
+    const { pid, owners } = task;
+    const pages =
+      pagesOf.get(owners.vm) ?? registry.pages.open(owners.vm, reader, { elsewhere: request.lazy !== undefined });
+    pagesOf.set(owners.vm, pages);
+    const lazy = request.lazy === undefined ? [] : lazyStretches(task, pages);
+    return new TaskCompiler(task, task === set.root, new PageFiller(pages, pagesNumber(pid), lazy));
+  });
   planDescriptors(
     builders
       .filter(({ task }) => task.owners.files === task.pid)
@@ -138,28 +138,16 @@ export function compileRestore(request: RestoreRequest, reader: ImageReader): Tr
     files,
     lender,
   );
-  const pagesOf = new Map<number, PageSource>();
   for (const builder of builders) {
-    const { pid, owners } = builder.task;
-    const pages =
-      pagesOf.get(owners.vm) ?? registry.pages.open(owners.vm, reader, { elsewhere: request.lazy !== undefined });
-    pagesOf.set(owners.vm, pages);
-    builder.addHandlers(
-      registry,
-      pages,
-      pagesNumber(pid),
-      {
-        files,
-        options: request,
-        log: request.log,
-        items,
-        agentArea: area,
-        shared,
-        pages,
-      },
-      request.lazy,
-    );
+    const given = { files, options: request, log: request.log, items, agentArea: area, shared };
+    builder.addHandlers(registry, given, request.lazy);
   }
+  planInheritance(
+    builders.map(({ task: { pid, owners }, plan }) => ({ pid, plan, memory: owners.vm })),
+    // Who brings pages later brings them to each task.
+    request.lazy === undefined ? forks.rounds : [],
+    area,
+  );
   const tasks = builders.map((builder) => builder.compile(barriers));
   reportUnused(request.inherit?.unused, request.log, '--inherit-fd');
   return { set, forks, tasks, layout, places, lender, shared, helpers, remaps, registry, clocks };
@@ -209,8 +197,9 @@ class TaskCompiler {
   constructor(
     readonly task: TaskSet,
     isRoot: boolean,
+    readonly filler: PageFiller,
   ) {
-    this.plan = new PlanBuilder(task.pid, isRoot, madeElsewhere(task));
+    this.plan = new PlanBuilder(task.pid, isRoot, madeElsewhere(task), filler);
     this.threads = task.threads.map(({ tid }) => new ThreadPlanBuilder(task.pid, tid, isRoot));
   }
 
@@ -219,44 +208,25 @@ class TaskCompiler {
       set: this.task,
       plan: this.plan.compile(barriers),
       threads: this.threads.map((thread) => thread.compile()),
+      filler: this.filler,
     };
   }
 
   addHandlers(
     registry: Registry,
-    pages: PageSource,
-    pagesNumber: number,
-    shared: Omit<RestoreContext, 'fillPages'>,
+    shared: Omit<RestoreContext, 'pages' | 'fillPages'>,
     server: LazyPages | undefined,
   ): void {
-    const { plan, task } = this;
-    const { agentArea } = shared;
-    const inPlace = new PagesFile(pages, pagesNumber);
-    const lazy = server === undefined ? [] : lazyStretches(task, pages);
+    const { plan, task, filler } = this;
     const context: RestoreContext = {
       ...shared,
-      fillPages: (program, start, end) => {
-        const what = `read the pages of 0x${start.toString(16)}-0x${end.toString(16)}`;
-        for (const [file, runs] of byFile(withoutLazy(pages.runs(start, end), lazy))) {
-          inPlace.use(program, file);
-          // One instruction's table of runs has to fit the arena: 24 bytes a run.
-          for (let at = 0; at < runs.length; at += RUNS_MAX)
-            program.pagesFromFile(pagesNumber, runs.slice(at, at + RUNS_MAX), { what });
-        }
-      },
+      pages: filler.pages,
+      fillPages: (program, start, end) => filler.fill(program, { start, end }),
     };
-    const ownsMemory = task.owners.vm === task.pid;
-    if (ownsMemory) {
-      plan.pass(
-        { plugin: 'engine', stage: 'memory', what: 'clear the address space', provides: ['mm:cleared'] },
-        (program) => {
-          program.call('munmap', [0, agentArea.start]);
-          program.call('munmap', [agentArea.end, USER_END - agentArea.end]);
-          inPlace.use(program, 0);
-        },
-      );
+    if (task.owners.vm === task.pid) {
+      addClearing(plan, 'memory', shared.agentArea);
       planMappings(plan, task, registry, context);
-      if (server !== undefined) planWatch(plan, task, lazy, server);
+      if (server !== undefined) planWatch(plan, task, filler.lazy, server);
     }
     // Children and helpers that have ended meanwhile are no news to the program. All signals are blocked, so theirs wait; a
     // standard signal waits once, however many they are (man 7 signal).
@@ -274,10 +244,6 @@ class TaskCompiler {
           handler.planThread?.(core, this.threads[index]!, context);
       });
     this.#planThreads();
-    if (!ownsMemory) return;
-    plan.pass({ plugin: 'engine', stage: 'memory', what: 'close the pages image', needs: ['vmas'] }, (program) => {
-      program.call('close', [pagesNumber]);
-    });
   }
 
   #planThreads(): void {
@@ -290,34 +256,6 @@ class TaskCompiler {
       provides: ['threads'],
     });
   }
-}
-
-/** The one pages file that is open in a task: increments have pages in the files of their parents too. */
-class PagesFile {
-  #file: number | undefined;
-
-  constructor(
-    readonly pages: PageSource,
-    readonly number: number,
-  ) {}
-
-  /** Emits what opens the file, if it is another one than before. Passes are emitted in the order in which they run. */
-  use(program: Program, file: number): void {
-    if (this.#file === file) return;
-    this.#file = file;
-    const what = file === 0 ? 'take the pages image' : `take the pages image of parent set ${file}`;
-    program.moveFd(program.receiveFd(this.pages.files[file]!, { what }), this.number, true);
-  }
-}
-
-function byFile(runs: readonly StoredRun[]): ReadonlyMap<number, readonly StoredRun[]> {
-  const files = new Map<number, StoredRun[]>();
-  for (const run of runs) {
-    const known = files.get(run.file);
-    if (known === undefined) files.set(run.file, [run]);
-    else known.push(run);
-  }
-  return files;
 }
 
 function planMappings(plan: PlanBuilder, { images }: TaskSet, registry: Registry, context: RestoreContext): void {

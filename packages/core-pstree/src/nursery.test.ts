@@ -69,7 +69,7 @@ test('one child of a round dies: the others are ended too', () => {
       },
     };
   });
-  expect(() => nursery.forkAll()).toThrow('died');
+  expect(() => nursery.forkAll(new Map())).toThrow('died');
   nursery.kill(0);
   nursery.close();
   expect(children()).toEqual(before);
@@ -80,7 +80,7 @@ test('tasks that were restored dead leave nothing either', () => {
   const pid = new SparePids(new Set()).next();
   const nursery = newNursery(2, planOf([fork(0, pid)]));
   nursery.launchRoot(0, false);
-  nursery.forkAll();
+  nursery.forkAll(new Map());
   nursery.endDead([{ pid, ppid: 0, pgid: 0, sid: 0, comm: 'gone', exitCode: 0x0300 }]);
   nursery.kill(0);
   nursery.close();

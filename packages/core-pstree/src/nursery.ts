@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import {
   CLONE_PARENT,
   ProgramBuilder,
+  type RemoteTask,
   rawSyscall,
   runTogether,
   type StubPlace,
@@ -81,9 +82,20 @@ export class Nursery {
     }
   }
 
-  /** Makes the tree below the root. */
-  forkAll(): void {
-    for (const round of this.#plan.rounds) this.#round(round);
+  /** Makes the tree below the root. `early`: what a task runs before it forks others, so that they have it from it. */
+  forkAll(early: ReadonlyMap<number, ProgramBuilder>): void {
+    const waiting = new Map(early);
+    for (const round of this.#plan.rounds) {
+      const jobs: { task: RemoteTask; program: ProgramBuilder }[] = [];
+      for (const op of round) {
+        const program = op.op === 'fork' ? waiting.get(op.actor) : undefined;
+        if (program === undefined) continue;
+        waiting.delete(op.actor);
+        jobs.push({ task: this.stub(op.actor).task, program });
+      }
+      runTogether(jobs);
+      this.#round(round);
+    }
   }
 
   /** Lets the helpers go that had to live until everything was opened. */

@@ -2,8 +2,10 @@
 import { ProgramBuilder } from '@crts/native-syscalls';
 import {
   type HostStepContext,
+  type MappingHead,
   type PassHead,
   type Pid,
+  type PrivateMapping,
   type Program,
   STAGES,
   type Stage,
@@ -12,6 +14,7 @@ import {
   type ThreadState,
 } from '@crts/plugin-api';
 import { planCycle, planUnmet, threadIncomplete } from './errors';
+import { type PageFiller, PlannedMapping } from './private-memory';
 
 type Pass = { readonly head: PassHead } & (
   | { readonly emit: (program: Program) => void }
@@ -62,11 +65,15 @@ export class PlanBuilder implements TaskPlan, ThreadPlan {
   readonly #passes: Pass[] = [];
   readonly #leading: { readonly head: Pick<PassHead, 'plugin' | 'what'>; emit(program: Program): void }[] = [];
   readonly #thread = new FinalThread();
+  readonly filler: PageFiller | undefined;
   #suspendSeccomp = false;
+  readonly mappings: PlannedMapping[] = [];
 
   readonly #elsewhere: MadeElsewhere | undefined;
 
-  constructor(pid: Pid, isRoot = true, elsewhere?: MadeElsewhere) {
+  /** `filler` is for mappings that have pages in the images. */
+  constructor(pid: Pid, isRoot = true, elsewhere?: MadeElsewhere, filler?: PageFiller) {
+    this.filler = filler;
     this.pid = pid;
     this.tid = pid;
     this.isRoot = isRoot;
@@ -75,6 +82,15 @@ export class PlanBuilder implements TaskPlan, ThreadPlan {
 
   pass(head: PassHead, emit: (program: Program) => void): void {
     this.#passes.push({ head, emit });
+  }
+
+  privateMapping(head: MappingHead, mapping: PrivateMapping): void {
+    const planned = new PlannedMapping(head, mapping, this.filler!);
+    this.mappings.push(planned);
+    this.pass({ ...head, stage: 'memory' }, (program) => {
+      if (!planned.isEarly) planned.make(program);
+      mapping.finish(program);
+    });
   }
 
   hostStep(head: PassHead & { readonly why: string }, run: (step: HostStepContext) => void): void {

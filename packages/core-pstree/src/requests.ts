@@ -93,6 +93,9 @@ export interface RestoreOutcome {
   readonly pid: HostPid;
   readonly forkingTimeUs: number;
   readonly restoreTimeUs: number;
+  /** Pages that tasks have from their parents and that were compared with the images; of these, the equal ones. */
+  readonly pagesCompared: number;
+  readonly pagesSkippedCow: number;
   readonly pagesRestored: number;
 }
 

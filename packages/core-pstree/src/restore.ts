@@ -28,6 +28,7 @@ import type { TaskSet } from './image-set';
 import { waitForLingering } from './lingering';
 import { forkFailed, Nursery } from './nursery';
 import { planText, type Step } from './plan';
+import type { PageCounts } from './private-memory';
 import type { PlanText, RestoreOutcome, RestoreRequest } from './requests';
 import { stopSignalOf } from './stop-signal';
 
@@ -96,7 +97,7 @@ function execute(request: RestoreRequest, tree: TreeRestore, affinity: Buffer): 
     setAffinity(root.hostPid, affinity);
     const { clocks } = tree;
     if (clocks !== undefined) root.task.run((program) => enterTimeNamespace(program, clocks));
-    nursery.forkAll();
+    nursery.forkAll(inheritances(tasks));
     lender.hostPidOf = (pid) => nursery.stub(pid).hostPid;
     const forked = process.hrtime.bigint();
     log.info({ pid: set.root.pid }, tasks.length === 1 ? 'forked' : `forked ${size} tasks`);
@@ -113,7 +114,7 @@ function execute(request: RestoreRequest, tree: TreeRestore, affinity: Buffer): 
       pid: root.hostPid,
       forkingTimeUs: Number((forked - started) / 1000n),
       restoreTimeUs: Number((end - started) / 1000n),
-      pagesRestored: tasks.reduce((sum, task) => sum + (task.set.images.mm as MmEntry).vmas.length, 0),
+      ...pageCounts(tasks),
     };
   } catch (error) {
     nursery.kill(set.root.pid);
@@ -126,9 +127,30 @@ function execute(request: RestoreRequest, tree: TreeRestore, affinity: Buffer): 
   }
 }
 
+/** What each task runs before it forks others. */
+function inheritances(tasks: readonly TaskRestore[]): ReadonlyMap<number, ProgramBuilder> {
+  const early = new Map<number, ProgramBuilder>();
+  for (const { set, plan } of tasks)
+    for (const step of plan.steps)
+      if (step.stage === 'inheritance' && step.kind === 'program') early.set(set.pid, step.program);
+  return early;
+}
+
+function pageCounts(tasks: readonly TaskRestore[]) {
+  const counts = tasks.map(({ filler }) => filler.counts);
+  const sum = (of: keyof PageCounts) => counts.reduce((total, count) => total + count[of], 0);
+  return { pagesCompared: sum('compared'), pagesSkippedCow: sum('shared'), pagesRestored: sum('restored') };
+}
+
 /** All tasks of the tree are in one stage at a time. */
 function runStages({ tasks, set }: TreeRestore, nursery: Nursery): void {
-  const running = tasks.map((task) => ({ task, set: task.set, remote: nursery.stub(task.set.pid), next: 0 }));
+  const running = tasks.map((task) => ({
+    task,
+    set: task.set,
+    steps: task.plan.steps.filter(({ stage }) => stage !== 'inheritance'),
+    remote: nursery.stub(task.set.pid),
+    next: 0,
+  }));
   const waves = apart(running);
   for (const { task, remote } of running) if (task.plan.suspendSeccomp) suspendSeccomp(remote, remote.hostPid);
   for (const stage of STAGES) {
@@ -143,6 +165,7 @@ function runStages({ tasks, set }: TreeRestore, nursery: Nursery): void {
 
 interface Running {
   readonly task: TaskRestore;
+  readonly steps: readonly Step[];
   readonly remote: StubTask;
   next: number;
 }
@@ -153,7 +176,7 @@ function runStage(stage: Stage, running: readonly Running[]): void {
     const jobs: { task: RemoteTask; program: ProgramBuilder }[] = [];
     let hosts = 0;
     for (const one of running) {
-      const step = one.task.plan.steps[one.next];
+      const step = one.steps[one.next];
       if (step?.stage !== stage) continue;
       one.next += 1;
       if (step.kind === 'program') jobs.push({ task: one.remote.task, program: step.program });

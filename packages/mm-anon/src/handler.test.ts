@@ -2,7 +2,9 @@ import { hasAnonymousNames, ProgramBuilder } from '@crts/native-syscalls';
 import {
   type FrozenTask,
   type ImageRecord,
+  type MappingHead,
   type PassHead,
+  type PrivateMapping,
   type Program,
   type RestoreContext,
   type TaskImages,
@@ -38,7 +40,15 @@ const dump = (more: Partial<VmaFacts> = {}) =>
 function plan(entry: ImageRecord, stored = false) {
   const program = new ProgramBuilder();
   const heads: PassHead[] = [];
+  const sources: (string | undefined)[] = [];
   const taskPlan = {
+    privateMapping(head: MappingHead, mapping: PrivateMapping) {
+      heads.push({ ...head, stage: 'memory' });
+      sources.push(mapping.source);
+      mapping.map(program);
+      if (mapping.hasPages) program.call('read', []);
+      mapping.finish(program);
+    },
     pass(head: PassHead, emit: (into: Program) => void) {
       heads.push(head);
       emit(program);
@@ -47,10 +57,9 @@ function plan(entry: ImageRecord, stored = false) {
   const context = {
     pages: { runs: () => (stored ? [{}] : []) },
     log: { warn: () => undefined },
-    fillPages: (into: Program) => (stored ? into.call('read', []) : undefined),
   } as unknown as RestoreContext;
   anonymousHandler.plan(entry, {} as TaskImages, taskPlan, context);
-  return { heads, text: program.text() };
+  return { heads, sources, text: program.text() };
 }
 
 describe('match', () => {
@@ -183,4 +192,27 @@ test.each([
   ['a name too long', { crts_name: 'x'.repeat(80) }],
 ])('images with %s are refused', (_what, more) => {
   expect(() => plan({ ...dump().entry, ...more })).toThrow(/CRTS_IMAGE_FIELD/);
+});
+
+describe('what a child may keep of its parent', () => {
+  const sourceOf = (more: Partial<VmaFacts>, stored = false) => plan(dump(more).entry, stored).sources[0];
+
+  test('is the same memory, whatever its protection and its advice are', () => {
+    const source = sourceOf({});
+    expect(source).toBeDefined();
+    expect(sourceOf({ write: false, vmFlags: new Set(['lo', 'hg']) })).toBe(source);
+    expect(sourceOf({}, true)).toBe(source);
+    expect(sourceOf({ name: '[heap]' })).toBe(source);
+  });
+
+  test('is not a stack for other memory, or memory that is accounted for other', () => {
+    const sources = [{}, { vmFlags: new Set(['gd']) }, { vmFlags: new Set(['nr']) }].map((more) => sourceOf(more));
+    expect(new Set(sources).size).toBe(3);
+  });
+
+  test('is nothing that gets a protection key, or that children never have', () => {
+    const entry = { ...dump().entry, prot: 4 };
+    expect(plan(entry).sources).toEqual([undefined]);
+    expect(sourceOf({ vmFlags: new Set(['dp']) })).toBeUndefined();
+  });
 });

@@ -8,6 +8,7 @@ import {
   type Layout,
   layoutOf,
   MAP,
+  PROT,
   type RestoreContext,
   refusedFlag,
   type TaskImages,
@@ -65,33 +66,49 @@ export const anonymousHandler: VmaHandler = {
     const layout = namedWherePossible(layoutOf(entry, NAME), context);
     const runs = context.pages.runs(layout.start, layout.end);
     const range = `0x${layout.start.toString(16)}-0x${layout.end.toString(16)}`;
-    plan.pass(
+    const isHugeTlb = (layout.flags & MAP.hugeTlb) !== 0;
+    const kind = (layout.state & VMA_STATE.droppable) === 0 ? MAP.private : MAP.droppable;
+    const kept = layout.flags & (MAP.growsDown | MAP.noReserve | MAP.hugeTlb | MAP.hugeSize);
+    const flags = kind | MAP.anonymous | MAP.fixedNoReplace | kept;
+    // The nameless file is as long as a mapping that may write to it needs: hugetlbfs_file_mmap(), fs/hugetlbfs/inode.c.
+    const prot = firstProtection(layout, runs.length > 0 || isHugeTlb);
+    plan.privateMapping(
       {
         plugin: NAME,
-        stage: 'memory',
         what: `anonymous ${range}`,
         needs: ['mm:cleared'],
         provides: [vmaResource(layout.start), 'vmas'],
       },
-      (program) => {
-        const isHugeTlb = (layout.flags & MAP.hugeTlb) !== 0;
-        // The nameless file is as long as a mapping that may write to it needs: hugetlbfs_file_mmap(), fs/hugetlbfs/inode.c.
-        const prot = firstProtection(layout, runs.length > 0 || isHugeTlb);
-        const kind = (layout.state & VMA_STATE.droppable) === 0 ? MAP.private : MAP.droppable;
-        const kept = layout.flags & (MAP.growsDown | MAP.noReserve | MAP.hugeTlb | MAP.hugeSize);
-        const flags = kind | MAP.anonymous | MAP.fixedNoReplace | kept;
-        const offset = isHugeTlb ? entry.pgoff : 0n;
-        program.call('mmap', [layout.start, layout.end - layout.start, prot, flags, -1, offset], {
-          expect: layout.start,
-          what: `map ${range}`,
-          ...(isHugeTlb ? { fail: (errno) => noHugePages(range, hugePageBytes(layout.flags), errno) } : {}),
-        });
-        context.fillPages(program, layout.start, layout.end);
-        finishMapping(program, layout, prot);
+      {
+        start: layout.start,
+        end: layout.end,
+        source: isOfItsOwn(flags, prot) ? undefined : `anonymous 0x${flags.toString(16)}`,
+        hasPages: runs.length > 0,
+        prot,
+        map: (program) =>
+          program.call(
+            'mmap',
+            [layout.start, layout.end - layout.start, prot, flags, -1, isHugeTlb ? entry.pgoff : 0n],
+            {
+              expect: layout.start,
+              what: `map ${range}`,
+              ...(isHugeTlb ? { fail: (errno) => noHugePages(range, hugePageBytes(layout.flags), errno) } : {}),
+            },
+          ),
+        finish: (program) => finishMapping(program, layout, prot),
       },
     );
   },
 };
+
+/**
+ * What may only be executed gets a protection key when it is mapped: it has to come in its turn. Children have nothing of
+ * droppable memory. Huge TLB pages are reserved by who maps them, and a write of a child that finds none left is SIGBUS.
+ */
+function isOfItsOwn(flags: number, prot: number): boolean {
+  const isDroppable = (flags & MAP.droppable) === MAP.droppable;
+  return isDroppable || prot === PROT.exec || (flags & MAP.hugeTlb) !== 0;
+}
 
 /** A name is for people who look at a process: it stops no restore. */
 function namedWherePossible(layout: Layout, { log }: RestoreContext): Layout {

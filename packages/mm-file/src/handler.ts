@@ -6,6 +6,8 @@ import {
   isHuge,
   layoutOf,
   MAP,
+  PROT,
+  type Program,
   type RestoreContext,
   refusedFlag,
   type TaskImages,
@@ -65,28 +67,53 @@ export const fileHandler: VmaHandler = {
     const runs = shared ? [] : context.pages.runs(layout.start, layout.end);
     const fileId = Number(entry.shmid);
     const path = context.files.pathOf(fileId) ?? `file ${fileId}`;
-    plan.pass(
-      {
-        plugin: NAME,
-        stage: 'memory',
-        what: `${path} at 0x${layout.start.toString(16)}`,
-        needs: ['mm:cleared'],
-        provides: [vmaResource(layout.start), 'vmas'],
-      },
-      (program) => {
-        // CRIU leaves the entry of a mapped file at O_RDONLY and keeps the flags with the mapping.
-        const fd = context.files.open(program, fileId, entry.fdflags);
-        const prot = firstProtection(layout, runs.length > 0);
-        const flags = (shared ? MAP.shared : MAP.private) | MAP.fixedNoReplace | (layout.flags & MAP.noReserve);
-        program.call('mmap', [layout.start, layout.end - layout.start, prot, flags, fd, entry.pgoff], {
-          expect: layout.start,
-          what: `map ${path}`,
-          ...((layout.flags & MAP.hugeTlb) === 0 ? {} : { fail: (errno) => notMapped(path, errno) }),
-        });
-        program.call('close', [fd]);
-        if (runs.length > 0) context.fillPages(program, layout.start, layout.end);
-        finishMapping(program, layout, prot);
-      },
-    );
+    const range = { start: layout.start, end: layout.end };
+    const prot = firstProtection(layout, runs.length > 0);
+    const flags = (shared ? MAP.shared : MAP.private) | MAP.fixedNoReplace | (layout.flags & MAP.noReserve);
+    const head = {
+      plugin: NAME,
+      what: `${path} at 0x${layout.start.toString(16)}`,
+      needs: ['mm:cleared'],
+      provides: [vmaResource(layout.start), 'vmas'],
+    };
+    const map = (program: Program): void => {
+      // CRIU leaves the entry of a mapped file at O_RDONLY and keeps the flags with the mapping.
+      const fd = context.files.open(program, fileId, entry.fdflags);
+      program.call('mmap', [range.start, range.end - range.start, prot, flags, fd, entry.pgoff], {
+        expect: range.start,
+        what: `map ${path}`,
+        ...((layout.flags & MAP.hugeTlb) === 0 ? {} : { fail: (errno) => notMapped(path, errno) }),
+      });
+      program.call('close', [fd]);
+    };
+    const finish = (program: Program): void => finishMapping(program, layout, prot);
+    if (shared)
+      plan.pass({ ...head, stage: 'memory' }, (program) => {
+        map(program);
+        finish(program);
+      });
+    else
+      plan.privateMapping(head, {
+        ...range,
+        // Of a file that is made by the restore, contents and size may come later.
+        source: context.files.record(fileId).field === 'reg' ? sourceOf(entry, prot, flags) : undefined,
+        hasPages: runs.length > 0,
+        prot,
+        map,
+        finish,
+      });
   },
 };
+
+/** The place in the file that would lie at address 0 tells parts of one mapping from others. */
+function sourceOf(
+  { shmid, pgoff, start, flags: entryFlags }: VmaEntry,
+  prot: number,
+  flags: number,
+): string | undefined {
+  // What may only be executed gets a protection key when it is mapped: it has to come in its turn. Huge pages are reserved by
+  // who maps them.
+  return prot === PROT.exec || (entryFlags & MAP.hugeTlb) !== 0
+    ? undefined
+    : `file ${shmid} from ${pgoff - start} 0x${flags.toString(16)}`;
+}

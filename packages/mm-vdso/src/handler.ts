@@ -50,20 +50,28 @@ export const vdsoHandler: VmaHandler = {
     // Data pages come with the code. What is two kinds at once, vdsoState refuses.
     if ((entry.status & VMA_STATUS.vvar) !== 0) return;
     const vvars = (images.mm as MmEntry).vmas.filter((vma) => (vma.status & VMA_STATUS.vvar) !== 0);
-    plan.pass(
+    const start = layout.start - (kernelVdso()?.dataBytes ?? 0n);
+    plan.privateMapping(
       {
         plugin: NAME,
-        stage: 'memory',
         what: `vdso at 0x${layout.start.toString(16)}`,
         needs: ['mm:cleared'],
         // Before all other mappings: the kernel takes the address as a wish, and keeps off a stack above it.
         provides: ['mm:cleared', vmaResource(layout.start), 'vmas'],
       },
-      (program) => {
-        const first = layout.start - (kernelVdso()?.dataBytes ?? 0n);
-        mapVdso(program, first, layout.end - first);
-        finishMapping(program, layout, PROT.read | PROT.exec);
-        for (const vvar of vvars) finishMapping(program, dataLayout(vvar), PROT.read);
+      {
+        start,
+        end: layout.end,
+        source: 'vdso',
+        isOfProgram: true,
+        // The kernel's own.
+        hasPages: false,
+        prot: PROT.read | PROT.exec,
+        map: (program) => mapVdso(program, start, layout.end - start),
+        finish: (program) => {
+          finishMapping(program, layout, PROT.read | PROT.exec);
+          for (const vvar of vvars) finishMapping(program, dataLayout(vvar), PROT.read);
+        },
       },
     );
   },

@@ -1,6 +1,15 @@
 import type { MmEntry, VmaEntry } from '@crts/image-io';
 import { ProgramBuilder } from '@crts/native-syscalls';
-import type { FrozenTask, PassHead, RestoreContext, TaskImages, TaskPlan, VmaFacts } from '@crts/plugin-api';
+import type {
+  FrozenTask,
+  MappingHead,
+  PassHead,
+  PrivateMapping,
+  RestoreContext,
+  TaskImages,
+  TaskPlan,
+  VmaFacts,
+} from '@crts/plugin-api';
 import { vdsoHandler } from './handler';
 import { findVdso, type KernelVdso, kernelVdso, misfit } from './kernel-vdso';
 import { vdsoState } from './state';
@@ -40,12 +49,18 @@ const context = (stored: Buffer | undefined = code) => ({ pages: { read: () => s
 /** Checks as the engine asks for them, then the passes as text. */
 function plan(vmas: VmaEntry[], stored?: Buffer) {
   const passes: { head: PassHead; text: string[] }[] = [];
+  const pass = (head: PassHead, emit: (program: ProgramBuilder) => void) => {
+    const program = new ProgramBuilder();
+    emit(program);
+    passes.push({ head, text: program.text() });
+  };
   const taskPlan = {
-    pass(head: PassHead, emit: (program: ProgramBuilder) => void) {
-      const program = new ProgramBuilder();
-      emit(program);
-      passes.push({ head, text: program.text() });
-    },
+    pass,
+    privateMapping: (head: MappingHead, mapping: PrivateMapping) =>
+      pass({ ...head, stage: 'memory' }, (program) => {
+        mapping.map(program);
+        mapping.finish(program);
+      }),
   } as unknown as TaskPlan;
   vdsoState(() => kernel).plan(images(vmas), taskPlan, context(stored));
   for (const vma of vmas) vdsoHandler.plan(vma as never, images(vmas), taskPlan, context(stored));

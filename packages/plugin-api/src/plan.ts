@@ -3,10 +3,14 @@ import type { ThreadState } from './facts';
 import type { FileRecord } from './handlers';
 import type { Arg, Program } from './program';
 
-/** Stages of a restore, in order. All tasks meet between two of them. */
+/**
+ * Stages of a restore, in order. All tasks meet between two of them, but for `inheritance`: what a task makes there is
+ * there before it forks its children, each of which starts with it.
+ */
 export const STAGES = [
   'namespaces',
   'shared',
+  'inheritance',
   'forking',
   'resources',
   'sharing',
@@ -35,11 +39,37 @@ export interface PassHead {
   readonly provides?: readonly ResourceName[];
 }
 
+/** Head of the passes of a mapping, whose stages the engine chooses. */
+export type MappingHead = Omit<PassHead, 'stage'>;
+
+/** A mapping that fork(2) hands on copy-on-write. Addresses and `source` say whether a child has the same one as its parent. */
+export interface PrivateMapping {
+  readonly start: bigint;
+  readonly end: bigint;
+  /**
+   * What `map` maps at `start`, in words: a child that has the same of a parent in the same place, or a part of it, keeps what
+   * fork(2) gave it. Undefined: it is made in each task.
+   */
+  readonly source: string | undefined;
+  /** Every task of the same program has it in the same place since execve(2): one that has it elsewhere keeps nothing. */
+  readonly isOfProgram?: boolean;
+  /** Whether it gets its pages from the images, between `map` and `finish`. `prot` is writable then. */
+  readonly hasPages: boolean;
+  /** Protection that `map` leaves, and `finish` finds. */
+  readonly prot: number;
+  /** Emits what maps it; not called where it is kept. */
+  map(program: Program): void;
+  /** Emits what is the task's own: final protection, advice, locks. */
+  finish(program: Program): void;
+}
+
 /** The part of a restore plan that builds one task. */
 export interface TaskPlan {
   readonly pid: Pid;
   /** Adds a pass. `emit` is called once, while the plan is compiled, in the pass's final place. */
   pass(head: PassHead, emit: (program: Program) => void): void;
+  /** Adds the passes of a mapping, with its pages: in stage `memory`, or before, where children are to share them. */
+  privateMapping(head: MappingHead, mapping: PrivateMapping): void;
   /**
    * Adds an action of the engine between two batches: the exception, for what needs a value known only at run
    * time or that only an outsider can do. `run` must not assume which batch comes next.

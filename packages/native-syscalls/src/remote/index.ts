@@ -9,7 +9,7 @@ export {
   type InfectionRequest,
 } from './infection';
 export type { Instruction, Origin } from './instruction';
-export { type ForkChannel, ProgramBuilder } from './program-builder';
+export { type ForkChannel, ProgramBuilder, type Stretch } from './program-builder';
 export { showInstruction } from './program-text';
 export {
   getReg,

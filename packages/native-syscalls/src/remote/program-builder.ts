@@ -10,7 +10,7 @@ import {
 import { syscallNumber } from '../syscall-numbers';
 import { DataSlot, encodeRuns, type Instruction, type Origin, OutputSlot, ResultSlot } from './instruction';
 import { showInstruction } from './program-text';
-import { OP } from './protocol';
+import { DROP, OP, UPDATE_ROOM } from './protocol';
 
 export interface ForkChannel {
   readonly doorbell: number;
@@ -21,11 +21,16 @@ export interface ForkChannel {
   readonly place: Uint8Array;
 }
 
+/** A part of memory. */
+export type Stretch = Omit<PageRun, 'fileOffset'>;
+
 /** Collects the instructions of one program. Knows no task: plans are built and tested with it on any machine. */
 export class ProgramBuilder implements Program {
   readonly instructions: Instruction[] = [];
   /** Put on every instruction that follows. */
   origin: Origin = {};
+  /** Where pages are read to be compared: one place for all instructions. */
+  #room: DataSlot | undefined;
 
   call(name: string, args: readonly Arg[], options: CallOptions = {}): ResultSlot {
     if (args.length > 6) throw new RangeError(`${name}: a system call has at most six arguments`);
@@ -66,6 +71,18 @@ export class ProgramBuilder implements Program {
 
   pagesFromFile(fd: Arg, runs: readonly PageRun[], options: CallOptions = {}): ResultSlot {
     return this.#pages(OP.PAGES_READ, 'pages_from_file', fd, runs, options);
+  }
+
+  /**
+   * Reads runs of `fd` and writes those of their pages that memory does not have yet, so that pages which a child has from
+   * its parent stay shared; pages of `dropped` are given back to the kernel. The result is the number of bytes written.
+   * For the engine alone.
+   */
+  updatePages(fd: Arg, runs: readonly PageRun[], dropped: readonly Stretch[], options: CallOptions = {}): ResultSlot {
+    const all = [...dropped.map((stretch) => ({ ...stretch, fileOffset: DROP })), ...runs];
+    const table = new DataSlot(all.length * 24, encodeRuns(all), undefined);
+    this.#room ??= new DataSlot(UPDATE_ROOM);
+    return this.#add(OP.PAGES_UPDATE, 'update_pages', 0, [fd, table, all.length, this.#room], options);
   }
 
   /**

@@ -11,11 +11,16 @@ export const OP = {
   PAGES_READ: 5,
   FORK: 6,
   THREAD: 7,
+  PAGES_UPDATE: 8,
 } as const;
 
 export const ARG = { IMMEDIATE: 0, ARENA: 1, RESULT: 2, LOAD32: 3, LOAD64: 4, SUM: 5 } as const;
 /** Of a SUM: the index of the result has the lowest bits, what is added the others. */
 export const SUM_BITS = 24;
+
+/** Offset of a run of PAGES_UPDATE that is to be dropped. */
+export const DROP = 2n ** 64n - 1n;
+export const UPDATE_ROOM = 0x10000;
 
 export const REQUEST = { RUN: 1, LEAVE: 2 } as const;
 export const REPLY = { READY: 1, DONE: 2 } as const;

@@ -1,0 +1,209 @@
+/**
+ * Private mappings of tasks that are restored. A task that forks others makes what they have in common with it before it forks
+ * them, so that they have it copy-on-write: docs/adr/0021.
+ */
+import type { ProgramBuilder, Stretch } from '@crts/native-syscalls';
+import type { MappingHead, PageSource, PrivateMapping, Program, Result, StoredRun } from '@crts/plugin-api';
+import { withoutLazy } from './lazy';
+
+const PAGE = 4096n;
+/** Page runs of one instruction: 240 kB of the arena. */
+const RUNS_MAX = 10_000;
+
+export interface Range {
+  readonly start: bigint;
+  readonly end: bigint;
+}
+
+/** What became of the pages in the images. */
+export interface PageCounts {
+  /** Looked at in memory that a task has from its parent. */
+  readonly compared: number;
+  /** Of these, equal, and shared with the parent. */
+  readonly shared: number;
+  readonly restored: number;
+}
+
+/** Brings page contents into a task. Passes are emitted in the order in which they run. */
+export class PageFiller {
+  /** Index of the pages file that is open in the task: increments have pages in the files of their parents too. */
+  #file: number | undefined;
+  #filled = 0n;
+  #compared = 0n;
+  readonly #updates: Result[] = [];
+
+  /** `number` is the descriptor of pages files in the task; `lazy` stretches come later, from somebody else. */
+  constructor(
+    readonly pages: PageSource,
+    readonly number: number,
+    readonly lazy: readonly Range[] = [],
+  ) {}
+
+  /** Emits the transfer of all stored pages of the range. */
+  fill(program: Program, range: Range): void {
+    this.#read(program, withoutLazy(this.pages.runs(range.start, range.end), this.lazy), range);
+  }
+
+  /** The same where memory has the pages of a parent: only what differs is written, what only the parent has goes away. */
+  update(program: Program, range: Range, parent: PageSource): void {
+    const own = this.pages.runs(range.start, range.end);
+    const { both, mine, others } = compare(own, parent.runs(range.start, range.end));
+    const what = `compare the pages of ${show(range)} with the parent's`;
+    const update = (fd: number, runs: readonly StoredRun[], dropped: readonly Stretch[]) => {
+      // Plans of the engine are made of builders that know its own operations.
+      const result = (program as ProgramBuilder).updatePages(fd, runs, dropped, { what });
+      if (runs.length > 0) this.#updates.push(result);
+    };
+    for (const part of parts(others)) update(-1, [], part);
+    for (const [file, runs] of byFile(both)) {
+      this.#use(program, file);
+      for (const part of parts(runs)) update(this.number, part, []);
+      this.#compared += lengthOf(runs);
+    }
+    this.#read(program, mine, range);
+  }
+
+  /** Emits the end of the last transfer. */
+  close(program: Program): void {
+    if (this.#file === undefined) return;
+    program.call('close', [this.number]);
+    this.#file = undefined;
+  }
+
+  /** After the programs have run. */
+  get counts(): PageCounts {
+    const written = this.#updates.reduce((sum, { value }) => sum + value, 0n);
+    const pages = (bytes: bigint) => Number(bytes / PAGE);
+    return {
+      compared: pages(this.#compared),
+      shared: pages(this.#compared - written),
+      restored: pages(this.#filled + written),
+    };
+  }
+
+  #read(program: Program, runs: readonly StoredRun[], range: Range): void {
+    for (const [file, found] of byFile(runs)) {
+      this.#use(program, file);
+      for (const part of parts(found))
+        program.pagesFromFile(this.number, part, { what: `read the pages of ${show(range)}` });
+      this.#filled += lengthOf(found);
+    }
+  }
+
+  #use(program: Program, file: number): void {
+    if (this.#file === file) return;
+    this.#file = file;
+    const what = file === 0 ? 'take the pages image' : `take the pages image of parent set ${file}`;
+    program.moveFd(program.receiveFd(this.pages.files[file]!, { what }), this.number, true);
+  }
+}
+
+/** A private mapping in the plan of a task. */
+export class PlannedMapping {
+  /** Made before the task forks others. */
+  isEarly = false;
+  /** The mapping of the task that forks this one, where it is kept, or a part of it. */
+  origin: PlannedMapping | undefined;
+
+  constructor(
+    readonly head: MappingHead,
+    readonly mapping: PrivateMapping,
+    readonly filler: PageFiller,
+  ) {}
+
+  get range(): Range {
+    return { start: this.mapping.start, end: this.mapping.end };
+  }
+
+  /** Bytes of it in the images. */
+  runs({ start, end }: Range): readonly StoredRun[] {
+    return this.mapping.hasPages ? this.filler.pages.runs(start, end) : [];
+  }
+
+  /** Emits what brings it into being, with its contents. */
+  make(program: Program): void {
+    const { start, end, prot, hasPages } = this.mapping;
+    if (this.origin === undefined) {
+      this.mapping.map(program);
+      if (hasPages) this.filler.fill(program, this.range);
+      return;
+    }
+    // The parent's has its first protection as long as others are forked.
+    if (this.origin.mapping.prot !== prot)
+      program.call('mprotect', [start, end - start, prot], { what: `protection of ${show(this.range)}` });
+    if (hasPages) this.filler.update(program, this.range, this.origin.filler.pages);
+  }
+}
+
+interface Comparison {
+  /** Stored in both: runs of the first. */
+  readonly both: readonly StoredRun[];
+  /** In the first alone. */
+  readonly mine: readonly StoredRun[];
+  /** In the second alone. */
+  readonly others: readonly Stretch[];
+}
+
+/** Both ascending. */
+export function compare(own: readonly StoredRun[], parent: readonly Stretch[]): Comparison {
+  const both: StoredRun[] = [];
+  const mine: StoredRun[] = [];
+  const others: Stretch[] = [];
+  let index = 0;
+  /** What of the parent's runs up to `end` has not been met is the parent's alone. */
+  let position = 0n;
+  const pass = (end: bigint) => {
+    for (; index < parent.length; index++) {
+      const { addr, lengthBytes } = parent[index]!;
+      const from = addr > position ? addr : position;
+      const to = addr + lengthBytes < end ? addr + lengthBytes : end;
+      if (from < to) others.push({ addr: from, lengthBytes: to - from });
+      if (addr + lengthBytes > end) return;
+    }
+  };
+  for (const run of own) {
+    const end = run.addr + run.lengthBytes;
+    pass(run.addr);
+    for (let at = run.addr; at < end; ) {
+      while (index < parent.length && parent[index]!.addr + parent[index]!.lengthBytes <= at) index += 1;
+      const other = parent[index];
+      const isIn = other !== undefined && other.addr <= at;
+      const limit = isIn ? other.addr + other.lengthBytes : (other?.addr ?? end);
+      const to = limit < end ? limit : end;
+      (isIn ? both : mine).push({
+        addr: at,
+        lengthBytes: to - at,
+        fileOffset: run.fileOffset + (at - run.addr),
+        file: run.file,
+      });
+      at = to;
+    }
+    position = end;
+  }
+  const last = parent.at(-1);
+  if (last !== undefined) pass(last.addr + last.lengthBytes);
+  return { both, mine, others };
+}
+
+export function lengthOf(runs: readonly Stretch[]): bigint {
+  return runs.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0n);
+}
+
+function* parts<T>(runs: readonly T[]): Generator<readonly T[]> {
+  // One instruction's table of runs has to fit the arena: 24 bytes a run.
+  for (let at = 0; at < runs.length; at += RUNS_MAX) yield runs.slice(at, at + RUNS_MAX);
+}
+
+function byFile(runs: readonly StoredRun[]): ReadonlyMap<number, readonly StoredRun[]> {
+  const files = new Map<number, StoredRun[]>();
+  for (const run of runs) {
+    const known = files.get(run.file);
+    if (known === undefined) files.set(run.file, [run]);
+    else known.push(run);
+  }
+  return files;
+}
+
+function show({ start, end }: Range): string {
+  return `0x${start.toString(16)}-0x${end.toString(16)}`;
+}
