@@ -1,5 +1,7 @@
 // Processes that share descriptors, directories, signal actions and memory by clone(2): each looks for what the others change (e2e/programs/sharing.c).
-import { crts } from '../harness/checkpointer';
+import { mkdirSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { crts, must } from '../harness/checkpointer';
 import { flavours } from '../harness/flavours';
 import { Target } from '../harness/target';
 
@@ -65,6 +67,18 @@ for (const [title, steps] of Object.entries(SHAPES))
     await target.cycle();
     await target.finish();
   });
+
+test('memory that processes share, in increments', async () => {
+  const target = await grown('clone 0 1 vm,sighand', 'clone 1 2 vm,files', 'clone 0 3 none');
+  const first = join(target.directory, 'first');
+  mkdirSync(first);
+  must(crts('pre-dump', '-t', String(target.pid), '-D', first, '--track-mem'));
+  expect(readdirSync(first).filter((name) => name.startsWith('pagemap-'))).toHaveLength(2);
+  must(target.dump('--prev-images-dir', '../first'));
+  await target.gone();
+  must(target.restore());
+  await target.finish();
+});
 
 test.each(['files', 'fs', 'vm'])('a process that shares its %s with its parent, which is not dumped', async (kind) => {
   const target = await grown(`clone 0 1 ${kind}`);

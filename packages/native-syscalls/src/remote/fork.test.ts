@@ -147,3 +147,19 @@ describe('tasks that share', () => {
     }
   });
 });
+
+test('a task that somebody has stopped is given up', () => {
+  const yard = new StubYard({ ...layout, area }, 1);
+  const root = yard.launch(0, 0n);
+  try {
+    process.kill(root.hostPid, 'SIGSTOP');
+    expect(() => root.task.run((program) => void program.call('getppid', []))).toThrow(
+      expect.objectContaining({ code: 'CRTS_STUB_STOPPED', pid: root.hostPid }),
+    );
+  } finally {
+    process.kill(root.hostPid, 'SIGKILL');
+    root.close();
+    waitPid(root.hostPid);
+    yard.close();
+  }
+}, 120_000);
