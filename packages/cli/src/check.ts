@@ -27,6 +27,8 @@ import {
   stubPath,
   syscall,
   UFFD_CREATE_FLAGS,
+  UFFD_LAZY_FLAGS,
+  uffdTellMissing,
   uffdTrackWrites,
   waitPid,
 } from '@crts/native-syscalls';
@@ -104,8 +106,8 @@ const FEATURES: Readonly<Record<string, Feature>> = {
   autofs: 'autofs mounts',
   tcp_half_closed: TCP,
   compat_cr: '32-bit programs',
-  uffd: 'lazy pages',
-  'uffd-noncoop': 'lazy pages',
+  uffd: missingPagesAreTold,
+  'uffd-noncoop': missingPagesAreTold,
   can_map_vdso: vdsoCanBeMapped,
   sk_ns: NET,
   sk_unix_file: socketFileOpens,
@@ -255,6 +257,16 @@ function trackWrites(): void {
   const fd = syscall('userfaultfd', UFFD_CREATE_FLAGS);
   try {
     uffdTrackWrites(fd);
+  } finally {
+    closeFd(fd);
+  }
+}
+
+/** With all events: forks, moves and removals, which CRIU names apart. */
+function missingPagesAreTold(): void {
+  const fd = syscall('userfaultfd', UFFD_LAZY_FLAGS);
+  try {
+    uffdTellMissing(fd);
   } finally {
     closeFd(fd);
   }

@@ -47,6 +47,7 @@ function sendExtents(
   outlet: PageOutlet,
 ): void {
   outlet.open('pagemap-shmem', shmid);
+  outlet.expect(extents.reduce((sum, { start, end }) => sum + BigInt(end - start), 0n));
   for (const { start, end } of extents) {
     outlet.send(outlet.record(BigInt(start), BigInt(end), PRESENT), true);
     rawSyscall('lseek', object, start, SEEK_SET);

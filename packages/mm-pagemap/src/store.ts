@@ -51,6 +51,7 @@ export const pageStore: PageStore = {
     return () => {
       try {
         outlet?.open('pagemap', task.pid);
+        outlet?.expect(choice.total);
         const kept = copyRunning(mem, choice, outlet === undefined ? toFile(task, sink) : toServer(outlet));
         if (outlet === undefined) writePagemap(task, kept, sink);
         return { ...statsOf(areas, kept), guards };
@@ -173,6 +174,7 @@ function sendDump(task: FrozenTask, areas: readonly PageArea[], increment: Incre
     flags: flagsOf(entry),
     isPresent: !entry.inParent && entry.isElsewhere !== true,
   }));
+  outlet.expect(choice.total);
   sendRuns(task, runs, outlet);
   return { ...statsOf(areas, choice), guards };
 }

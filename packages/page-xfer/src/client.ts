@@ -69,6 +69,10 @@ export class PageServerClient implements PageOutlet {
     this.#guard('sending pages', () => sendFull(this.socket, bytes, more));
   }
 
+  expect(bytes: bigint): void {
+    this.#progress?.expect(bytes);
+  }
+
   sent(bytes: bigint): void {
     this.#progress?.add(bytes);
   }

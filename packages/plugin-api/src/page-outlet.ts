@@ -21,6 +21,8 @@ export interface PageOutlet {
   record(start: bigint, end: bigint, flags: number): Buffer;
   /** Sends bytes through the engine; `more`: others follow at once. @throws CrtsError CRTS_PAGE_SERVER */
   send(bytes: Buffer, more: boolean): void;
+  /** So many bytes of pages are to come: for who waits. */
+  expect(bytes: bigint): void;
   /** So many bytes of pages have been sent. */
   sent(bytes: bigint): void;
   /** The error of a write to `socket` by somebody else; undefined where the stream is not to blame. */
