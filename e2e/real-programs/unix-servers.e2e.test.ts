@@ -38,6 +38,17 @@ testNeeding(['redis-server', 'redis-benchmark', 'python3'])(
   CYCLES_TIMEOUT_MS,
 );
 
+testNeeding(['nginx', 'python3'])(
+  'nginx under load, dumped with its clients',
+  async () => {
+    const target = Target.start('/usr/bin/python3', [join(repository, 'e2e/programs/web-load.py'), 'GO', 'DIR']);
+    // Nobody can look at what a client has sent before it is accepted.
+    await cyclesUnderLoad(target, linesOf(target), { refusedAtTimes: 'CRTS_SOCKET_WAITING' });
+    await target.finish(120);
+  },
+  CYCLES_TIMEOUT_MS,
+);
+
 const bin = '/usr/lib/postgresql/15/bin';
 const user = ['--reuid=postgres', '--regid=postgres', '--init-groups'];
 
