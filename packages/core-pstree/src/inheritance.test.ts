@@ -15,6 +15,8 @@ interface Memory {
   readonly isOfProgram?: boolean;
   /** Pages in the images: from, to. */
   readonly pages?: readonly [bigint, bigint];
+  /** What stands in the page at this address. */
+  readonly content?: (addr: bigint) => number;
 }
 
 /** A task with these mappings. Files of pages are engine descriptors with the number of the task. */
@@ -33,7 +35,10 @@ function task(pid: number, memory: readonly Memory[], owner = pid) {
           ? [{ ...run, addr: start, lengthBytes: end - start, fileOffset: run.fileOffset + start - run.addr }]
           : [];
       }),
-    read: () => undefined,
+    read: (addr) => {
+      const found = memory.find(({ start, size = SIZE }) => addr >= start && addr < start + size);
+      return Buffer.alloc(4096, found?.content?.(addr) ?? 1);
+    },
     lazy: [],
   };
   const plan = new PlanBuilder(pid, false, undefined, new PageFiller(source, 60));
@@ -220,4 +225,26 @@ test('tasks in one address space neither keep nor leave anything', () => {
     [fork(2, 3), fork(2, 4)],
   );
   expect(texts.some((text) => text.includes('inheritance'))).toBe(false);
+});
+
+describe('large memory in the same place', () => {
+  const size = 0x40_0000n;
+  const large = (content: (addr: bigint) => number): Memory => ({
+    start: 0x10_0000n,
+    size,
+    pages: [0n, size],
+    content,
+  });
+  const isKept = (child: (addr: bigint) => number) => {
+    const [, plan] = plans([task(1, [large(() => 1)]), task(2, [large(child)])], [fork(1, 2)]);
+    return made(plan!).length === 0;
+  };
+
+  test.each<[string, (addr: bigint) => number, boolean]>([
+    ['that is equal is kept', () => 1, true],
+    ['of which a quarter is equal is kept', (addr) => (addr < 0x20_0000n ? 1 : 2), true],
+    ['that has nothing in common is not', () => 2, false],
+  ])('%s', (_what, content, kept) => {
+    expect(isKept(content)).toBe(kept);
+  });
 });

@@ -1,5 +1,5 @@
 /** Which private mappings a task keeps of the task that forks it: docs/adr/0021. */
-import type { Stage } from '@crts/plugin-api';
+import type { PageSource, Stage, StoredRun } from '@crts/plugin-api';
 import type { ForkPlan } from './forks/plan';
 import type { PlanBuilder } from './plan';
 import { compare, lengthOf, type PlannedMapping, type Range } from './private-memory';
@@ -7,6 +7,11 @@ import { compare, lengthOf, type PlannedMapping, type Range } from './private-me
 const USER_END = 0x7fff_ffff_f000n;
 /** A mapping is kept where at least one in so many bytes of the parent's pages is stored in the child too. */
 const WORTH = 4n;
+/** From this size on it is kept only where one in so many samples is equal. */
+const SAMPLED_BYTES = 0x4_0000n;
+const SAMPLES = 16n;
+const WORTH_SAMPLES = 8n;
+const PAGE = 4096n;
 
 interface Heir {
   readonly pid: number;
@@ -84,7 +89,29 @@ function fits(one: PlannedMapping, origin: PlannedMapping): boolean {
   const theirs = origin.runs(one.range);
   // Without contents it is one call less.
   if (theirs.length === 0) return true;
-  return lengthOf(compare(one.runs(one.range), theirs).both) * WORTH >= lengthOf(theirs);
+  const { both } = compare(one.runs(one.range), theirs);
+  const bytes = lengthOf(both);
+  if (bytes * WORTH < lengthOf(theirs)) return false;
+  return bytes < SAMPLED_BYTES || looksEqual(both, bytes, one.filler.pages, origin.filler.pages);
+}
+
+/**
+ * Memory of programs that were forked before they mapped it lies in the same place and has nothing in common: some pages, evenly
+ * spread, tell. They are read from the images.
+ */
+function looksEqual(both: readonly StoredRun[], bytes: bigint, own: PageSource, theirs: PageSource): boolean {
+  let equal = 0;
+  let index = 0;
+  let before = 0n;
+  for (let sample = 0n; sample < SAMPLES; sample++) {
+    const wanted = ((bytes / PAGE) * sample) / SAMPLES;
+    while (before + both[index]!.lengthBytes <= wanted * PAGE) before += both[index++]!.lengthBytes;
+    const addr = both[index]!.addr + wanted * PAGE - before;
+    const page = own.read(addr, Number(PAGE));
+    const other = theirs.read(addr, Number(PAGE));
+    if (page !== undefined && other !== undefined && page.equals(other)) equal += 1;
+  }
+  return equal * Number(WORTH_SAMPLES) >= Number(SAMPLES);
 }
 
 function addPasses(plan: PlanBuilder, agent: Range): void {
