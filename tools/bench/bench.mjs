@@ -12,7 +12,7 @@ import { caseOf, defaultDirectory, GROUPS, noRoomFor, USUAL } from './cases.mjs'
 import { report, reportStartUp } from './report.mjs';
 import { random, shuffled } from './statistics.mjs';
 import { frozenTimeUs } from './stats-image.mjs';
-import { end, ended, tree, until } from './tree.mjs';
+import { end, ended, memoryKib, tree, until } from './tree.mjs';
 
 const root = join(import.meta.dirname, '../..');
 
@@ -82,7 +82,9 @@ function compile(name) {
 /** What takes part in a round: the peers, and what they are compared with. */
 function rivals(which) {
   const compared =
-    which.mebibytes > 0 ? { limit: () => limit(which) } : { node: () => run(process.execPath, '-e', '0') };
+    which.mebibytes > 0 && which.isShared !== true
+      ? { limit: () => limit(which) }
+      : { node: () => run(process.execPath, '-e', '0') };
   return {
     ...compared,
     ...Object.fromEntries(Object.entries(peers).map(([peer, bin]) => [peer, () => cycle(bin, which)])),
@@ -112,7 +114,7 @@ async function bench(which, rounds) {
 }
 
 /** A fresh program is dumped, gone, restored, and ended. */
-async function cycle(bin, { command: [name, ...args], directory, mebibytes }) {
+async function cycle(bin, { command: [name, ...args], directory, mebibytes, isShared }) {
   const images = mkdtempSync(join(directory, 'crts-bench-images-'));
   const ready = join(scratch, 'ready');
   const replaced = args.map((arg) => (arg === 'SCRATCH' ? join(scratch, 'watched') : arg));
@@ -124,13 +126,15 @@ async function cycle(bin, { command: [name, ...args], directory, mebibytes }) {
     await until('the program to be ready', () => existsSync(ready) || ended(pid));
     pids = tree(pid);
     if (pids.length === 0) throw new Error(`${name} ${args.join(' ')} cannot be set up`);
+    const beforeKib = isShared ? memoryKib(pids) : undefined;
     const dump = run(bin, 'dump', '-t', String(pid), '-D', images, '-o', 'dump.log');
     await until('the program to be gone', () => !pids.some((one) => existsSync(`/proc/${one}`)));
     const frozenUs = frozenTimeUs(join(images, 'stats-dump'));
     const imageBytes = diskUsage(images);
     const restore = run(bin, 'restore', '-d', '-D', images, '-o', 'restore.log');
     if (pids.some(ended)) throw new Error('the restored program is not there');
-    return { dump, restore, frozenUs, imageBytes };
+    const treeKib = isShared ? [beforeKib, memoryKib(pids)] : undefined;
+    return { dump, restore, frozenUs, imageBytes, treeKib };
   } finally {
     await end(pids);
     rmSync(images, { recursive: true });

@@ -4,12 +4,15 @@ import { tmpdir } from 'node:os';
 
 /** Mebibytes: 1GiB; by how many processes they are held: 1GiBx8; where the images are: 1GiB@tmpfs. */
 const MEMORY = /^(\d+)(MiB|GiB)(?:x(\d+))?(@tmpfs)?$/;
+/** Of a parent, and how many children share it with that parent: 1GiB/20. */
+const SHARED = /^(\d+)(MiB|GiB)\/(\d+)$/;
 const COUNT = /^(\d+)(processes|threads|fds|watches)$/;
 
 const SIZES = ['64MiB', '256MiB', '1GiB', '4GiB', '8GiB'];
 
 export const GROUPS = {
   memory: SIZES.flatMap((size) => ['', '@tmpfs'].flatMap((place) => [`${size}${place}`, `${size}x8${place}`])),
+  sharing: ['256MiB/8', '1GiB/20'],
   trees: ['1processes', '10processes', '100processes', '1000processes'],
   threads: ['1threads', '10threads', '100threads', '1000threads'],
   fds: ['10fds', '1000fds', '10000fds', '100000fds'],
@@ -36,6 +39,15 @@ export function caseOf(name, directory) {
       isTmpfs: tmpfs !== undefined,
       command: ['program', String(mebibytes), processes],
     };
+  }
+  const shared = SHARED.exec(name);
+  if (shared !== null) {
+    const [, size, unit, children] = shared;
+    const mebibytes = Number(size) * (unit === 'GiB' ? 1024 : 1);
+    const processes = Number(children) + 1;
+    // The images have the memory of each process.
+    const command = ['program', String(mebibytes), String(processes), '1', 'shared'];
+    return { ...small, rounds: 5, mebibytes: mebibytes * processes, isShared: true, command };
   }
   const [, count, kind] = COUNT.exec(name) ?? [];
   if (kind === 'processes') return { ...small, command: ['program', '0', count] };

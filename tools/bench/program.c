@@ -1,6 +1,7 @@
 /*
- * program READY MIB [PROCESSES [THREADS]]: a tree of PROCESSES, ten children to each, which together dirty MIB mebibytes with noise
- * (nothing that could be skipped or packed), each with THREADS; says so, and rests. Whoever loses its parent ends.
+ * program READY MIB [PROCESSES [THREADS [shared]]]: a tree of PROCESSES, ten children to each, which together dirty MIB mebibytes with noise
+ * (nothing that could be skipped or packed), each with THREADS; says so, and rests. Whoever loses its parent ends. Shared: the root dirties all
+ * of MIB before it forks all others, each of which writes to one page in a hundred.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -20,11 +21,13 @@ static void *rest(void *argument)
 	return argument;
 }
 
+static unsigned long *memory;
+
 static int dirty(size_t words, unsigned long noise)
 {
 	if (words == 0)
 		return 1;
-	unsigned long *memory = mmap(NULL, words * 8, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	memory = mmap(NULL, words * 8, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (memory == MAP_FAILED)
 		return 0;
 	for (size_t i = 0; i < words; i++) {
@@ -43,23 +46,27 @@ int main(int argc, char **argv)
 	/* What a CI runner left open is none of the program's. */
 	close_range(3, ~0U, 0);
 	long processes = argc > 3 ? atol(argv[3]) : 1, threads = argc > 4 ? atol(argv[4]) : 1, self = 0;
-	size_t words = (strtoul(argv[2], NULL, 10) << 17) / (size_t)processes;
+	int shared = argc > 5;
+	long children = shared ? processes : CHILDREN;
+	size_t words = (strtoul(argv[2], NULL, 10) << 17) / (shared ? 1 : (size_t)processes);
 	int done[2];
 
-	if (pipe(done) != 0)
+	if (pipe(done) != 0 || (shared && !dirty(words, 88172645463325252ul)))
 		return 3;
-	for (long i = 1; i <= CHILDREN && self * CHILDREN + i < processes; i++) {
+	for (long i = 1; i <= children && self * children + i < processes; i++) {
 		pid_t child = fork();
 		if (child < 0)
 			return 3;
 		if (child == 0) {
 			prctl(PR_SET_PDEATHSIG, SIGKILL);
-			self = self * CHILDREN + i;
+			self = self * children + i;
 			i = 0;
 		}
 	}
-	if (!dirty(words, 88172645463325252ul + (unsigned long)self))
+	if (!shared && !dirty(words, 88172645463325252ul + (unsigned long)self))
 		return 3;
+	for (size_t i = (size_t)self * 512; shared && self > 0 && i < words; i += 100 * 512)
+		memory[i] = (unsigned long)self;
 	pthread_attr_t attributes;
 	pthread_attr_init(&attributes);
 	pthread_attr_setstacksize(&attributes, 64 << 10);

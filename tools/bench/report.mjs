@@ -10,6 +10,12 @@ const ROWS = [
   ['images', 'MiB', (sample) => sample.imageBytes / 2 ** 20],
 ];
 
+/** Cases in which processes share memory. */
+const SHARING_ROWS = [
+  ['memory of the program', 'MiB', (sample) => sample.treeKib[0] / 1024],
+  ['memory after the restore', 'MiB', (sample) => sample.treeKib[1] / 1024],
+];
+
 function spread(numbers) {
   return `${median(numbers).toFixed(1)} [${quantile(numbers, 0.25).toFixed(1)}-${quantile(numbers, 0.75).toFixed(1)}]`;
 }
@@ -22,7 +28,8 @@ export function report(name, samples, next) {
   const peers = ['crts', 'criu'].filter((peer) => samples[peer] !== undefined);
   console.log(`\n${name}: median [quartiles] of ${samples.crts.length} rounds`);
   print(['', ...peers, ...(peers.length > 1 ? ['crts / criu [95 %]'] : [])]);
-  for (const [row, unit, value] of ROWS) {
+  const rows = samples.crts[0].treeKib === undefined ? ROWS : [...ROWS, ...SHARING_ROWS];
+  for (const [row, unit, value] of rows) {
     const cells = [`${row}, ${unit}`, ...peers.map((peer) => spread(samples[peer].map(value)))];
     if (peers.length > 1) {
       const ratios = samples.crts.map((sample, round) => value(sample) / value(samples.criu[round]));

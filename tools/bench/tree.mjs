@@ -14,6 +14,12 @@ export function tree(pid) {
   }
 }
 
+/** What the processes take together, pages that they share counted once. */
+export function memoryKib(pids) {
+  const rollups = pids.map((pid) => readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'));
+  return rollups.reduce((sum, text) => sum + Number(/^Pss:\s+(\d+) kB$/m.exec(text)[1]), 0);
+}
+
 /** Gone, or dead and waiting for an init that takes its time. */
 export function ended(pid) {
   try {
