@@ -1,6 +1,6 @@
 /** What a test needs beside crts. Without it the test is skipped, under a name that says what is missing. */
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { criuBinary } from './checkpointer';
 import { canHave } from './huge-pages';
@@ -9,6 +9,7 @@ type Body = () => Promise<void>;
 
 const PROBES: Record<string, () => boolean> = {
   CRTS_CRIU: () => criuBinary !== undefined && existsSync(criuBinary),
+  AMX: () => readFileSync('/proc/cpuinfo', 'utf8').includes(' amx_tile '),
   // Debian keeps the server's programs out of PATH.
   'postgres 15': () => existsSync('/usr/lib/postgresql/15/bin/postgres') && inPath('psql'),
   'huge pages': () => canHave(2048, 16),

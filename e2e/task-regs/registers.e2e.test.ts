@@ -22,3 +22,9 @@ for (const work of ['float', 'integer'])
     start: () => Target.program('busy', [work, 'quiet']),
     only: ['criu and back'],
   });
+
+flavours('AMX tiles in use', {
+  start: () => Target.program('tiles', [], { flags: ['-pthread'] }),
+  needs: ['AMX'],
+  only: ['plain', 'once', 'repeated', 'left running', 'killed'],
+});

@@ -9,6 +9,7 @@
 #include "calls.h"
 #include "pages.h"
 #include "protocol.h"
+#include "tiles.h"
 
 #include <asm/unistd.h>
 #include <linux/sched.h>
@@ -238,6 +239,8 @@ static long execute(struct agent *agent, struct agent_instruction *program, word
 		return fork_task(agent, a[0], a[1], a[2], a[3], a[4], (struct agent_place *)a[5]);
 	case AGENT_OP_THREAD:
 		return clone_thread(a[0], (struct agent_thread *)a[1]);
+	case AGENT_OP_TILES:
+		return use_tiles(a[0]);
 	}
 	return -ENOSYS;
 }

@@ -9,7 +9,7 @@
 #ifndef CRTS_PROTOCOL_H
 #define CRTS_PROTOCOL_H
 
-#define CRTS_PROTOCOL 5
+#define CRTS_PROTOCOL 6
 
 /* What an instruction does. */
 #define AGENT_OP_SYSCALL 0u     /* nr(arg[0..5]) */
@@ -26,6 +26,7 @@
 				  * that are not in memory as the file has them are written, so that equal ones stay
 				  * shared with who had them before; result = bytes that were written. Runs whose
 				  * offset is AGENT_DROP are dropped: MADV_DONTNEED. */
+#define AGENT_OP_TILES 9u       /* arg[0] = pointer to a tile configuration of 64 bytes: uses tile 0, and lets go of it */
 
 /* How an argument is understood: four bits for each argument in `kinds`, argument 0 in the lowest. */
 #define AGENT_ARG_IMMEDIATE 0u

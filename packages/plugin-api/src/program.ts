@@ -96,6 +96,11 @@ export interface Program {
   moveFd(from: Arg, to: number, cloexec: boolean, options?: CallOptions): void;
   /** Takes a descriptor that the engine sends for this instruction: `source` is the engine's own, and stays open there. */
   receiveFd(source: number | LateFd, options?: CallOptions): Result;
+  /**
+   * Uses an AMX tile for a moment, with this configuration of 64 bytes: from then on the kernel has room for the tiles of the thread, which
+   * finalThread() may set. The thread must be allowed to (ARCH_REQ_XCOMP_PERM), else it ends with SIGILL.
+   */
+  useTiles(config: Data, options?: CallOptions): void;
   /** Writes runs of the task's memory to `fd`. The result is the number of bytes written: all, or an errno. */
   pagesToFile(fd: Arg, runs: readonly PageRun[], options?: CallOptions): Result;
   /** Reads runs of `fd` into the task's memory: all of them, or an errno (ENODATA when the file is too short). */

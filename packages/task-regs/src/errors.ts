@@ -40,7 +40,18 @@ export function xstateInUse(pid: number, components: string): CrtsError {
     plugin: 'task-regs',
     pid,
     what: `the thread uses extended state that no image field holds: ${components}`,
-    hint: 'Dump while the program is outside its AMX code (TILERELEASE).',
+    hint: 'Dump while the program does not use it.',
+  });
+}
+
+export function tilesNotAllowed(errno: string | undefined): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_CPU_XSTATE',
+    plugin: 'task-regs',
+    what: 'the images hold AMX tiles, which the task may not use here',
+    call: 'arch_prctl(ARCH_REQ_XCOMP_PERM)',
+    errno,
+    hint: 'Restore on a machine whose CPU and kernel have AMX.',
   });
 }
 

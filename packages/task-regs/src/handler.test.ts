@@ -50,7 +50,7 @@ describe('refuse', () => {
   test.each([
     ['a 32-bit program', thread(registers({ cs: 0x23n })), 'CRTS_COMPAT_TASK'],
     ['a shadow stack', thread(registers(), area(), { x86_Thread_features: 'shstk wrss' }), 'CRTS_SHADOW_STACK'],
-    ['AMX tiles', thread(registers(), area(0b11n | (1n << 18n))), 'CRTS_XSTATE_UNKNOWN'],
+    ['state without a name', thread(registers(), area(0b11n | (1n << 19n))), 'CRTS_XSTATE_UNKNOWN'],
     ['a stack pointer that is none', thread(registers({ rsp: 0xffff_8880_0000_1000n })), 'CRTS_REGISTER_ADDRESS'],
     ['a gs base of the kernel', thread(registers({ gs_base: 0xffff_8880_0000_1000n })), 'CRTS_REGISTER_ADDRESS'],
   ])('%s', (_, frozen, code) => {
@@ -143,6 +143,42 @@ describe('extended state', () => {
     expect(() => xstateFromFpregs(entry, CPU, 2696)).toThrow(
       expect.objectContaining({ code: 'CRTS_CPU_XSTATE', what: expect.stringContaining('AMX tile data') }),
     );
+  });
+
+  describe('AMX tiles', () => {
+    const AMX: ReadonlyMap<number, XstateComponent> = new Map([
+      ...CPU,
+      [17, { index: 17, offset: 2752, sizeBytes: 64 }],
+      [18, { index: 18, offset: 2816, sizeBytes: 8192 }],
+    ]);
+    const SIZE = 2816 + 8192;
+    function tiles(): Buffer {
+      const xstate = Buffer.alloc(SIZE);
+      full().copy(xstate);
+      xstate.writeBigUInt64LE(xstate.readBigUInt64LE(512) | (3n << 17n), 512);
+      xstate.fill(7, 2752);
+      return xstate;
+    }
+
+    test('there and back, in fields that CRIU does not read', () => {
+      const entry = fpregsFromXstate(tiles(), AMX);
+      expect(entry.xsave!.xstate_bv >> 17n).toBe(0n);
+      expect([entry.xsave!.crts_tile_config!.length, entry.xsave!.crts_tile_data!.length]).toEqual([64, 8192]);
+      expect(xstateFromFpregs(entry, AMX, SIZE)).toEqual(tiles());
+    });
+
+    test('a CPU without them is told by name', () => {
+      const entry = fpregsFromXstate(tiles(), AMX);
+      expect(() => xstateFromFpregs(entry, CPU, 2696)).toThrow(
+        expect.objectContaining({ code: 'CRTS_CPU_XSTATE', what: expect.stringContaining('AMX tile') }),
+      );
+    });
+
+    test('tiles of another size are refused', () => {
+      const entry = fpregsFromXstate(tiles(), AMX);
+      entry.xsave!.crts_tile_data = Buffer.alloc(8191);
+      expect(() => xstateFromFpregs(entry, AMX, SIZE)).toThrow(expect.objectContaining({ code: 'CRTS_IMAGE_FIELD' }));
+    });
   });
 
   test('an image of a CPU without xsave', () => {

@@ -9,8 +9,8 @@ import {
   xstateSize,
 } from '@crts/native-syscalls';
 import type { CrtsError, FrozenThread, ImageRecord, TaskStateHandler, ThreadPlan } from '@crts/plugin-api';
-import { badRegisters, compatTask, oddAddress, shadowStack, xstateInUse } from './errors';
-import { componentNames, fpregsFromXstate, unheldComponents, xstateFromFpregs } from './xsave';
+import { badRegisters, compatTask, oddAddress, shadowStack, tilesNotAllowed, xstateInUse } from './errors';
+import { componentNames, fpregsFromXstate, hasTiles, unheldComponents, xstateFromFpregs } from './xsave';
 
 /** user_x86_regs_entry has the kernel's names without the `r`; both lists are in its order. */
 const REGISTERS: readonly (readonly [keyof UserX86RegsEntry, UserReg])[] = [
@@ -86,12 +86,33 @@ export const registersHandler = {
   planThread(core: ImageRecord, plan: ThreadPlan): void {
     const info = (core as CoreEntry).thread_info;
     if (info === undefined) throw badRegisters('', 'missing: the images are not of an x86-64 task');
+    if (hasTiles(info.fpregs)) planTiles(plan);
     plan.finalThread({
       prstatus: prstatusOf(info.gpregs),
       xstate: xstateFromFpregs(info.fpregs, xstateComponents(), xstateSize()),
     });
   },
 } satisfies TaskStateHandler;
+
+/** ARCH_REQ_XCOMP_PERM and its component: arch/x86/include/uapi/asm/prctl.h. */
+const ARCH_REQ_XCOMP_PERM = 0x1023;
+const TILE_DATA = 18;
+/** Palette 1; tile 0 has 16 rows of 64 bytes (Intel SDM 1, 18.1). */
+const TILE_CONFIG = Buffer.alloc(64);
+TILE_CONFIG[0] = 1;
+TILE_CONFIG.writeUInt16LE(64, 16);
+TILE_CONFIG[48] = 16;
+
+/** ptrace(2) sets tiles only of a thread that has used some: validate_user_xstate_header(), arch/x86/kernel/fpu/xstate.c. */
+function planTiles(plan: ThreadPlan): void {
+  plan.pass({ plugin: 'task-regs', stage: 'resume', what: 'room for AMX tiles' }, (program) => {
+    program.call('arch_prctl', [ARCH_REQ_XCOMP_PERM, TILE_DATA], {
+      what: 'allow AMX tiles',
+      fail: (errno) => tilesNotAllowed(errno),
+    });
+    program.useTiles(program.bytes(TILE_CONFIG), { what: 'use a tile once' });
+  });
+}
 
 /** user_desc of an unused slot, as get_thread_area(2) gives it. */
 function emptySlot(entry_number: number) {

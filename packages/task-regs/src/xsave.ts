@@ -23,20 +23,29 @@ export const COMPONENT_FIELDS: ReadonlyMap<number, ComponentField> = new Map([
   [9, { name: 'protection keys', field: 'pkru', word: 4 }],
 ]);
 
+/** State that crts keeps in fields of its own: AMX tiles, which the kernel counts as in use together or not at all. */
+const OWN_FIELDS: ReadonlyMap<
+  number,
+  { readonly name: string; readonly field: 'crts_tile_config' | 'crts_tile_data' }
+> = new Map([
+  [17, { name: 'AMX tile configuration', field: 'crts_tile_config' }],
+  [18, { name: 'AMX tile data', field: 'crts_tile_data' }],
+]);
+
 const NAMES: Readonly<Record<number, string>> = {
   8: 'processor trace',
   11: 'CET user',
   12: 'CET supervisor',
-  17: 'AMX tile configuration',
-  18: 'AMX tile data',
 };
+
+const OWN_MASK = [...OWN_FIELDS.keys()].reduce((mask, bit) => mask | (1n << BigInt(bit)), 0n);
 
 /** Names of the components set in `mask`. */
 export function componentNames(mask: bigint): string {
   const names: string[] = [];
   for (let bit = 0; bit < 64; bit++) {
     if ((mask & (1n << BigInt(bit))) !== 0n)
-      names.push(COMPONENT_FIELDS.get(bit)?.name ?? NAMES[bit] ?? `component ${bit}`);
+      names.push(COMPONENT_FIELDS.get(bit)?.name ?? OWN_FIELDS.get(bit)?.name ?? NAMES[bit] ?? `component ${bit}`);
   }
   return names.join(', ');
 }
@@ -44,13 +53,13 @@ export function componentNames(mask: bigint): string {
 /** Bits of state in use that the format cannot hold. */
 export function unheldComponents(xstate: Buffer): bigint {
   let mask = xstate.readBigUInt64LE(HEADER) & ~0b11n;
-  for (const bit of COMPONENT_FIELDS.keys()) mask &= ~(1n << BigInt(bit));
+  for (const bit of [...COMPONENT_FIELDS.keys(), ...OWN_FIELDS.keys()]) mask &= ~(1n << BigInt(bit));
   return mask;
 }
 
 export function fpregsFromXstate(xstate: Buffer, components: ReadonlyMap<number, XstateComponent>): UserX86FpregsEntry {
   const xsave: UserX86XsaveEntry = {
-    xstate_bv: xstate.readBigUInt64LE(HEADER),
+    xstate_bv: xstate.readBigUInt64LE(HEADER) & ~OWN_MASK,
     ymmh_space: [],
     bndreg_state: [],
     bndcsr_state: [],
@@ -66,6 +75,11 @@ export function fpregsFromXstate(xstate: Buffer, components: ReadonlyMap<number,
       if (word === 4) (xsave[field] as number[]).push(xstate.readUInt32LE(at));
       else (xsave[field] as bigint[]).push(xstate.readBigUInt64LE(at));
     }
+  }
+  for (const [bit, { field }] of OWN_FIELDS) {
+    const part = components.get(bit);
+    if (part === undefined || (xstate.readBigUInt64LE(HEADER) & (1n << BigInt(bit))) === 0n) continue;
+    xsave[field] = Buffer.from(xstate.subarray(part.offset, part.offset + part.sizeBytes));
   }
   return {
     cwd: xstate.readUInt16LE(0),
@@ -127,9 +141,25 @@ export function xstateFromFpregs(
     });
     held |= mask;
   }
+  let own = 0n;
+  for (const [bit, { field, name }] of OWN_FIELDS) {
+    const bytes = xsave[field];
+    if (bytes === undefined) continue;
+    const part = components.get(bit);
+    if (part === undefined || part.offset + part.sizeBytes > out.length) throw cpuLacks(name);
+    if (bytes.length !== part.sizeBytes)
+      throw badRegisters(`fpregs.xsave.${field}`, `${bytes.length} bytes where ${part.sizeBytes} belong`);
+    out.set(bytes, part.offset);
+    own |= 1n << BigInt(bit);
+  }
   if ((xsave.xstate_bv & ~held) !== 0n) throw cpuLacks(componentNames(xsave.xstate_bv & ~held));
-  out.writeBigUInt64LE(xsave.xstate_bv, HEADER);
+  out.writeBigUInt64LE(xsave.xstate_bv | own, HEADER);
   return out;
+}
+
+/** Whether the thread has tiles in use, for which the kernel must have made room before they are set. */
+export function hasTiles({ xsave }: UserX86FpregsEntry): boolean {
+  return [...OWN_FIELDS.values()].some(({ field }) => xsave?.[field] !== undefined);
 }
 
 function words(bytes: Buffer, at: number, count: number): number[] {

@@ -183,7 +183,7 @@ export const MESSAGE_TEXT: Readonly<Record<string, string>> = {
   user_x86_cet_entry: '1 cet uint64 r hex;2 ssp uint64 r hex',
   user_x86_fpregs_entry: '1 cwd uint32 r;2 swd uint32 r;3 twd uint32 r;4 fop uint32 r;5 rip uint64 r;6 rdp uint64 r;7 mxcsr uint32 r;8 mxcsr_mask uint32 r;9 st_space uint32 *;10 xmm_space uint32 *;11 padding uint32 *;13 xsave !user_x86_xsave_entry o',
   user_x86_regs_entry: '1 r15 uint64 r;2 r14 uint64 r;3 r13 uint64 r;4 r12 uint64 r;5 bp uint64 r;6 bx uint64 r;7 r11 uint64 r;8 r10 uint64 r;9 r9 uint64 r;10 r8 uint64 r;11 ax uint64 r;12 cx uint64 r;13 dx uint64 r;14 si uint64 r;15 di uint64 r;16 orig_ax uint64 r;17 ip uint64 r;18 cs uint64 r;19 flags uint64 r;20 sp uint64 r;21 ss uint64 r;22 fs_base uint64 r;23 gs_base uint64 r;24 ds uint64 r;25 es uint64 r;26 fs uint64 r;27 gs uint64 r;28 mode =user_x86_regs_mode o',
-  user_x86_xsave_entry: '1 xstate_bv uint64 r;2 ymmh_space uint32 *;3 bndreg_state uint64 *;4 bndcsr_state uint64 *;5 opmask_reg uint64 *;6 zmm_upper uint64 *;7 hi16_zmm uint64 *;8 pkru uint32 *;9 cet !user_x86_cet_entry o',
+  user_x86_xsave_entry: '1 xstate_bv uint64 r;2 ymmh_space uint32 *;3 bndreg_state uint64 *;4 bndcsr_state uint64 *;5 opmask_reg uint64 *;6 zmm_upper uint64 *;7 hi16_zmm uint64 *;8 pkru uint32 *;9 cet !user_x86_cet_entry o;1000 crts_tile_config bytes o;1001 crts_tile_data bytes o',
   userns_entry: '1 uid_map !uid_gid_extent *;2 gid_map !uid_gid_extent *',
   utsns_entry: '1 nodename string r;2 domainname string r',
   vma_entry: '1 start uint64 r hex;2 end uint64 r hex;3 pgoff uint64 r;4 shmid uint64 r;5 prot uint32 r flags=mmap.prot;6 flags uint32 r flags=mmap.flags;7 status uint32 r flags=mmap.status;8 fd sint64 r;9 madv uint64 o hex;10 fdflags uint32 o hex;1000 crts_pkey uint32 o;1001 crts_object_size uint64 o;1002 crts_sysv !crts_sysv_entry o;1003 crts_state uint32 o hex;1004 crts_name string o',
@@ -1998,6 +1998,8 @@ export type UserX86XsaveEntry = {
   hi16_zmm: bigint[];
   pkru: number[];
   cet?: UserX86CetEntry | undefined;
+  crts_tile_config?: Uint8Array | undefined;
+  crts_tile_data?: Uint8Array | undefined;
 };
 
 export type UsernsEntry = {

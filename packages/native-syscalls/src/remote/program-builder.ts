@@ -101,6 +101,10 @@ export class ProgramBuilder implements Program {
     return this.#add(OP.THREAD, 'thread', 0, [tid, block], options);
   }
 
+  useTiles(config: Data, options: CallOptions = {}): void {
+    this.#add(OP.TILES, 'use_tiles', 0, [config], options);
+  }
+
   /** One line for each instruction, `$n` being the result of instruction n. */
   text(): string[] {
     const numbers = new Map(this.instructions.map((instruction, index) => [instruction.result, index]));
