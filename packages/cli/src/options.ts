@@ -304,6 +304,12 @@ const SUPPORTED: readonly OptionRow[] = [
     actions: [...dumps, 'compress'],
     help: 'compress the pages images with zstd, zstd:LEVEL (1 to 19) or lz4 when the dump is complete; criu cannot read them then',
   },
+  {
+    name: 'share-pages',
+    actions: ['dump'],
+    idle: ['pre-dump', 'restore'],
+    help: 'store pages that processes have in common once; criu cannot read such images',
+  },
   { name: 'checksum', actions: dumps, help: 'write checksums of all images, for --verify' },
   {
     name: 'verify',

@@ -38,6 +38,7 @@ export async function runOptions(parsed: Parsed, log: RunLog, importModule: Impo
     shellJob: parsed.switches.has('shell-job'),
     fileLocks: parsed.switches.has('file-locks'),
     ghostLimitBytes: ghostLimit(last(parsed, 'ghost-limit')),
+    sharePages: parsed.switches.has('share-pages'),
     linkRemap: parsed.switches.has('link-remap'),
     external: externalResources(parsed),
     externalUnixSockets: parsed.values.has('ext-unix-sk'),

@@ -89,6 +89,15 @@ test('a set without a parent is refused, and so is a chain in a circle', () => {
   expect(() => dedup(circle)).toThrow(/CRTS_IMAGES_INCREMENTAL/);
 });
 
+test('a set whose tasks share pages in the images loses none', () => {
+  const parent = setOf(['own'], 1);
+  const shared = {
+    ...parent,
+    read: () => [{ pages_id: 1 }, { vaddr: BASE, compat_nr_pages: 0, nr_pages: 1n, flags: 4, crts_pages_id: 2 }],
+  };
+  expect(() => dedup(setOf(['own'], 2, shared))).toThrow(/CRTS_IMAGES_SHARED/);
+});
+
 test('after a restore nothing is left of what it read', () => {
   const parent = setOf(['own', 'own'], 1);
   const child = setOf(['own', 'parent'], 2, parent);

@@ -5,7 +5,7 @@
 import { closeSync, openSync } from 'node:fs';
 import { errnoName, rawSyscall } from '@crts/native-syscalls';
 import type { ImageSource } from '@crts/plugin-api';
-import { chainTooLong, noPunchHole, nothingToDedup } from './errors';
+import { chainTooLong, noPunchHole, nothingToDedup, sharedPages } from './errors';
 import { type OwnEntry, readPagemap, USER_END } from './pagemap';
 import { CHAIN_MAX, imageName, openPages } from './source';
 
@@ -43,6 +43,7 @@ export function dedup(source: ImageSource): bigint {
 
 function superseded(kind: string, id: number, source: ImageSource): Holes[] {
   const { entries } = readPagemap(kind, id, source, imageName(kind, id, 0));
+  // What another image has is in this set all the same.
   let own = spansOf(entries.filter(({ inParent }) => !inParent));
   const holes: Holes[] = [];
   let depth = 0;
@@ -52,6 +53,7 @@ function superseded(kind: string, id: number, source: ImageSource): Holes[] {
     if (depth > CHAIN_MAX) throw chainTooLong(image, CHAIN_MAX);
     if (!older.has(kind, id)) break;
     const { pagesId, entries: known } = readPagemap(kind, id, older, image);
+    if (known.some((entry) => entry.pagesId !== undefined)) throw sharedPages(image);
     const met = overlaps(own, known);
     holes.push({
       source: older,

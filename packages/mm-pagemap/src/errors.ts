@@ -120,3 +120,14 @@ export function noPunchHole(errno: string | undefined): CrtsError {
         : 'The images are as good as before; check their disk.',
   });
 }
+
+export function sharedPages(image: string): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_IMAGES_SHARED',
+    kind: 'refused',
+    plugin: PLUGIN,
+    path: image,
+    what: 'tasks of this set share pages in the images (--share-pages): none can be taken out for one of them',
+    hint: 'Do without dedup and --auto-dedup on a set that was dumped with --share-pages.',
+  });
+}

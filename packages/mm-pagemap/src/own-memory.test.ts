@@ -128,6 +128,7 @@ function ownTask(fileSizeLimit: string) {
     pid: 77,
     hostPid: process.pid,
     pagesId: 3,
+    options: {},
     readProc: () =>
       `Limit  Soft Limit  Hard Limit  Units\nMax file size             ${fileSizeLimit}    unlimited  bytes\n`,
     run: (build: (program: Program) => void) => build(program),

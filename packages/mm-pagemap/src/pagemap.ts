@@ -22,7 +22,12 @@ export interface OwnEntry {
   /** Fit to come later (PE_LAZY). */
   readonly isLazy: boolean;
   readonly fileOffset: bigint;
+  /** The pages image that has them, where it is not the set's own of this pagemap. */
+  readonly pagesId?: number | undefined;
 }
+
+/** `pages_id` of a pagemap that refers to pages of others: no file has it, so CRIU finds none. */
+export const NOWHERE = 0xffff_ffff;
 
 export interface Pagemap {
   readonly pagesId: number;
@@ -47,10 +52,18 @@ export function readPagemap(kind: string, id: number, source: ImageSource, image
     const isElsewhere = !inParent && (flags & PRESENT) === 0;
     if (isElsewhere && !elsewhere) throw pagesElsewhere(image);
     const isLazy = !inParent && (flags & LAZY) !== 0;
+    if (entry.crts_pages_id !== undefined) {
+      const page = entry.crts_page ?? 0n;
+      if (inParent || isElsewhere || page > USER_END)
+        throw badPagemap(image, index + 1, 'pages of another image, and of the parent');
+      const fileOffset = page * PAGE;
+      entries.push({ addr, lengthBytes, inParent, isElsewhere, isLazy, fileOffset, pagesId: entry.crts_pages_id });
+      return;
+    }
     entries.push({ addr, lengthBytes, inParent, isElsewhere, isLazy, fileOffset: sizeBytes });
     if (!inParent && !isElsewhere) sizeBytes += lengthBytes;
   });
-  return { pagesId: head.pages_id, entries, sizeBytes };
+  return { pagesId: head.crts_pages_id ?? head.pages_id, entries, sizeBytes };
 }
 
 function checkedEntry(entry: PagemapEntry, end: bigint, bad: (what: string) => Error) {

@@ -101,3 +101,40 @@ test.each([0, 8, 0x8000_0004])('flags 0x%x are refused', (flags) => {
 test('a pagemap without head is refused', () => {
   expect(() => openPages('pagemap', 1, { ...set([]), read: () => [] })).toThrow(/the head is missing/);
 });
+
+describe('pages of other tasks of the set', () => {
+  const refers = (vaddr: bigint, nr_pages: bigint, crts_page: bigint, flags = 4): ImageRecord => ({
+    ...page(vaddr, nr_pages, flags),
+    crts_pages_id: 9,
+    crts_page,
+  });
+
+  test('are runs in files of their own, before those of parents', () => {
+    const parent = set([page(0x1000n, 1n)]);
+    const pages = openPages(
+      'pagemap',
+      1,
+      set([page(0x1000n, 1n, 1), refers(0x2000n, 2n, 3n), page(0x8000n, 1n)], parent),
+    );
+    expect(pages.names).toEqual(['pages-1.img', 'pages-9.img', 'parent/pages-1.img']);
+    expect(pages.runs(0n, 0x9000n)).toEqual([
+      { addr: 0x1000n, lengthBytes: 0x1000n, fileOffset: 0n, file: 2 },
+      { addr: 0x2000n, lengthBytes: 0x2000n, fileOffset: 0x3000n, file: 1 },
+      { addr: 0x8000n, lengthBytes: 0x1000n, fileOffset: 0n, file: 0 },
+    ]);
+    expect(pages.files).toHaveLength(3);
+  });
+
+  test.each([
+    ['behind the end of the image', refers(0x1000n, 2n, 4n)],
+    ['where no offset can be', refers(0x1000n, 2n, 2n ** 62n)],
+    ['in the parent as well', refers(0x1000n, 2n, 0n, 1)],
+  ])('%s are refused', (_what, entry) => {
+    expect(() => open(entry)).toThrow(/CRTS_IMAGE_REFERENCE/);
+  });
+
+  test('whose image is named by the head in a field of ours', () => {
+    const source = { ...set([]), read: () => [{ pages_id: 0xffff_ffff, crts_pages_id: 5 }, page(0x1000n, 1n)] };
+    expect(openPages('pagemap', 1, source).names).toEqual(['pages-5.img']);
+  });
+});

@@ -6,6 +6,9 @@ import { readPagemap } from './pagemap';
 /** Sets that build on each other: more would be a circle of links, or nobody's idea of a checkpoint. */
 export const CHAIN_MAX = 128;
 
+/** Added to the numbers of a parent's files until it is known how many come before them. */
+const PARENT_FILES = 2 ** 40;
+
 export function imageName(kind: string, id: number, depth: number): string {
   return `${'parent/'.repeat(depth)}${kind}-${id}.img`;
 }
@@ -24,39 +27,64 @@ export function openPages(
   if (depth > CHAIN_MAX) throw chainTooLong(image, CHAIN_MAX);
   const { pagesId, entries, sizeBytes } = readPagemap(kind, id, source, image, elsewhere);
   const runs: StoredRun[] = [];
+  const others = new Others(source, image);
   let parent: PageSource | undefined;
-  entries.forEach(({ addr, lengthBytes, inParent, isElsewhere, fileOffset }, index) => {
+  entries.forEach(({ addr, lengthBytes, inParent, isElsewhere, fileOffset, pagesId: other }, index) => {
     if (isElsewhere) return;
     if (!inParent) {
-      runs.push({ addr, lengthBytes, fileOffset, file: 0 });
+      const file = other === undefined ? 0 : others.fileOf(other, fileOffset + lengthBytes, index + 1);
+      runs.push({ addr, lengthBytes, fileOffset, file });
       return;
     }
     parent ??= openParent(kind, id, source, image, depth);
     const found = parent.runs(addr, addr + lengthBytes);
     if (found.reduce((sum, run) => sum + run.lengthBytes, 0n) !== lengthBytes)
       throw badPagemap(image, index + 1, `not all pages from 0x${addr.toString(16)} are in the parent set`);
-    for (const run of found) runs.push({ ...run, file: run.file + 1 });
+    for (const run of found) runs.push({ ...run, file: run.file + PARENT_FILES });
   });
   const size = source.rawSize('pages', pagesId);
   if (size < sizeBytes)
     throw badPagemap(image, entries.length, `the pages image has ${size} bytes, the pagemap needs ${sizeBytes}`);
+  const firstOfParent = 1 + others.ids.length;
+  for (const [index, run] of runs.entries())
+    if (run.file >= PARENT_FILES) runs[index] = { ...run, file: run.file - PARENT_FILES + firstOfParent };
   // Opened when they are asked for: who only compares pagemaps needs none, and a compressed one has none.
   let files: readonly number[] | undefined;
   const open = () => {
-    files ??= [source.rawFd('pages', pagesId), ...(parent?.files ?? [])];
+    files ??= [pagesId, ...others.ids].map((one) => source.rawFd('pages', one)).concat(parent?.files ?? []);
     return files;
   };
   return {
     get files() {
       return open();
     },
-    names: [imageName('pages', pagesId, depth), ...(parent?.names ?? [])],
+    names: [...[pagesId, ...others.ids].map((one) => imageName('pages', one, depth)), ...(parent?.names ?? [])],
     lazy: entries
       .filter(({ isLazy }) => isLazy)
       .map(({ addr, lengthBytes }) => ({ start: addr, end: addr + lengthBytes })),
     runs: (from, to) => overlapping(runs, from, to),
     read: (addr, length) => readStored(runs, open, addr, length),
   };
+}
+
+/** Pages images of other tasks of the set that a pagemap refers to: files 1 and up. */
+class Others {
+  readonly ids: number[] = [];
+  readonly #sizes = new Map<number, bigint>();
+
+  constructor(
+    readonly source: ImageSource,
+    readonly image: string,
+  ) {}
+
+  fileOf(pagesId: number, end: bigint, entry: number): number {
+    const size = this.#sizes.get(pagesId) ?? this.source.rawSize('pages', pagesId);
+    this.#sizes.set(pagesId, size);
+    if (end > size)
+      throw badPagemap(this.image, entry, `pages-${pagesId}.img has ${size} bytes, the entry needs ${end}`);
+    if (!this.ids.includes(pagesId)) this.ids.push(pagesId);
+    return 1 + this.ids.indexOf(pagesId);
+  }
 }
 
 function openParent(kind: string, id: number, source: ImageSource, image: string, depth: number): PageSource {

@@ -17,8 +17,9 @@ import type {
 import { collectPages, type PageStretch, scanOf } from './collect';
 import { dedup, punchRestored } from './dedup';
 import { noPagemapScan, pagesNotWritten, pagesUnreadable } from './errors';
-import { LAZY, PAGE, PARENT, PRESENT } from './pagemap';
+import { LAZY, NOWHERE, PAGE, PARENT, PRESENT } from './pagemap';
 import { REMOTE_PARENT, sendCopied, sendRuns } from './send';
+import { type ChosenStretch, shareWithOthers } from './share';
 import { dumpShared } from './shared';
 import { openPages } from './source';
 
@@ -33,9 +34,12 @@ export const pageStore: PageStore = {
 
   dump(task: FrozenTask, areas: readonly PageArea[], sink: ImageSink, increment?: Increment): PageStats {
     if (increment?.outlet !== undefined) return sendDump(task, areas, increment, increment.outlet);
-    const { choice, guards } = choosePages(task, areas, increment);
+    const { choice: all, guards } = choosePages(task, areas, increment);
+    const sharing = task.options.sharePages === true ? shareWithOthers(task, all.entries, sink) : undefined;
+    const choice = sharing === undefined ? all : choiceOf(sharing.entries);
     const fd = writePagemap(task, choice, sink);
     if (choice.total > 0n) writePages(task, fd, choice.stored, choice.runs, choice.total);
+    sharing?.written();
     return { ...statsOf(areas, choice), guards };
   },
 
@@ -73,11 +77,7 @@ export const pageStore: PageStore = {
   punchRestored,
 };
 
-type Entry = PageStretch & {
-  readonly inParent: boolean;
-  /** It is given to a lazy restore later, straight from the task. */
-  readonly isElsewhere?: boolean;
-};
+type Entry = ChosenStretch;
 
 /** Pages of a task by where they are kept. */
 interface Choice {
@@ -100,7 +100,9 @@ function choosePages(task: FrozenTask, areas: readonly PageArea[], increment: In
 }
 
 function choiceOf(entries: Choice['entries']): Choice {
-  const stored = entries.filter(({ inParent, isElsewhere }) => !inParent && isElsewhere !== true);
+  const stored = entries.filter(
+    ({ inParent, isElsewhere, sharedWith }) => !inParent && isElsewhere !== true && sharedWith === undefined,
+  );
   const runs = placeRuns(stored);
   return { entries, stored, runs, total: sumOf(runs) };
 }
@@ -129,7 +131,8 @@ export function splitByParent(stretches: readonly PageStretch[], parent: PageSou
 }
 
 function writePagemap(task: FrozenTask, { entries }: Choice, sink: ImageSink): number {
-  const head: PagemapHead = { pages_id: task.pagesId };
+  const refers = entries.some(({ sharedWith }) => sharedWith !== undefined);
+  const head: PagemapHead = refers ? { pages_id: NOWHERE, crts_pages_id: task.pagesId } : { pages_id: task.pagesId };
   sink.write('pagemap', task.pid, [head, ...entries.map(entryOf)]);
   return sink.rawFd('pages', task.pagesId);
 }
@@ -245,12 +248,14 @@ function sumOf(runs: readonly PageRun[]): bigint {
 }
 
 function entryOf(stretch: Entry): PagemapEntry {
+  const { sharedWith } = stretch;
   return {
     vaddr: stretch.start,
     // The 32-bit count of older versions: zero tells that the 64-bit one is in use.
     compat_nr_pages: 0,
     flags: flagsOf(stretch),
     nr_pages: (stretch.end - stretch.start) / PAGE,
+    ...(sharedWith === undefined ? {} : { crts_pages_id: sharedWith.pagesId, crts_page: BigInt(sharedWith.page) }),
   };
 }
 

@@ -7,6 +7,8 @@ export interface RunOptions {
   readonly fileLocks: boolean;
   /** Dump: unlinked files up to this size go into the images. */
   readonly ghostLimitBytes: bigint;
+  /** Dump: pages that tasks have in common are stored once, which CRIU cannot read. */
+  readonly sharePages?: boolean | undefined;
   /** Dump: files may get temporary names beside those that they lost. */
   readonly linkRemap?: boolean | undefined;
   /** Dump: what is left outside on purpose. */

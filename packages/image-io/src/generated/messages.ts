@@ -102,8 +102,8 @@ export const MESSAGE_TEXT: Readonly<Record<string, string>> = {
   packet_mclist: '1 index uint32 r;2 type uint32 r;3 addr bytes r',
   packet_ring: '1 block_size uint32 r;2 block_nr uint32 r;3 frame_size uint32 r;4 frame_nr uint32 r;5 retire_tmo uint32 r;6 sizeof_priv uint32 r;7 features uint32 r',
   packet_sock_entry: '1 id uint32 r;2 type uint32 r;3 protocol uint32 r;4 flags uint32 r hex;5 ifindex uint32 r;6 fown !fown_entry r;7 opts !sk_opts_entry r;8 version uint32 r;9 reserve uint32 r;10 aux_data bool r;11 orig_dev bool r;12 vnet_hdr bool r;13 loss bool r;14 timestamp uint32 r;15 copy_thresh uint32 r;16 mclist !packet_mclist *;17 fanout uint32 o;18 rx_ring !packet_ring o;19 tx_ring !packet_ring o;20 ns_id uint32 o',
-  pagemap_entry: '1 vaddr uint64 r hex;2 compat_nr_pages uint32 r;3 in_parent bool o;4 flags uint32 o flags=pmap.flags;5 nr_pages uint64 o',
-  pagemap_head: '1 pages_id uint32 r',
+  pagemap_entry: '1 vaddr uint64 r hex;2 compat_nr_pages uint32 r;3 in_parent bool o;4 flags uint32 o flags=pmap.flags;5 nr_pages uint64 o;1000 crts_pages_id uint32 o;1001 crts_page uint64 o',
+  pagemap_head: '1 pages_id uint32 r;1000 crts_pages_id uint32 o',
   pidfd_entry: '1 id uint32 r;2 ino uint32 r;3 flags uint32 r;4 nspid int32 r;5 fown !fown_entry r;1000 crts_exit_status uint32 o',
   pidns_entry: '1 ext_key string o',
   pipe_data_entry: '1 pipe_id uint32 r;2 bytes uint32 r;3 size uint32 o;1000 crts_packets !crts_pipe_packet *',
@@ -1188,10 +1188,13 @@ export type PagemapEntry = {
   in_parent?: boolean | undefined;
   flags?: number | undefined;
   nr_pages?: bigint | undefined;
+  crts_pages_id?: number | undefined;
+  crts_page?: bigint | undefined;
 };
 
 export type PagemapHead = {
   pages_id: number;
+  crts_pages_id?: number | undefined;
 };
 
 export type PidfdEntry = {
