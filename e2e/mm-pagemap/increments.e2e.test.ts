@@ -1,10 +1,11 @@
 // Image sets that build on each other: what was not written since the parent set stays there, and nothing wrong ever comes back.
 import { spawn } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ImageReader } from '@crts/image-io';
 import { crts, must, repository } from '../harness/checkpointer';
 import { Target } from '../harness/target';
+import { until } from '../harness/until';
 
 const MEBIBYTES = 64;
 /** PE_PARENT and PE_PRESENT of the format. */
@@ -155,5 +156,20 @@ test('crts is killed at any moment of a pre-dump: the program goes on, and what 
   must(make(target, 'dump', last, '--prev-images-dir', '../set-0'));
   await target.gone();
   restoreFrom(target, last);
+  await target.finish();
+});
+
+test('a mapping whose watch the kernel has dropped behind our back is stored again, and watched anew', async () => {
+  const target = await Target.program('moved-neighbour');
+  const sets = [0, 1, 2].map((number) => set(target, number));
+  must(make(target, 'pre-dump', sets[0]!, '--track-mem'));
+  writeFileSync(`${target.go}-1`, '');
+  await until('the mapping to be moved', () => target.text().includes('moved'));
+  must(make(target, 'pre-dump', sets[1]!, '--track-mem', '--prev-images-dir', '../set-0'));
+  writeFileSync(`${target.go}-2`, '');
+  await until('the pages to be written', () => target.text().includes('written'));
+  must(make(target, 'dump', sets[2]!, '--prev-images-dir', '../set-1'));
+  await target.gone();
+  restoreFrom(target, sets[2]!);
   await target.finish();
 });

@@ -79,7 +79,7 @@ function openParent({ prevImagesDir, imagesDir }: DumpRequest): ImageReader | un
 
 /** From the next scan on, writes of the task are tracked; returns the starts of all its tracked mappings. */
 export function startTracking(task: Frozen, tracked: ReadonlySet<bigint>, { tracker }: ParentSet): ReadonlySet<bigint> {
-  const fresh = tracker.start(task.pid, task.target.pidfd, task.facts.vmas, {
+  const fresh = tracker.start(task.pid, task.target.pidfd, task.facts.vmas, tracked, {
     create: (flags) => {
       const program = new ProgramBuilder();
       const uffd = program.call('userfaultfd', [flags], { what: 'make a userfaultfd for --track-mem' });

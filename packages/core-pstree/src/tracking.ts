@@ -17,6 +17,7 @@ import {
   SyscallError,
   stubAreaSize,
   UFFD_CREATE_FLAGS,
+  uffdForgetMarks,
   uffdRegister,
   uffdTrackWrites,
   waitPid,
@@ -87,18 +88,28 @@ export class WriteTracker {
   }
 
   /**
-   * Tracks the private mappings of a task from the next scan on. `create` makes a userfaultfd inside the task and returns
+   * Tracks the private mappings of a task from the next scan on, those but for `known`, which are tracked. `create` makes a userfaultfd inside the task and returns
    * its number there; `forget` closes it again.
    */
   start(
     pid: number,
     pidfd: number,
     vmas: readonly VmaFacts[],
+    known: ReadonlySet<bigint>,
     inside: { create(flags: number): number; forget(fd: number): void },
   ): Set<bigint> {
     const { uffd } = this.#tasks.get(pid) ?? this.#add(pid, pidfd, inside);
     const tracked = new Set<bigint>();
-    for (const vma of vmas) if (isTrackable(vma) && uffdRegister(uffd, vma.start, vma.end)) tracked.add(vma.start);
+    for (const vma of vmas) {
+      // Of those that are tracked already the marks say what was written.
+      if (known.has(vma.start) || !isTrackable(vma) || !uffdRegister(uffd, vma.start, vma.end)) continue;
+      try {
+        uffdForgetMarks(uffd, vma.start, vma.end);
+      } catch (error) {
+        throw cannotTrack(pid, (error as { errno?: string }).errno);
+      }
+      tracked.add(vma.start);
+    }
     return tracked;
   }
 

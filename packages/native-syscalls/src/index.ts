@@ -83,6 +83,7 @@ export {
   type UffdEvent,
   uffdCopy,
   uffdEvents,
+  uffdForgetMarks,
   uffdRegister,
   uffdRegisterMissing,
   uffdTellMissing,
