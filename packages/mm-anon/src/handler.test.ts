@@ -7,6 +7,7 @@ import {
   type PrivateMapping,
   type Program,
   type RestoreContext,
+  type StoredRun,
   type TaskImages,
   type TaskPlan,
   VMA_STATUS,
@@ -37,7 +38,7 @@ const dump = (more: Partial<VmaFacts> = {}) =>
   anonymousHandler.dump(facts(more), { log: { warn: () => undefined } } as unknown as FrozenTask);
 
 /** The plan of an entry; `stored`: pages of it are in the images. */
-function plan(entry: ImageRecord, stored = false) {
+function plan(entry: ImageRecord, stored: boolean | readonly StoredRun[] = false) {
   const program = new ProgramBuilder();
   const heads: PassHead[] = [];
   const sources: (string | undefined)[] = [];
@@ -55,7 +56,7 @@ function plan(entry: ImageRecord, stored = false) {
     },
   } as unknown as TaskPlan;
   const context = {
-    pages: { runs: () => (stored ? [{}] : []) },
+    pages: { runs: () => (typeof stored === 'boolean' ? (stored ? [{}] : []) : stored) },
     log: { warn: () => undefined },
   } as unknown as RestoreContext;
   anonymousHandler.plan(entry, {} as TaskImages, taskPlan, context);
@@ -194,20 +195,30 @@ test.each([
   expect(() => plan({ ...dump().entry, ...more })).toThrow(/CRTS_IMAGE_FIELD/);
 });
 
+test('memory for huge pages is told before it is filled, if it is full', () => {
+  const entry = dump({ end: START + 0x40_0000n, vmFlags: new Set(['hg']) }).entry;
+  const calls = (lengthBytes: bigint) => plan(entry, [{ addr: START, lengthBytes, fileOffset: 0n, file: 0 }]).text;
+  const names = (text: string[]) => text.map((line) => line.replace(/\(.*/, ''));
+  expect(names(calls(0x40_0000n))).toEqual(['mmap', 'madvise', 'read', 'madvise']);
+  expect(names(calls(0x20_0000n))).toEqual(['mmap', 'read', 'madvise']);
+});
+
 describe('what a child may keep of its parent', () => {
   const sourceOf = (more: Partial<VmaFacts>, stored = false) => plan(dump(more).entry, stored).sources[0];
 
-  test('is the same memory, whatever its protection and its advice are', () => {
+  test('is the same memory, whatever its protection and most of its advice are', () => {
     const source = sourceOf({});
     expect(source).toBeDefined();
-    expect(sourceOf({ write: false, vmFlags: new Set(['lo', 'hg']) })).toBe(source);
+    expect(sourceOf({ write: false, vmFlags: new Set(['lo', 'rr']) })).toBe(source);
     expect(sourceOf({}, true)).toBe(source);
     expect(sourceOf({ name: '[heap]' })).toBe(source);
   });
 
   test('is not a stack for other memory, or memory that is accounted for other', () => {
-    const sources = [{}, { vmFlags: new Set(['gd']) }, { vmFlags: new Set(['nr']) }].map((more) => sourceOf(more));
-    expect(new Set(sources).size).toBe(3);
+    const sources = [{}, ...['gd', 'nr', 'hg'].map((flag) => ({ vmFlags: new Set([flag]) }))].map((more) =>
+      sourceOf(more),
+    );
+    expect(new Set(sources).size).toBe(4);
   });
 
   test('is nothing that gets a protection key, or that children never have', () => {

@@ -11,6 +11,7 @@ import {
   PROT,
   type RestoreContext,
   refusedFlag,
+  type StoredRun,
   type TaskImages,
   type TaskPlan,
   VMA_STATE,
@@ -38,6 +39,8 @@ function isAnonymous(vma: VmaFacts): boolean {
 function hugePages(vma: VmaFacts) {
   return isHuge(vma) ? hugePagesOf(deviceNumber(vma)) : undefined;
 }
+
+const MADV_HUGEPAGE = 14;
 
 export const anonymousHandler: VmaHandler = {
   name: NAME,
@@ -82,10 +85,12 @@ export const anonymousHandler: VmaHandler = {
       {
         start: layout.start,
         end: layout.end,
-        source: isOfItsOwn(flags, prot) ? undefined : `anonymous 0x${flags.toString(16)}`,
+        source: isOfItsOwn(flags, prot)
+          ? undefined
+          : `anonymous 0x${flags.toString(16)}${wantsHuge(layout) ? ' huge' : ''}`,
         hasPages: runs.length > 0,
         prot,
-        map: (program) =>
+        map: (program) => {
           program.call(
             'mmap',
             [layout.start, layout.end - layout.start, prot, flags, -1, isHugeTlb ? entry.pgoff : 0n],
@@ -94,12 +99,28 @@ export const anonymousHandler: VmaHandler = {
               what: `map ${range}`,
               ...(isHugeTlb ? { fail: (errno) => noHugePages(range, hugePageBytes(layout.flags), errno) } : {}),
             },
-          ),
+          );
+          if (wantsHuge(layout) && isFull(layout, runs))
+            program.call('madvise', [layout.start, layout.end - layout.start, MADV_HUGEPAGE], {
+              what: 'fill it with huge pages',
+            });
+        },
         finish: (program) => finishMapping(program, layout, prot),
       },
     );
   },
 };
+
+/** madvise(MADV_HUGEPAGE), which comes before the pages where all of it is filled, and with the other advice else. */
+function wantsHuge({ madv }: Layout): boolean {
+  return (madv & (1n << BigInt(MADV_HUGEPAGE))) !== 0n;
+}
+
+/** A huge page takes its room whole: where less is stored, the task would get more memory than it had. */
+function isFull({ start, end }: Layout, runs: readonly StoredRun[]): boolean {
+  const stored = runs.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0n);
+  return stored * 10n >= (end - start) * 9n;
+}
 
 /**
  * What may only be executed gets a protection key when it is mapped: it has to come in its turn. Children have nothing of
