@@ -1,4 +1,4 @@
-/** The compressions, each by a library that is loaded when it is asked for: docs/adr/0022-compressed-pages.md. */
+/** The compressions, each by a library that is loaded when it is asked for: docs/adr/0023-compressed-pages.md. */
 import { createRequire } from 'node:module';
 import { promisify } from 'node:util';
 import * as zlib from 'node:zlib';
