@@ -1,4 +1,5 @@
 // Pages of a dump that go to a page server, of crts or CRIU, and come back from what it has stored.
+import { spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ImageReader } from '@crts/image-io';
@@ -148,7 +149,34 @@ test('pages that came anew are dropped from the parent set', async () => {
   await target.finish();
 });
 
-test('nobody listens, or the server dies: the program runs on', async () => {
+/** Answers, takes the first pages, and dies. */
+const DYING = `
+const server = require('node:net').createServer((socket) => {
+  let bytes = 0;
+  socket.on('error', () => undefined);
+  socket.on('data', (data) => {
+    if (bytes === 0) socket.write(Buffer.from([0]));
+    bytes += data.length;
+    if (bytes > 100000) process.kill(process.pid, 'SIGKILL');
+  });
+});
+server.listen(Number(process.argv[1]), '${LOCAL}', () => console.log('ready'));`;
+
+test('the server dies in the middle: the program runs on, and has nothing of it', async () => {
+  const target = await Target.program('lazy-memory', ['64']);
+  const before = snapshot(target.pid);
+  const port = await freePort();
+  const dying = spawn(process.execPath, ['-e', DYING, String(port)], { stdio: ['ignore', 'pipe', 'ignore'] });
+  await new Promise((resolve) => {
+    dying.stdout.once('data', resolve);
+  });
+  const { status, stderr } = send('crts', 'dump', target, target.images, port);
+  expect([status, stderr]).toEqual([1, expect.stringContaining('[CRTS_PAGE_SERVER]')]);
+  expect(snapshot(target.pid)).toEqual(before);
+  await target.finish();
+});
+
+test('nobody listens: the program runs on', async () => {
   const target = await kinds();
   const before = snapshot(target.pid);
   const port = await freePort();

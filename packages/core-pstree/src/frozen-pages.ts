@@ -1,4 +1,4 @@
-import { SyscallError, sendFull } from '@crts/native-syscalls';
+import { SyscallError, sendFull, withLent } from '@crts/native-syscalls';
 import type { FrozenTask } from '@crts/plugin-api';
 import { lateMemory } from './lazy-errors';
 import type { LatePages } from './requests';
@@ -37,14 +37,12 @@ export class FrozenPages implements LatePages {
   send(socket: number, pid: number, start: bigint, lengthBytes: bigint): void {
     const { task } = this.#tasks.get(pid)!;
     if (this.#find(pid, start)!.readable) {
-      task.run((program) => {
-        const own = program.receiveFd(socket);
+      withLent(task, socket, (program, own) => {
         program.call('sendto', [own, start, lengthBytes, MSG_NOSIGNAL, null, 0], {
           expect: lengthBytes,
           what: `send the pages at 0x${start.toString(16)}`,
           fail: (errno) => lateMemory(pid, start, errno),
         });
-        program.call('close', [own]);
       });
       return;
     }

@@ -1,7 +1,7 @@
 /** Pages that go to a page server: what memory they are, record by record, each followed by its bytes. */
 import { openSync } from 'node:fs';
-import { closeFd, preadFull, rawSyscall, SyscallError } from '@crts/native-syscalls';
-import type { CrtsError, FrozenTask, PageOutlet, PageSource, Program } from '@crts/plugin-api';
+import { closeFd, preadFull, rawSyscall, SyscallError, withLent } from '@crts/native-syscalls';
+import type { CrtsError, FrozenTask, PageOutlet, PageSource } from '@crts/plugin-api';
 import { pagesUnreadable } from './errors';
 
 /** Flags of sendto(2). The program of the task must get no SIGPIPE. */
@@ -80,8 +80,7 @@ function portions(run: OutgoingRun): OutgoingRun[] {
 
 function sendByTask(task: FrozenTask, runs: readonly OutgoingRun[], outlet: PageOutlet): void {
   const fail = (errno: string | undefined) => unsent(task.pid, outlet, errno);
-  task.run((program: Program) => {
-    const socket = program.receiveFd(outlet.socket);
+  withLent(task, outlet.socket, (program, socket) => {
     for (const run of runs) {
       const record = outlet.record(run.start, run.end, run.flags);
       program.call('sendto', [socket, program.bytes(record), record.length, NOSIGNAL | MORE, null, 0], {
@@ -98,7 +97,6 @@ function sendByTask(task: FrozenTask, runs: readonly OutgoingRun[], outlet: Page
         });
       }
     }
-    program.call('close', [socket]);
   });
 }
 

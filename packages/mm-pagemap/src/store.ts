@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import type { PagemapEntry, PagemapHead } from '@crts/image-io';
-import { preadFull, preallocate, pwriteFull, rawSyscall } from '@crts/native-syscalls';
+import { preadFull, preallocate, pwriteFull, rawSyscall, withLent } from '@crts/native-syscalls';
 import type {
   CrtsError,
   FrozenTask,
@@ -296,10 +296,8 @@ function writePages(
   const own = runs.filter(byTask);
   for (let at = 0; at < own.length; at += RUNS_MAX) {
     const part = own.slice(at, at + RUNS_MAX);
-    task.run((program) => {
-      const file = program.receiveFd(fd);
+    withLent(task, fd, (program, file) => {
       program.pagesToFile(file, part, { expect: sumOf(part), fail: (errno) => notStored(task.pid, total, errno) });
-      program.call('close', [file]);
     });
   }
   copyThroughEngine(

@@ -1,0 +1,30 @@
+import type { Program, Result } from '@crts/plugin-api';
+
+/** Runs a program in a task with a descriptor of the engine, which the task has no longer when it is over, however it ends. */
+export function withLent(
+  task: { run(build: (program: Program) => void): void },
+  fd: number,
+  build: (program: Program, lent: Result) => void,
+): void {
+  let lent: Result | undefined;
+  try {
+    task.run((program) => {
+      lent = program.receiveFd(fd);
+      build(program, lent);
+      program.call('close', [lent]);
+    });
+  } catch (error) {
+    // The program ended before its last instruction.
+    takeBack(task, lent);
+    throw error;
+  }
+}
+
+function takeBack(task: { run(build: (program: Program) => void): void }, lent: Result | undefined): void {
+  try {
+    const number = lent!.value;
+    if (number >= 0n) task.run((program) => void program.call('close', [number]));
+  } catch {
+    // It never came, or the task is gone with it.
+  }
+}
