@@ -18,7 +18,7 @@ export function vdsoDiffers(how: string): CrtsError {
     kind: 'refused',
     plugin: PLUGIN,
     what: `the images were made under a kernel whose vdso ${how}`,
-    hint: 'Restore under the kernel build that the dump was made with; translating the vdso is not supported yet.',
+    hint: 'Restore under the kernel build that the dump was made with.',
   });
 }
 
@@ -31,5 +31,16 @@ export function vdsoChanged(pid: number, how: string): CrtsError {
     pid,
     what: `the task's vdso is not as the kernel made it: it ${how}`,
     hint: 'The program moved, unmapped or patched it (a sandbox, a debugger), or CRIU restored it from another kernel. That is not carried.',
+  });
+}
+
+export function insideVdso(tid: number): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_VDSO_INSIDE',
+    kind: 'refused',
+    plugin: PLUGIN,
+    pid: tid,
+    what: `the images were made under another kernel, while thread ${tid} was inside its vdso`,
+    hint: 'Restore under the kernel build that the dump was made with, or dump again: a thread is there for a moment only.',
   });
 }

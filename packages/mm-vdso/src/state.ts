@@ -1,19 +1,24 @@
-import type { MmEntry } from '@crts/image-io';
+import type { CoreEntry, MmEntry } from '@crts/image-io';
 import {
   type CrtsError,
   type FrozenTask,
+  type ImageRecord,
   type RestoreContext,
   type TaskImages,
   type TaskPlan,
   type TaskStateHandler,
+  type ThreadPlan,
   VMA_STATUS,
 } from '@crts/plugin-api';
-import { badVdso, vdsoChanged, vdsoDiffers } from './errors';
+import { badVdso, insideVdso, vdsoChanged } from './errors';
 import { type KernelVdso, kernelVdso, misfit } from './kernel-vdso';
+import { proxyOf, type VdsoProxy } from './proxy';
 
 /** VSYSCALL_ADDR, arch/x86/include/uapi/asm/vsyscall.h. */
 const VSYSCALL = 0xffff_ffff_ff60_0000n;
 const PAGE = 4096n;
+/** Tasks of a restore whose vdso is another kernel's. */
+const replaced = new WeakMap<RestoreContext, VdsoProxy>();
 
 /**
  * What a single mapping cannot tell: whether data and code of the vdso are together the kernel's own. `kernel` is a
@@ -38,10 +43,15 @@ export function vdsoState(kernel: () => KernelVdso | undefined = kernelVdso) {
       for (const { start, end } of having(VMA_STATUS.vsyscall))
         if (start !== VSYSCALL || end !== VSYSCALL + PAGE)
           throw badVdso(`the vsyscall page is at 0x${start.toString(16)}-0x${end.toString(16)}`);
-      const vvars = having(VMA_STATUS.vvar);
-      const vdsos = having(VMA_STATUS.vdso);
-      const how = misfit(kernel(), vdsos, vvars, (start, length) => context.pages.read(start, length));
-      if (how !== undefined) throw vdsoDiffers(how);
+      const proxy = proxyOf(images, context, kernel());
+      if (proxy !== undefined) replaced.set(context, proxy);
+    },
+
+    // Functions of the old one begin with a jump now, and its data pages are gone.
+    planThread(core: ImageRecord, { tid }: ThreadPlan, context: RestoreContext): void {
+      const ip = (core as unknown as CoreEntry).thread_info?.gpregs?.ip;
+      const proxy = replaced.get(context);
+      if (proxy !== undefined && ip !== undefined && ip >= proxy.start && ip < proxy.end) throw insideVdso(tid);
     },
   } satisfies TaskStateHandler;
 }
