@@ -24,6 +24,8 @@ flavours('sealed and droppable memory, memory locked when touched or as it is ma
   notWithCriu: 'CRIU knows none of them',
 });
 
+flavours('droppable memory', { start: () => Target.program('mappings', ['droppable']) });
+
 flavours('memory that is locked when it is touched, whenever it is mapped', {
   start: () => Target.program('mappings', ['touched']),
   notWithCriu: 'CRIU does not know it',

@@ -91,20 +91,23 @@ static void crowded(const char *go)
 static void flags(const char *go)
 {
 	static const int advice[] = { MADV_DONTFORK, MADV_DONTDUMP, MADV_WIPEONFORK, MADV_SEQUENTIAL, MADV_RANDOM, MADV_HUGEPAGE, MADV_NOHUGEPAGE };
-	char *at[10];
+	char *at[11];
 
-	for (size_t i = 0; i < 10; i++) {
+	for (size_t i = 0; i < 11; i++) {
 		/* A hole after each keeps them apart. */
 		at[i] = map(NULL, 9 * PAGE, RW, ANONYMOUS | (i == 9 ? MAP_NORESERVE : 0));
 		munmap(at[i] + 8 * PAGE, PAGE);
 		if (i < 7)
 			check(madvise(at[i], 8 * PAGE, advice[i]) == 0, "madvise %d: %m", advice[i]);
+		/* A kernel without KSM has no such memory. */
+		if (i == 10)
+			madvise(at[i], 8 * PAGE, MADV_MERGEABLE);
 		memset(at[i], (int)i + 1, 4 * PAGE);
 	}
 	check(mlock(at[7], 8 * PAGE) == 0, "mlock: %m");
 	ready();
 	wait_for(go);
-	for (size_t i = 0; i < 10; i++)
+	for (size_t i = 0; i < 11; i++)
 		check(at[i][0] == (char)(i + 1) && at[i][4 * PAGE - 1] == (char)(i + 1) && at[i][4 * PAGE] == 0, "mapping %zu differs", i);
 }
 
@@ -131,6 +134,41 @@ static void states(const char *go)
 	check(mincore(lazy, 8 * PAGE, resident) == 0 && (resident[5] & 1) == 0, "locked memory came in untouched");
 	later = map(NULL, 8 * PAGE, RW, ANONYMOUS);
 	check(mincore(later, 8 * PAGE, resident) == 0 && (resident[5] & 1) == 1, "new memory is not locked");
+}
+
+/* A flag of smaps, `dp`, of the mapping that begins there. */
+static int has_flag(const void *at, const char *flag)
+{
+	FILE *smaps = fopen("/proc/self/smaps", "r");
+	char line[512];
+	int found = 0, is = 0;
+
+	while (fgets(line, sizeof(line), smaps) != NULL) {
+		unsigned long start, end;
+
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+			found = start == (unsigned long)at;
+		else if (found && !strncmp(line, "VmFlags:", 8))
+			is = strstr(line, flag) != NULL;
+	}
+	fclose(smaps);
+	return is;
+}
+
+/* Memory that the kernel may drop (Linux 6.11), where there is such a thing. */
+static void droppable(const char *go)
+{
+	char *at = mmap(NULL, 4 * PAGE, RW, 8 /* MAP_DROPPABLE */ | MAP_ANONYMOUS, -1, 0);
+
+	if (at != MAP_FAILED)
+		memset(at, 1, PAGE);
+	ready();
+	wait_for(go);
+	if (at == MAP_FAILED)
+		return;
+	check(has_flag(at, " dp"), "the memory is another kind");
+	check(at[0] == 0 || at[0] == 1, "it holds something else");
+	at[0] = 2;
 }
 
 /* NUMA policies (mbind): of a whole mapping, of pages in the middle of one, of shared memory. */
@@ -324,7 +362,7 @@ int main(int argc, char **argv)
 		void (*run)(const char *);
 	} variants[] = { { "sparse", sparse }, { "many", many },	   { "crowded", crowded }, { "flags", flags },
 			 { "stacks", stacks }, { "generated", generated }, { "keys", keys },
-			 { "states", states }, { "numa", numa }, { "vast", vast }, { "touched", touched } };
+			 { "states", states }, { "numa", numa }, { "droppable", droppable }, { "vast", vast }, { "touched", touched } };
 
 	for (size_t i = 0; argc > 2 && i < sizeof(variants) / sizeof(variants[0]); i++)
 		if (!strcmp(argv[2], variants[i].name))

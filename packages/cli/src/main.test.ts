@@ -76,6 +76,7 @@ describe('dump', () => {
         sync: true,
         shellJob: true,
         fileLocks: false,
+        allowUprobes: false,
       }),
     );
     expect(readdirSync(directory)).toEqual(['stats-dump']);

@@ -180,6 +180,13 @@ const SUPPORTED: readonly OptionRow[] = [
     help: 'search for the names of watched files also where their handles open',
   },
   {
+    name: 'allow-uprobes',
+    twin: true,
+    actions: dumps,
+    idle: ['restore'],
+    help: 'dump a program although it has met a uprobe; one that is set then must be set at the restore',
+  },
+  {
     name: 'track-mem',
     twin: true,
     actions: dumps,
@@ -322,7 +329,7 @@ const SUPPORTED: readonly OptionRow[] = [
 
 /** What CRIU 4.2 has besides. Each is refused by name, so that nobody believes it was heeded. */
 const KNOWN_WITH_TWIN =
-  'tcp-established log-pid skip-in-flight deprecated weak-sysctls tcp-close stream mntns-compat-mode unprivileged allow-uprobes';
+  'tcp-established log-pid skip-in-flight deprecated weak-sysctls tcp-close stream mntns-compat-mode unprivileged';
 const KNOWN_SWITCHES = 'ms exec-cmd enable-external-sharing enable-external-masters';
 const KNOWN_WITH_ARGUMENT =
   'join-ns root close veth-pair action-script libdir ext-mount-map cgroup-root skip-mnt enable-fs lsm-profile empty-ns cgroup-props cgroup-props-file cgroup-dump-controller config cgroup-yard lsm-mount-context network-lock';

@@ -37,6 +37,7 @@ export async function runOptions(parsed: Parsed, log: RunLog, importModule: Impo
   return {
     shellJob: parsed.switches.has('shell-job'),
     fileLocks: parsed.switches.has('file-locks'),
+    allowUprobes: parsed.switches.has('allow-uprobes'),
     ghostLimitBytes: ghostLimit(last(parsed, 'ghost-limit')),
     sharePages: parsed.switches.has('share-pages'),
     linkRemap: parsed.switches.has('link-remap'),

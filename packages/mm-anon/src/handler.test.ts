@@ -72,7 +72,9 @@ describe('match', () => {
     ['a file', { inode: 12n, name: '/lib' }],
     ['shared memory', { shared: true, inode: 3n, name: '/dev/zero' }],
     ['the vdso', { name: '[vdso]' }],
-    ['huge TLB pages', { vmFlags: new Set(['ht']) }],
+    ['huge TLB pages of no device of the kernel', { vmFlags: new Set(['ht']) }],
+    ['a shadow stack', { vmFlags: new Set(['rd', 'wr', 'ss']) }],
+    ['memory that a userfaultfd watches', { vmFlags: new Set(['um']) }],
   ])('leaves %s', (_what, more) => {
     expect(anonymousHandler.match(facts(more))).toBe(0);
   });

@@ -44,3 +44,14 @@ export function insideVdso(tid: number): CrtsError {
     hint: 'Restore under the kernel build that the dump was made with, or dump again: a thread is there for a moment only.',
   });
 }
+
+export function hasUprobes(pid: number): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_UPROBES',
+    kind: 'refused',
+    plugin: PLUGIN,
+    pid,
+    what: 'the program has met a uprobe (perf, bpftrace, SystemTap), whose breakpoints may be in its code',
+    hint: 'Remove the probes, then dump with --allow-uprobes; the kernel keeps the mark until the program ends.',
+  });
+}

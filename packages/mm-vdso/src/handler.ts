@@ -28,6 +28,8 @@ const STATUS: Readonly<Record<string, number>> = {
   '[vdso]': VMA_STATUS.regular | VMA_STATUS.vdso | VMA_STATUS.anonPrivate,
   '[vvar]': VMA_STATUS.regular | VMA_STATUS.vvar | VMA_STATUS.anonPrivate,
   '[vsyscall]': VMA_STATUS.vsyscall | VMA_STATUS.anonPrivate,
+  // The kernel makes it when a probe is met: xol_add_vma(), kernel/events/uprobes.c.
+  '[uprobes]': VMA_STATUS.uprobes,
 };
 
 /** `kernel` is a parameter for tests. */
@@ -43,12 +45,14 @@ export function vdsoMapping(kernel: () => KernelVdso | undefined = kernelVdso): 
       return { entry, pages: vma.name === '[vdso]' ? 'all' : 'none' };
     },
 
-    owns: (entry) => ((entry as VmaEntry).status & (VMA_STATUS.vdso | VMA_STATUS.vvar | VMA_STATUS.vsyscall)) !== 0,
+    owns: (entry) =>
+      ((entry as VmaEntry).status & (VMA_STATUS.vdso | VMA_STATUS.vvar | VMA_STATUS.vsyscall | VMA_STATUS.uprobes)) !==
+      0,
 
     plan(record, images: TaskImages, plan: TaskPlan, context: RestoreContext) {
       const entry = record as VmaEntry;
       // The vsyscall page is the same in every task and no mapping of its own: arch/x86/entry/vsyscall/vsyscall_64.c.
-      if ((entry.status & VMA_STATUS.vsyscall) !== 0) return;
+      if ((entry.status & (VMA_STATUS.vsyscall | VMA_STATUS.uprobes)) !== 0) return;
       const layout = layoutOf(entry, NAME);
       // Data pages come with the code. What is two kinds at once, vdsoState refuses.
       if ((entry.status & VMA_STATUS.vvar) !== 0) return;

@@ -10,7 +10,7 @@ import {
   type ThreadPlan,
   VMA_STATUS,
 } from '@crts/plugin-api';
-import { badVdso, insideVdso, vdsoChanged } from './errors';
+import { badVdso, hasUprobes, insideVdso, vdsoChanged } from './errors';
 import { type KernelVdso, kernelVdso, misfit } from './kernel-vdso';
 import { proxyOf, type VdsoProxy } from './proxy';
 
@@ -31,6 +31,7 @@ export function vdsoState(kernel: () => KernelVdso | undefined = kernelVdso) {
     // Before anything is touched: images whose vdso cannot be made again are of no use, and the task would be gone.
     refuse(task: FrozenTask): CrtsError | undefined {
       const named = (name: string) => task.facts.vmas.filter((vma) => vma.name === name);
+      if (named('[uprobes]').length > 0 && task.options.allowUprobes !== true) return hasUprobes(task.pid);
       const how = misfit(kernel(), named('[vdso]'), named('[vvar]'), (start, length) => task.readMemory(start, length));
       return how === undefined ? undefined : vdsoChanged(task.pid, how);
     },

@@ -5,6 +5,8 @@ export interface RunOptions {
   readonly shellJob: boolean;
   /** File locks are carried instead of refused. */
   readonly fileLocks: boolean;
+  /** Dump: the kernel's area for probed instructions (uprobes) is left out instead of refused. */
+  readonly allowUprobes?: boolean | undefined;
   /** Dump: unlinked files up to this size go into the images. */
   readonly ghostLimitBytes: bigint;
   /** Dump: pages that tasks have in common are stored once, which CRIU cannot read. */

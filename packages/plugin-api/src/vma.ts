@@ -40,6 +40,7 @@ export const VMA_STATUS = {
   aioRing: 0x2000,
   memfd: 0x4000,
   guard: 0x10000,
+  uprobes: 0x20000,
 } as const;
 
 /** Advice that sticks to a mapping: its code in VmFlags (man 5 proc, /proc/PID/smaps) and the madvise(2) that sets it. */
@@ -99,7 +100,8 @@ export function protOf(vma: VmaFacts): number {
 /** Flags of a mapping beyond shared or private that mmap(2) sets again. */
 export function mapFlagsOf(vma: VmaFacts): number {
   return (
-    (vma.shared ? MAP.shared : MAP.private) |
+    // As CRIU has it, droppable memory is a kind of its own beside shared and private.
+    (vma.shared ? MAP.shared : vma.vmFlags.has('dp') ? MAP.droppable : MAP.private) |
     (vma.vmFlags.has('gd') ? MAP.growsDown : 0) |
     (vma.vmFlags.has('lo') ? MAP.locked : 0) |
     (vma.vmFlags.has('nr') ? MAP.noReserve : 0) |
@@ -182,7 +184,8 @@ export function layoutOf(entry: ImageRecord, plugin: string): Layout {
   if ((prot & ~7) !== 0) throw bad(`prot 0x${prot.toString(16)} has unknown bits`);
   const pkey = entry.crts_pkey as number | undefined;
   if (pkey !== undefined && pkey >= PKEYS) throw bad(`there is no protection key ${pkey}`);
-  const state = (entry.crts_state as number | undefined) ?? 0;
+  const isDroppable = (flags & MAP.droppable) !== 0 && (flags & MAP.shared) === 0;
+  const state = ((entry.crts_state as number | undefined) ?? 0) | (isDroppable ? VMA_STATE.droppable : 0);
   if ((state & ~7) !== 0) throw bad(`state 0x${state.toString(16)} has unknown bits`);
   const name = entry.crts_name as string | undefined;
   if (name !== undefined && !ANON_NAME.test(name)) throw bad('no possible name of anonymous memory');
