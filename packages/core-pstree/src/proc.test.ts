@@ -1,4 +1,5 @@
-import { parseSmaps, parseStat, parseStatus } from './proc';
+import { readFileSync } from 'node:fs';
+import { parseMaps, parseSmaps, parseStat, parseStatus } from './proc';
 
 test('a comm may hold anything, parentheses and spaces included', () => {
   const { comm, fields } = parseStat(
@@ -56,4 +57,18 @@ test('smaps: ranges, rights, names with spaces, deleted files, flags; vvar pages
   expect(vmas[1]!.protectionKey).toBeUndefined();
   expect(vmas[1]!.end).toBe(0x7ffc00006000n);
   expect(vmas[2]!.vmFlags.has('gd')).toBe(true);
+});
+
+test('maps tells of mappings what smaps does, without their flags', () => {
+  const text = readFileSync('/proc/self/maps', 'utf8');
+  const own = parseMaps(text);
+  expect(own.length).toBeGreaterThan(10);
+  expect(own.every(({ vmFlags }) => vmFlags.size === 0)).toBe(true);
+  const detailed = text
+    .split('\n')
+    .filter((line) => line !== '')
+    .flatMap((line) => [line, 'ProtectionKey: 0', 'VmFlags: rd wr']);
+  expect(parseSmaps(detailed.join('\n')).map((vma) => ({ ...vma, vmFlags: new Set(), protectionKey: 0 }))).toEqual(
+    own.map((vma) => ({ ...vma, protectionKey: 0 })),
+  );
 });

@@ -2,6 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { readSmallFile } from '@crts/native-syscalls';
 import { decodeName, type TaskFacts, type ThreadFacts, type VmaFacts } from '@crts/plugin-api';
+import { noSuchTask } from './errors';
 
 /** Fields of /proc/PID/stat from the third on; the second, comm, may hold anything. */
 const STAT_FIELDS = [
@@ -94,6 +95,8 @@ export function parseStatus(text: string): Map<string, string> {
   return fields;
 }
 
+const NO_FLAGS: ReadonlySet<string> = new Set();
+
 const VMA_LINE = /^([0-9a-f]+)-([0-9a-f]+) (.)(.)(.)(.) ([0-9a-f]+) ([0-9a-f]+):([0-9a-f]+) (\d+) *(.*)$/;
 
 /** /proc/PID/smaps: a line of /proc/PID/maps per mapping, then lines of details, VmFlags last. */
@@ -114,8 +117,18 @@ export function parseSmaps(text: string): VmaFacts[] {
   return vmas;
 }
 
+/** /proc/PID/maps: the same without flags and keys. The kernel walks the page tables for smaps, 27 ms a GiB, and not for this. */
+export function parseMaps(text: string): VmaFacts[] {
+  const vmas: VmaFacts[] = [];
+  for (const line of text.split('\n')) {
+    const match = VMA_LINE.exec(line);
+    if (match !== null) add(vmas, vmaOf(match, NO_FLAGS, undefined));
+  }
+  return vmas;
+}
+
 /** The vsyscall page has a line like any mapping, and VmFlags too. */
-function vmaOf(match: RegExpExecArray, vmFlags: Set<string>, protectionKey: number | undefined): VmaFacts {
+function vmaOf(match: RegExpExecArray, vmFlags: ReadonlySet<string>, protectionKey: number | undefined): VmaFacts {
   const [, start, end, r, w, x, s, offset, major, minor, inode, rawName] = match as unknown as string[];
   const name = unescapeOctal(rawName!);
   const deleted = inode !== '0' && name.endsWith(' (deleted)');
@@ -154,13 +167,17 @@ function unescapeOctal(text: string): string {
 }
 
 export function readTaskFacts(pid: number): TaskFacts {
+  return factsWith(pid, parseSmaps(decodeName(readSmallFile(`/proc/${pid}/smaps`))));
+}
+
+/** Of a process that still runs: enough to make ready for the freeze, where all is read again. Mappings have no flags. */
+export function glimpseTask(pid: number): TaskFacts {
+  return factsWith(pid, parseMaps(decodeName(readSmallFile(`/proc/${pid}/maps`))));
+}
+
+function factsWith(pid: number, vmas: readonly VmaFacts[]): TaskFacts {
   const { comm, fields } = parseStat(decodeName(readSmallFile(`/proc/${pid}/stat`)));
-  return {
-    comm,
-    stat: fields,
-    status: parseStatus(readSmallFile(`/proc/${pid}/status`).toString()),
-    vmas: parseSmaps(decodeName(readSmallFile(`/proc/${pid}/smaps`))),
-  };
+  return { comm, stat: fields, status: parseStatus(readSmallFile(`/proc/${pid}/status`).toString()), vmas };
 }
 
 export function readThreadFacts(pid: number, tid: number): ThreadFacts {
@@ -207,4 +224,14 @@ export function isOutlived(pid: number): boolean {
 export function isGone(error: unknown): boolean {
   const { code, errno } = error as { code?: string; errno?: unknown };
   return [code, errno].some((name) => name === 'ENOENT' || name === 'ESRCH');
+}
+
+/** The same, where the process must be there. @throws CrtsError CRTS_NO_TASK */
+export function factsOf(pid: number, read = readTaskFacts): TaskFacts {
+  try {
+    return read(pid);
+  } catch (error) {
+    if (isGone(error)) throw noSuchTask(pid);
+    throw error;
+  }
 }

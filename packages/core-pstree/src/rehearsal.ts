@@ -5,7 +5,7 @@ import { askProcess, collectMappings, firstRefusal } from './collect';
 import { descriptorNumbers, FileTable } from './file-table';
 import { Frozen, type Stopped } from './frozen-task';
 import { ENGINE_IDS } from './object-ids';
-import { readTaskFacts } from './proc';
+import { glimpseTask } from './proc';
 import type { Registry } from './registry';
 import type { DumpRequest } from './requests';
 import type { Target } from './target';
@@ -76,7 +76,7 @@ function encodeImages(task: Rehearsed, files: FileTable): void {
 /** The running process as if it stood still, with the answers of nobody. */
 function running(target: Target): Stopped {
   const { pid, mem, pidfd } = target;
-  const facts = readTaskFacts(pid);
+  const facts = glimpseTask(pid);
   const state: ThreadState = {
     prstatus: Buffer.alloc(USER_REGS_SIZE),
     xstate: Buffer.alloc(xstateSize()),

@@ -41,7 +41,17 @@ import type { Logger, TaskFacts, ThreadFacts, ThreadState, VmaFacts } from '@crt
 import { findAbandoned, outside } from './abandoned';
 import { deadMainThread, noSuchTask, notOurs, seccompSuspension, zombie } from './errors';
 import type { Patience } from './patience';
-import { cpuOf, isGone, isOutlived, readTaskFacts, readThreadFacts, signalWaits, threadCount, tracerOf } from './proc';
+import {
+  cpuOf,
+  factsOf,
+  glimpseTask,
+  isGone,
+  isOutlived,
+  readThreadFacts,
+  signalWaits,
+  threadCount,
+  tracerOf,
+} from './proc';
 import { stopOf, stopOrTimeout, waitForEnd } from './tracee-end';
 
 const SIGTRAP = 5;
@@ -95,7 +105,7 @@ export class Target {
 
   /** Half a millisecond over a libc: done before the freeze where the task is known, and checked in it. */
   prepare(): void {
-    const { vmas, stat } = factsOf(this.pid);
+    const { vmas, stat } = factsOf(this.pid, glimpseTask);
     if (stat.state === 'Z' || stat.state === 'X') throw zombie(this.pid);
     this.#gadgets = findGadgets(this.mem, vmas);
   }
@@ -402,14 +412,5 @@ export class Target {
     const bytes = Buffer.alloc(length);
     preadFull(this.mem, bytes, address);
     return bytes;
-  }
-}
-
-function factsOf(pid: number): TaskFacts {
-  try {
-    return readTaskFacts(pid);
-  } catch (error) {
-    if (isGone(error)) throw noSuchTask(pid);
-    throw error;
   }
 }
