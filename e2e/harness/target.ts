@@ -1,5 +1,5 @@
 /** Programs under test: started in a session of their own with three clean descriptors, and ended whatever happens. */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import {
   chmodSync,
   closeSync,
@@ -49,6 +49,8 @@ export class Target {
   #family: readonly number[] = [];
   /** Refers to the process and never to another one with its number. */
   #pidfd = -1;
+  /** The program as node started it. */
+  #child: ChildProcess | undefined;
 
   private constructor() {
     // Programs that give up root reach their files as well.
@@ -72,6 +74,7 @@ export class Target {
     closeSync(output);
     if (child.pid === undefined) throw new Error(`${command} cannot be started`);
     child.unref();
+    target.#child = child;
     target.#adopt(child.pid);
     return target;
   }
@@ -205,9 +208,13 @@ export class Target {
     return outcome;
   }
 
-  /** Waits for the dead: node does it for its own children, this for restored ones. */
+  /**
+   * Waits for the dead: node does it for its own children, this for restored ones. A child of node's that is waited for here
+   * stays in libuv's list, and takes the end of whoever gets its number next (uv__wait_children()): that one's never comes.
+   */
   #reap(): void {
-    for (const pid of [this.pid, ...this.#family]) rawSyscall('wait4', pid, null, WNOHANG, null);
+    const isNodes = this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
+    for (const pid of [...(isNodes ? [] : [this.pid]), ...this.#family]) rawSyscall('wait4', pid, null, WNOHANG, null);
   }
 }
 
