@@ -109,7 +109,7 @@ test.each([
 test('a thread inside of it cannot go on: refused before anything is made', async () => {
   // It asks for the time without a pause: some dump finds it there.
   const target = await Target.program('vdso');
-  for (let attempt = 0; attempt < 50; attempt++) {
+  for (let attempt = 0; attempt < 300; attempt++) {
     target.clearImages();
     must(target.dump());
     await target.gone();
