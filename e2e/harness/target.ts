@@ -213,8 +213,11 @@ export class Target {
    * stays in libuv's list, and takes the end of whoever gets its number next (uv__wait_children()): that one's never comes.
    */
   #reap(): void {
-    const isNodes = this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
-    for (const pid of [...(isNodes ? [] : [this.pid]), ...this.#family]) rawSyscall('wait4', pid, null, WNOHANG, null);
+    const { pid: own, exitCode, signalCode } = this.#child ?? { exitCode: 0, signalCode: null };
+    const isWithNode = exitCode === null && signalCode === null;
+    // The family that an image set names has the root too.
+    for (const pid of new Set([this.pid, ...this.#family]))
+      if (!isWithNode || pid !== own) rawSyscall('wait4', pid, null, WNOHANG, null);
   }
 }
 
