@@ -15,6 +15,7 @@
 namespace {
 
 constexpr int64_t kEintr = -4;
+constexpr int64_t kEmfile = -24;
 // Descriptors that are held open at once.
 constexpr uint32_t kBatch = 64;
 
@@ -140,7 +141,8 @@ napi_value Describe(napi_env env, napi_callback_info info) {
   for (; done < kBatch && first + done < count; done++) {
     Failure failure;
     int64_t size = DescribeOne(pid, pidfd, numbers[first + done], at, end - at, &failure);
-    if (size == 0) break;
+    // The engine's own limit ends a batch: what is described so far is closed before the next one.
+    if (size == 0 || (size == kEmfile && done > 0)) break;
     if (size < 0) {
       // The caller never sees the records before this one.
       char* record = reinterpret_cast<char*>(out);

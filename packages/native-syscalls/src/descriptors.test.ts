@@ -100,3 +100,21 @@ test('files of /proc whole; errors name the path', () => {
     expect.objectContaining({ errno: 'ENOENT', path: '/proc/self/none' }),
   );
 });
+
+test('a limit on open files makes smaller batches', () => {
+  const fds = Array.from({ length: 100 }, (_, index) => open(`few-${index}`));
+  const pidfd = pidfdOpen(process.pid);
+  const limit = Buffer.alloc(16);
+  syscall('prlimit64', 0, 7 /* RLIMIT_NOFILE */, null, limit);
+  const few = Buffer.from(limit);
+  const next = openSync('/dev/null', 'r');
+  closeSync(next);
+  few.writeBigUInt64LE(BigInt(next + 6), 0);
+  try {
+    syscall('prlimit64', 0, 7, few, null);
+    expect(visitDescriptors(process.pid, pidfd, fds, ({ fd }) => fd)).toEqual(fds);
+  } finally {
+    syscall('prlimit64', 0, 7, limit, null);
+    syscall('close', pidfd);
+  }
+});
