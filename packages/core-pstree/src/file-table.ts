@@ -79,7 +79,7 @@ export class FileTable implements FileRegistry, TreeImages {
     try {
       const [id] = visitDescriptors(process.pid, undefined, [local], (described) => {
         const stat = { ...statFacts(described), via, pid: task.pid, fd: -1, local };
-        const mntId = this.#namesFiles(task) ? mountOf(described) : 0;
+        const { mntId } = headOf(described);
         return this.#add(task, { ...stat, link, deleted, flags, fdinfo: '', pos: 0n, mntId }, NO_OWNER);
       });
       this.#paths.set(key, id!);
@@ -87,11 +87,6 @@ export class FileTable implements FileRegistry, TreeImages {
     } finally {
       closeFd(local);
     }
-  }
-
-  /** Whether some file is to be left outside: only then it matters on which mount one is. */
-  #namesFiles(task: FrozenTask): boolean {
-    return task.options.external?.all.some(({ kind }) => kind === 'file') === true;
   }
 
   /**
@@ -233,20 +228,22 @@ function statFacts({ mode, uid, gid, dev, ino, rdev, sizeBytes, nlink, fsType }:
   return { mode, uid, gid, dev, ino, rdev, sizeBytes, nlink, fsType };
 }
 
-function mountOf({ fdinfo }: DescribedFd): number {
-  return Number(FDINFO_HEAD.exec(fdinfo)?.[3] ?? 0);
-}
-
 /** The first lines are the same for every kind: seq_show(), fs/proc/fd.c. */
 const FDINFO_HEAD = /^pos:\s*(\S+)\nflags:\s*(\S+)\nmnt_id:\s*(\S+)/;
 const DELETED = ' (deleted)';
+
+function headOf({ fdinfo }: DescribedFd) {
+  const [, pos = '0', flags = '0', mntId = '0'] = FDINFO_HEAD.exec(fdinfo) ?? [];
+  // Octal, with O_CLOEXEC where the descriptor has it.
+  return { pos: BigInt(pos), flags: Number.parseInt(flags, 8), mntId: Number(mntId) };
+}
 
 function fdFacts(task: FrozenTask, hostPid: number, described: DescribedFd): FdFacts {
   const { fd, fdinfo } = described;
   const text = decodeName(described.link);
   const deleted = described.nlink === 0n && text.endsWith(DELETED);
-  const [, pos = '0', flags = '0', mntId = '0'] = FDINFO_HEAD.exec(fdinfo) ?? [];
   return {
+    ...headOf(described),
     ...statFacts(described),
     via: `/proc/${hostPid}/fd/${fd}`,
     pid: task.pid,
@@ -254,11 +251,7 @@ function fdFacts(task: FrozenTask, hostPid: number, described: DescribedFd): FdF
     local: described.local,
     link: deleted ? text.slice(0, -DELETED.length) : text,
     deleted,
-    // Octal, with O_CLOEXEC where the descriptor has it: proc_fd seq_show(), fs/proc/fd.c.
-    flags: Number.parseInt(flags, 8),
     fdinfo,
-    pos: BigInt(pos),
-    mntId: Number(mntId),
   };
 }
 

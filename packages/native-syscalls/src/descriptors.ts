@@ -1,25 +1,20 @@
 /** What a dump asks of every descriptor of a task, in one native call for many of them. */
+import type { FdFacts } from '@crts/plugin-api';
 import { addon } from './addon';
 import { SyscallError } from './errors';
 import { descriptorRecord } from './struct/tables';
 import { syscall } from './syscall';
 
 /** A descriptor as fstat, fstatfs, fcntl, readlink and /proc/PID/fdinfo show it (man 5 proc). */
-export interface DescribedFd {
-  readonly fd: number;
+export interface DescribedFd
+  extends Pick<
+    FdFacts,
+    'fd' | 'mode' | 'uid' | 'gid' | 'dev' | 'ino' | 'rdev' | 'sizeBytes' | 'nlink' | 'fsType' | 'fdinfo'
+  > {
   /** The engine's duplicate, open until the visitor returns; without a pidfd the descriptor itself. */
   readonly local: number;
-  readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
-  readonly dev: bigint;
-  readonly ino: bigint;
-  readonly rdev: bigint;
-  readonly sizeBytes: bigint;
-  readonly nlink: bigint;
-  readonly fsType: bigint;
+  /** Bytes of the link, ` (deleted)` included. */
   readonly link: Buffer;
-  readonly fdinfo: string;
   /** F_GETOWN_EX, F_GETSIG and F_GETOWNER_UIDS; pid 0: none. */
   readonly owner: {
     readonly type: number;
