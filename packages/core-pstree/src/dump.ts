@@ -1,5 +1,3 @@
-import { unlinkSync } from 'node:fs';
-import { join } from 'node:path';
 import type { CoreEntry, ImageWriter } from '@crts/image-io';
 import { SIGINFO_SIZE } from '@crts/native-syscalls';
 import type { Output, PageStats } from '@crts/plugin-api';
@@ -118,7 +116,7 @@ function dumpFrozen(session: FrozenSession): DumpOutcome {
     parent.link();
     if (request.checksum === true) writeChecksums(writer);
     writer.commit(request.sync);
-    if (serve !== undefined) serveLate(request, members, stats, serve);
+    if (serve !== undefined) serveLate(writer, members, stats, serve);
     if (request.finalState === 'leave-stopped' || (goesOn && serve !== undefined)) thaw();
     if (goesOn) return;
     parent.tracker.leaveParent();
@@ -199,7 +197,7 @@ function enroll(session: FrozenSession, files: FileTable): Member[] {
 
 /** Who restores takes the memory that the images lack. Should that fail, the tree runs on, and the images are none. */
 function serveLate(
-  { imagesDir }: DumpRequest,
+  writer: ImageWriter,
   members: readonly Member[],
   stats: readonly PageStats[],
   serve: (pages: LatePages) => void,
@@ -207,7 +205,7 @@ function serveLate(
   try {
     serve(new FrozenPages(members.map(({ task }, index) => ({ task, stretches: stats[index]!.later ?? [] }))));
   } catch (error) {
-    unlinkSync(join(imagesDir, 'inventory.img'));
+    writer.retract();
     throw error;
   }
 }

@@ -69,9 +69,14 @@ export class ImageWriter implements ImageSink {
     return this.#files.get(name) ?? this.#create(name);
   }
 
+  /** What is in the directory is no image set any more. */
+  retract(): void {
+    this.#remove('inventory.img');
+  }
+
   /** Gives every file its name, inventory.img last. An older set in the directory stops being one first. */
   commit(sync: boolean): void {
-    this.#remove('inventory.img');
+    this.retract();
     this.#remove(DEDUPLICATED);
     if (!this.#files.has(CHECKSUMS)) this.#remove(CHECKSUMS);
     this.publish(sync);
