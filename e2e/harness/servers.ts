@@ -60,3 +60,8 @@ export async function endServers(): Promise<void> {
     await end;
   }
 }
+
+/** A page server that gives the pages of an image set to a lazy restore. */
+export function storePages(images: string, where: readonly string[]): Promise<Server> {
+  return serve('crts', 'page-server', '--lazy-pages', '-D', images, ...where, '-o', 'store.log', '-v4');
+}

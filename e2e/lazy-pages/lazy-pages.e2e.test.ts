@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { criu, criuBinary, crts, crtsBinary, must } from '../harness/checkpointer';
 import { testNeeding } from '../harness/needs';
-import { endServers, freePort, serve } from '../harness/servers';
+import { endServers, freePort, serve, storePages } from '../harness/servers';
 import { Target } from '../harness/target';
 import { until } from '../harness/until';
 
@@ -117,17 +117,7 @@ async function remote(server: Side): Promise<void> {
   await target.gone();
   const port = await freePort();
   const where = ['--address', LOCAL, '--port', String(port)];
-  const storing = await serve(
-    'crts',
-    'page-server',
-    '--lazy-pages',
-    '-D',
-    target.images,
-    ...where,
-    '-o',
-    'store.log',
-    '-v4',
-  );
+  const storing = await storePages(target.images, where);
   const serving = await destination(server, target.images, port);
   restoreLazily('crts', target);
   await target.finish();

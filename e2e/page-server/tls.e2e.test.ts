@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { criu, crts, must } from '../harness/checkpointer';
 import { testNeeding } from '../harness/needs';
-import { endServers, freePort, serve } from '../harness/servers';
+import { endServers, freePort, serve, storePages } from '../harness/servers';
 import { Target } from '../harness/target';
 
 type Side = 'crts' | 'criu';
@@ -120,17 +120,7 @@ testNeeding(needs)('memory comes when it is needed', async () => {
   must(target.dump());
   await target.gone();
   const where = ['--address', LOCAL, '--port', String(await freePort()), ...tls()];
-  const storing = await serve(
-    'crts',
-    'page-server',
-    '--lazy-pages',
-    '-D',
-    target.images,
-    ...where,
-    '-o',
-    'store.log',
-    '-v4',
-  );
+  const storing = await storePages(target.images, where);
   const serving = await serve(
     'crts',
     'lazy-pages',
