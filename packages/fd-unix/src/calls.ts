@@ -1,6 +1,6 @@
 /** The calls that make, name, connect and fill sockets, inside the task. */
+import { CONTROL_HEADER, type Credentials, controlRoom } from '@crts/native-syscalls';
 import type { Arg, Data, Program } from '@crts/plugin-api';
-import { CONTROL_HEADER, type Credentials, controlRoom } from './control';
 import { notBound, notConnected } from './errors';
 import { as, identityOf } from './identity';
 import type { Message, Socket } from './image';

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import type { SkPacketEntry, UnixSkEntry } from '@crts/image-io';
+import type { Credentials } from '@crts/native-syscalls';
 import type { FdPlanContext, FileRecord, ImageItem, Logger } from '@crts/plugin-api';
-import type { Credentials } from './control';
 import { badPacket, badPeer, badSocket } from './errors';
 import { furtherOptionName, isFilterTooLong, OPTION_BYTES_MAX } from './options';
 import { SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, STATE, UNIX_PATH_MAX, USK_EXTERN } from './sockets';

@@ -1,9 +1,17 @@
 /** The engine looks at a queue on its own duplicate: it alone can take the descriptors that are in flight there. */
-import { errnoName, rawSyscall, receiveAll } from '@crts/native-syscalls';
-import { controlMessages, credentialsIn } from './control';
+import {
+  type ControlMessage,
+  closeFd,
+  controlMessages,
+  credentialsIn,
+  descriptorsIn,
+  errnoName,
+  rawSyscall,
+  receiveAll,
+} from '@crts/native-syscalls';
 import { unreadable } from './errors';
 import type { Peeked, QueueFacts } from './queue';
-import { SCM_PIDFD, SCM_RIGHTS, SOCK_STREAM, SOL_SOCKET } from './sockets';
+import { SCM_PIDFD, SOCK_STREAM, SOL_SOCKET } from './sockets';
 
 const SO_PEEK_OFF = 42;
 const MSG_PEEK = 0x2;
@@ -26,12 +34,14 @@ export function lookHere(queue: QueueFacts, offset: number, count: number, room:
     if (isMoved) setOffset(queue, queue.peekOffset);
     if (got.result === -EAGAIN) break;
     if (got.result < 0) throw unreadable(queue, errnoName(-got.result));
+    const control = controlMessages(got.control);
+    closeProcesses(control);
     messages.push({
       sizeBytes: got.result,
       data: Buffer.from(got.data),
       sender: got.address.length > 2 ? Buffer.from(got.address.subarray(2)) : undefined,
-      credentials: credentialsIn(got.control),
-      rights: descriptorsIn(got.control),
+      credentials: credentialsIn(control),
+      rights: descriptorsIn(control),
     });
     at += got.data.length;
   }
@@ -42,12 +52,7 @@ function setOffset({ local }: QueueFacts, offset: number): void {
   rawSyscall('setsockopt', local, SOL_SOCKET, SO_PEEK_OFF, new Int32Array([offset]), 4);
 }
 
-function descriptorsIn(control: Buffer): number[] {
-  const rights: number[] = [];
-  for (const { type, data } of controlMessages(control)) {
-    // Nobody asked for the process of the sender.
-    if (type === SCM_PIDFD) rawSyscall('close', data.readInt32LE(0));
-    if (type === SCM_RIGHTS) for (let at = 0; at + 4 <= data.length; at += 4) rights.push(data.readInt32LE(at));
-  }
-  return rights;
+/** Nobody asked for the process of the sender. */
+function closeProcesses(messages: readonly ControlMessage[]): void {
+  for (const { type, data } of messages) if (type === SCM_PIDFD) closeFd(data.readInt32LE(0));
 }

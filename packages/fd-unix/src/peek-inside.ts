@@ -1,7 +1,6 @@
 /** The agent looks at a queue through the task's own descriptor. */
-import { errnoName } from '@crts/native-syscalls';
+import { controlMessages, credentialsIn, errnoName } from '@crts/native-syscalls';
 import type { FrozenTask, Output, Program, Result } from '@crts/plugin-api';
-import { credentialsIn } from './control';
 import { unreadable } from './errors';
 import type { Look, Peeked, QueueFacts } from './queue';
 import { SOCK_STREAM, SOL_SOCKET } from './sockets';
@@ -100,7 +99,7 @@ function readPeek({ header, data, address, control }: Peek, sizeBytes: number, r
     data: Buffer.from(data.read().subarray(0, Math.min(sizeBytes, room))),
     // The family alone: the sender has no name.
     sender: nameLength > 2 ? Buffer.from(address.read().subarray(2, nameLength)) : undefined,
-    credentials: credentialsIn(control.read().subarray(0, controlLength)),
+    credentials: credentialsIn(controlMessages(control.read().subarray(0, controlLength))),
     rights: [],
   };
 }

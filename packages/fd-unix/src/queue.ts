@@ -1,6 +1,5 @@
 /** Messages that wait in a socket, looked at and left there: recv(2) with MSG_PEEK, SO_PEEK_OFF. */
-import { closeFd } from '@crts/native-syscalls';
-import type { Credentials } from './control';
+import { type Credentials, closeFd } from '@crts/native-syscalls';
 import { errorBeforeData, messageTooLarge, unreadable, urgentData } from './errors';
 import { SHUTDOWN, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM } from './sockets';
 

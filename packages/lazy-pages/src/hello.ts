@@ -1,13 +1,17 @@
 /** What a restore says on lazy-pages.socket: of each task a pid, and behind it the userfaultfd; of dead ones the negative pid. */
 import { readlinkSync } from 'node:fs';
-import { closeFd, receiveAll, receiveFull } from '@crts/native-syscalls';
+import {
+  CONTROL_HEADER,
+  closeFd,
+  controlMessages,
+  descriptorsIn,
+  receiveAll,
+  receiveFull,
+} from '@crts/native-syscalls';
 import { badHello, restorerGone } from './errors';
 
 /** LAZY_PAGES_RESTORE_FINISHED of CRIU. */
 const FINISHED = 0x5253_5446;
-const CMSG_HEADER = 16;
-const SOL_SOCKET = 1;
-const SCM_RIGHTS = 1;
 const MSG_CMSG_CLOEXEC = 0x4000_0000;
 const MSG_CTRUNC = 8;
 const FDS_MAX = 8;
@@ -48,13 +52,14 @@ export function receiveTasks(socket: number, count: number, living: ReadonlySet<
 }
 
 function receiveDescriptors(socket: number): number[] {
-  const controlBytes = CMSG_HEADER + 4 * FDS_MAX;
+  const controlBytes = CONTROL_HEADER + 4 * FDS_MAX;
   const { result, control, flags } = receiveAll(socket, { dataBytes: 1, controlBytes }, MSG_CMSG_CLOEXEC);
   if (result <= 0) throw restorerGone('in the middle of a process');
-  if (control.length < CMSG_HEADER + 4 || (flags & MSG_CTRUNC) !== 0) return [];
-  if (control.readInt32LE(8) !== SOL_SOCKET || control.readInt32LE(12) !== SCM_RIGHTS) return [];
-  const length = Number(control.readBigUInt64LE(0)) - CMSG_HEADER;
-  return Array.from({ length: length / 4 }, (_, index) => control.readInt32LE(CMSG_HEADER + 4 * index));
+  const fds = descriptorsIn(controlMessages(control));
+  if ((flags & MSG_CTRUNC) === 0) return fds;
+  // More came than any restore sends: what fitted is not wanted either.
+  for (const fd of fds) closeFd(fd);
+  return [];
 }
 
 /** Reads what came after the tasks: true when the restore is done. */

@@ -1,5 +1,14 @@
 export { agentBlob, stubPath } from './addon';
 export { blockChecksums, CHECKSUM_BLOCK } from './checksum';
+export {
+  CONTROL_HEADER,
+  type ControlMessage,
+  type Credentials,
+  controlMessages,
+  controlRoom,
+  credentialsIn,
+  descriptorsIn,
+} from './control-messages';
 export { type DescribedFd, visitDescriptors } from './descriptors';
 export { errnoName, SyscallError } from './errors';
 export { closeFd, lateOpen, preadFull, preallocate, pwriteFull, readLinkBytes, readSmallFile } from './files';

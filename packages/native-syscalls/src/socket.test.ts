@@ -1,8 +1,8 @@
-import { addon } from './addon';
+import { controlMessages, controlRoom, credentialsIn, descriptorsIn } from './control-messages';
 import { closeFd, preadFull } from './files';
 import { memfd } from './memory';
 import { kcmpFile } from './process';
-import { receiveMessage, sendMessage, seqpacketPair } from './socket';
+import { receiveAll, receiveMessage, sendMessage, seqpacketPair } from './socket';
 import { syscall } from './syscall';
 
 test('messages keep their bounds, and a closed peer is no error', () => {
@@ -25,21 +25,29 @@ test('a sent descriptor arrives as the same description', () => {
   syscall('pwrite64', sent[1]!, Buffer.from('two!'), 4, 0);
   sendMessage(near, Buffer.from('x'), sent);
 
-  // struct msghdr: iov at 16, control at 32 (struct/tables.ts has the layout).
-  const [data, control] = [Buffer.alloc(8), Buffer.alloc(64)];
-  const iov = new BigUint64Array([addon().addressOf(data), 8n]);
-  const header = new BigUint64Array([0n, 0n, addon().addressOf(iov), 1n, addon().addressOf(control), 64n, 0n]);
-  expect(syscall('recvmsg', far, header, 0)).toBe(1);
-  expect([header[5], control.readBigUInt64LE(0), iov.length, data.toString('latin1', 0, 1)]).toEqual([
-    24n,
-    24n,
-    2,
-    'x',
-  ]);
-  const got = [control.readInt32LE(16), control.readInt32LE(20)];
+  const { result, data, control } = receiveAll(far, { dataBytes: 8, controlBytes: 64 }, 0);
+  expect([result, control.length, data.toString('latin1')]).toEqual([1, 24, 'x']);
+  const got = descriptorsIn(controlMessages(control));
   const read = Buffer.alloc(4);
   preadFull(got[1]!, read, 0n);
   expect(read.toString()).toBe('two!');
   for (const [index, fd] of got.entries()) expect(kcmpFile(process.pid, process.pid, fd, sent[index]!)).toBe(0);
   for (const fd of [...sent, ...got, near, far]) closeFd(fd);
+});
+
+test('control messages: of other levels and cut ones are left out', () => {
+  const credentials = controlRoom(2, 12);
+  credentials.writeInt32LE(17, 16);
+  credentials.writeUInt32LE(1000, 20);
+  const other = controlRoom(1, 4);
+  other.writeInt32LE(6, 8);
+  const rights = controlRoom(1, 8);
+  rights.writeInt32LE(5, 16);
+  rights.writeInt32LE(9, 20);
+  const messages = controlMessages(Buffer.concat([credentials, other, rights, controlRoom(1, 4).subarray(0, 18)]));
+  expect([messages.length, credentialsIn(messages), descriptorsIn(messages)]).toEqual([
+    2,
+    { pid: 17, uid: 1000, gid: 0 },
+    [5, 9],
+  ]);
 });

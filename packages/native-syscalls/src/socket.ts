@@ -1,5 +1,6 @@
 /** SEQPACKET messages with descriptors: unix(7), SCM_RIGHTS. */
 import { addon } from './addon';
+import { CONTROL_HEADER, controlRoom } from './control-messages';
 import { SyscallError } from './errors';
 import { keepReachable } from './memory';
 import { rawSyscall, syscall } from './syscall';
@@ -14,9 +15,8 @@ const SCM_RIGHTS = 1;
 const SO_RCVTIMEO = 20;
 const EINTR = 4;
 const EAGAIN = 11;
-/** struct msghdr and struct cmsghdr, 64-bit. */
+/** struct msghdr, 64-bit. */
 const MSGHDR_SIZE = 56;
-const CMSG_HEADER = 16;
 /** struct sockaddr_storage. */
 const ADDRESS_ROOM = 128;
 
@@ -101,11 +101,8 @@ export function receiveAll(
 }
 
 function rights(fds: readonly number[]): Buffer {
-  const control = Buffer.alloc(CMSG_HEADER + Math.ceil((fds.length * 4) / 8) * 8);
-  control.writeBigUInt64LE(BigInt(CMSG_HEADER + fds.length * 4), 0);
-  control.writeInt32LE(SOL_SOCKET, 8);
-  control.writeInt32LE(SCM_RIGHTS, 12);
-  for (const [index, fd] of fds.entries()) control.writeInt32LE(fd, CMSG_HEADER + 4 * index);
+  const control = controlRoom(SCM_RIGHTS, 4 * fds.length);
+  for (const [index, fd] of fds.entries()) control.writeInt32LE(fd, CONTROL_HEADER + 4 * index);
   return control;
 }
 
