@@ -1,6 +1,6 @@
 // A program starts before its memory is there, and gets it when it needs it: from images, and over the network.
 import { spawn } from 'node:child_process';
-import { closeSync, existsSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { criu, criuBinary, crts, crtsBinary, must } from '../harness/checkpointer';
@@ -54,6 +54,43 @@ test.each([1, 2, 3])('again and again, %s', async () => {
     await until('the server to end', () => ownServers(target).length === 0);
     target.clearImages();
   }
+  await target.finish();
+});
+
+const programs: [string, string, string[]][] = [
+  ['every kind of memory at once', 'kinds', ['DIR', '7']],
+  ['what is copy-on-write between parent and children', 'copy-on-write', ['DIR/file', '8', '4']],
+  ['shared memory of a family', 'shared-memory', ['family']],
+  ['threads', 'threads', []],
+  ['flags of mappings', 'mappings', ['flags']],
+  ['stacks that grow', 'mappings', ['stacks']],
+  ['protection keys', 'mappings', ['keys']],
+];
+
+test.each(programs)('%s', async (_, program, args) => {
+  const target = await Target.program(program, args);
+  must(target.dump());
+  await target.gone();
+  restoreLazily('crts', target);
+  await target.finish();
+  await until('the server to end', () => ownServers(target).length === 0);
+});
+
+test('a chain of sets: what older ones hold comes late too', async () => {
+  const target = await start();
+  const sets = [0, 1].map((number) => join(target.directory, `set-${number}`));
+  for (const one of sets) mkdirSync(one);
+  const preDump = (directory: string, ...options: string[]) =>
+    must(crts('pre-dump', '-t', String(target.pid), '-D', directory, '--track-mem', ...options));
+  preDump(sets[0]!);
+  preDump(sets[1]!, '--prev-images-dir', '../set-0');
+  must(target.dump('--prev-images-dir', '../set-1'));
+  await target.gone();
+  restoreLazily('crts', target);
+  await until('the server to end', () => ownServers(target).length === 0);
+  const log = readFileSync(join(target.images, 'lazy-pages.log'), 'utf8');
+  // Two processes with 24 MiB: hardly any of it was read before they ran.
+  expect(Number(/all memory is in place \(.*pages=(\d+)/.exec(log)![1])).toBeGreaterThan(10_000);
   await target.finish();
 });
 
@@ -154,5 +191,28 @@ test('the server is killed: the program ends, and never sees zeroes in place of 
   await until('the server to end', () => ownServers(target).length === 0);
   if (readFileSync(join(target.images, 'lazy-pages.log'), 'utf8').includes('in place')) return await target.finish();
   await until('the program to end', () => !target.alive());
+  expect(target.text()).not.toContain('FAIL');
+});
+
+test('the server is killed before it guards the program: nothing is left, and that is said', async () => {
+  const target = await start();
+  must(target.dump());
+  await target.gone();
+  const args = ['restore', '-d', '-D', target.images, '-o', 'restore.log', '-v4', '--lazy-pages'];
+  const restored = spawn(crtsBinary, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  let text = '';
+  restored.stderr.on('data', (data) => {
+    text += String(data);
+  });
+  const end = new Promise((resolve) => {
+    restored.once('close', resolve);
+  });
+  // At once: it says that it is there when it guards the program.
+  await until('the server to start', () => {
+    for (const server of ownServers(target)) process.kill(Number(server), 'SIGKILL');
+    return restored.exitCode !== null;
+  });
+  expect([await end, text]).toEqual([1, expect.stringContaining('[CRTS_LAZY_SERVER]')]);
+  expect(target.alive()).toBe(false);
   expect(target.text()).not.toContain('FAIL');
 });

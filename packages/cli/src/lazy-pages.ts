@@ -14,6 +14,7 @@ import {
   sendFull,
   sendMessage,
   streamPair,
+  syscall,
   unixConnect,
   unixListen,
 } from '@crts/native-syscalls';
@@ -28,6 +29,7 @@ const NAME = 'lazy-pages.socket';
 const FINISHED = 0x5253_5446;
 /** For a server of our own to start and to take over. */
 const START_S = 60;
+const F_DUPFD_CLOEXEC = 1030;
 
 /** Serves one restore. */
 export async function lazyPages(
@@ -108,38 +110,39 @@ function acceptOnce(listener: number, work: string): number {
 /** The restore's end of the line. */
 class LazyLink implements LazyPages {
   readonly #socket: number;
-  readonly #isOwn: boolean;
+  /** Duplicates: until a server of our own guards the programs, they wait for missing pages as long as this process lives. */
+  readonly #held: number[] = [];
 
-  constructor(socket: number, isOwn: boolean) {
+  constructor(
+    socket: number,
+    readonly isOwn: boolean,
+  ) {
     this.#socket = socket;
-    this.#isOwn = isOwn;
     limitReceiveSeconds(socket, START_S);
   }
 
   handOver(pid: number, uffd: number, pidfd: number): void {
     this.#send(pid);
     // CRIU's server has room for one descriptor.
-    if (!sendMessage(this.#socket, Buffer.alloc(1), this.#isOwn ? [uffd, pidfd] : [uffd]))
-      throw lazyServerGone('EPIPE');
+    if (!sendMessage(this.#socket, Buffer.alloc(1), this.isOwn ? [uffd, pidfd] : [uffd])) throw lazyServerGone('EPIPE');
+    if (this.isOwn) this.#held.push(syscall('fcntl', uffd, F_DUPFD_CLOEXEC, 0));
   }
 
   dead(pid: number): void {
     this.#send(-pid);
   }
 
-  /** A server of our own says when it guards the tasks. */
-  built(): void {
-    if (!this.#isOwn) return;
+  /** The tree runs already while a server of our own starts: one that does not come is the end of both. */
+  finished(): void {
+    this.#send(FINISHED);
+    if (!this.isOwn) return;
     this.#guard(() => {
       if (!receiveFull(this.#socket, Buffer.alloc(1))) throw lazyServerGone(undefined);
     });
   }
 
-  finished(): void {
-    this.#send(FINISHED);
-  }
-
   close(): void {
+    for (const fd of this.#held) closeFd(fd);
     closeFd(this.#socket);
   }
 

@@ -13,7 +13,7 @@ import { type ForkPlan, planForks } from './forks/plan';
 import { HeldObjects } from './held-objects';
 import { type ImageSet, readImageSet, type TaskSet } from './image-set';
 import { addClearing, planInheritance } from './inheritance';
-import { lazyStretches, planWatch } from './lazy';
+import { latePages, planWatch } from './lazy';
 import { Lender } from './lending';
 import { type CompiledPlan, type CompiledThread, PlanBuilder, ThreadPlanBuilder } from './plan';
 import { PageFiller } from './private-memory';
@@ -120,7 +120,7 @@ export function compileRestore(request: RestoreRequest, reader: ImageReader): Tr
     const pages =
       pagesOf.get(owners.vm) ?? registry.pages.open(owners.vm, reader, { elsewhere: request.lazy !== undefined });
     pagesOf.set(owners.vm, pages);
-    const lazy = request.lazy === undefined ? [] : lazyStretches(task, pages);
+    const lazy = request.lazy === undefined ? [] : latePages(task, pages, request.lazy, set.tasks.length);
     return new TaskCompiler(task, task === set.root, new PageFiller(pages, pagesNumber(pid), lazy));
   });
   planDescriptors(

@@ -10,6 +10,7 @@ const contents = (...runs: PageRun[]) =>
         files: [30],
         names: ['pages-1.img'],
         lazy: [],
+        lazyWithParents: [],
         runs: () => runs.map((run) => ({ ...run, file: 0 })),
         read: () => undefined,
       }) as PageSource,

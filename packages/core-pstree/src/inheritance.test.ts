@@ -40,6 +40,7 @@ function task(pid: number, memory: readonly Memory[], owner = pid) {
       return Buffer.alloc(4096, found?.content?.(addr) ?? 1);
     },
     lazy: [],
+    lazyWithParents: [],
   };
   const plan = new PlanBuilder(pid, false, undefined, new PageFiller(source, 60));
   plan.finalThread({ prstatus: Buffer.alloc(0), xstate: Buffer.alloc(0), sigmask: 0n } as never);

@@ -10,9 +10,11 @@ import {
   uffdTellMissing,
 } from '@crts/native-syscalls';
 import type { PageSource, Result, StoredRun } from '@crts/plugin-api';
+import { hotBytes, hotRanges, registersOf, subtract } from './hot-memory';
 import type { TaskSet } from './image-set';
 import { cannotWatch } from './lazy-errors';
 import type { PlanBuilder } from './plan';
+import type { Range } from './private-memory';
 import type { LazyPages } from './requests';
 
 const MAP_PRIVATE = 2;
@@ -22,16 +24,11 @@ const MAP_HUGETLB = 0x4_0000;
 /** VMA_AREA_VSYSCALL, _VDSO, _VVAR and _GUARD of the format. */
 const SPECIAL_STATUS = 0x4 | 0x8 | 0x1000 | 0x1_0000;
 
-interface Stretch {
-  readonly start: bigint;
-  readonly end: bigint;
-}
-
 /**
  * Stretches that are left to come later: those that the images mark, in mappings that can be watched. CRIU has the same rule
  * (vma_entry_can_be_lazy()), so that either serves the other.
  */
-export function lazyStretches({ images }: TaskSet, pages: PageSource): readonly Stretch[] {
+function lazyStretches({ images }: TaskSet, marked: readonly Range[]): readonly Range[] {
   const { vmas } = images.mm as MmEntry;
   const watched = vmas
     .filter(({ flags, status }) => {
@@ -39,9 +36,9 @@ export function lazyStretches({ images }: TaskSet, pages: PageSource): readonly 
       return (flags & (wanted | MAP_LOCKED | MAP_HUGETLB)) === wanted && (status & SPECIAL_STATUS) === 0;
     })
     .sort((a, b) => (a.start < b.start ? -1 : 1));
-  const found: Stretch[] = [];
+  const found: Range[] = [];
   let index = 0;
-  for (const { start, end } of pages.lazy) {
+  for (const { start, end } of marked) {
     while (index < watched.length && watched[index]!.end <= start) index += 1;
     for (let at = index; at < watched.length && watched[at]!.start < end; at++) {
       const vma = watched[at]!;
@@ -51,8 +48,19 @@ export function lazyStretches({ images }: TaskSet, pages: PageSource): readonly 
   return found;
 }
 
+/** What comes later. A server of our own also brings what older sets hold, and not what the program is to have at once. */
+export function latePages(task: TaskSet, pages: PageSource, server: LazyPages, tasks: number): readonly Range[] {
+  if (!server.isOwn) return lazyStretches(task, pages.lazy);
+  const lazy = lazyStretches(task, pages.lazyWithParents);
+  const { vmas } = task.images.mm as MmEntry;
+  const threads = [task.images.core, ...task.threads.map(({ core }) => core)].flatMap(
+    (core) => registersOf(core) ?? [],
+  );
+  return subtract(lazy, hotRanges(lazy, vmas, threads, hotBytes(tasks)));
+}
+
 /** Runs without what comes later. Both ascending. */
-export function withoutLazy(runs: readonly StoredRun[], lazy: readonly Stretch[]): readonly StoredRun[] {
+export function withoutLazy(runs: readonly StoredRun[], lazy: readonly Range[]): readonly StoredRun[] {
   if (lazy.length === 0) return runs;
   const kept: StoredRun[] = [];
   let index = 0;
@@ -75,7 +83,7 @@ function part(run: StoredRun, start: bigint, end: bigint): StoredRun {
 }
 
 /** Has the mappings with missing pages watched from when they are complete. */
-export function planWatch(plan: PlanBuilder, task: TaskSet, lazy: readonly Stretch[], server: LazyPages): void {
+export function planWatch(plan: PlanBuilder, task: TaskSet, lazy: readonly Range[], server: LazyPages): void {
   const head = { plugin: 'engine', stage: 'memory' } as const;
   const { pid } = task;
   let uffd: Result;
@@ -112,7 +120,7 @@ export function planWatch(plan: PlanBuilder, task: TaskSet, lazy: readonly Stret
 }
 
 /** Whole mappings that have such stretches: what is moved or forked later takes its watch along. */
-function mappingsOf({ images }: TaskSet, lazy: readonly Stretch[]): Stretch[] {
+function mappingsOf({ images }: TaskSet, lazy: readonly Range[]): Range[] {
   const { vmas } = images.mm as MmEntry;
   const isGuard = (status: number) => (status & 0x1_0000) !== 0;
   const sorted = vmas.filter(({ status }) => !isGuard(status)).sort((a, b) => (a.start < b.start ? -1 : 1));

@@ -60,13 +60,13 @@ export interface DumpOutcome {
 
 /** Who brings memory that a task is built without. Descriptors stay the engine's. */
 export interface LazyPages {
+  /** A server that this restore has started: it reads the same images, and passes over what is there already. */
+  readonly isOwn: boolean;
   /** A userfaultfd that tells what the task misses; of the images' pid. */
   handOver(pid: number, uffd: number, pidfd: number): void;
   /** A task that is restored dead. */
   dead(pid: number): void;
-  /** Everything was handed over, and nothing runs yet. @throws CrtsError when nobody is there to serve */
-  built(): void;
-  /** The tree runs. */
+  /** The tree runs. @throws CrtsError when nobody is there to serve: then it must not run */
   finished(): void;
 }
 

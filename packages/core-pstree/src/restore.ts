@@ -105,7 +105,6 @@ function execute(request: RestoreRequest, tree: TreeRestore, affinity: Buffer): 
     const sharing = set.tasks.filter(({ pid, owners }) => owners.vm !== pid);
     for (const { pid } of [...set.dead, ...sharing]) request.lazy?.dead(pid);
     runStages(tree, nursery);
-    request.lazy?.built();
     log.info({ pid: set.root.pid }, 'built; letting go');
     release(tree, nursery, request.leaveStopped);
     request.lazy?.finished();

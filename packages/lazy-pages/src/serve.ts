@@ -1,5 +1,5 @@
 import type { CoreEntry, ImageReader, MmEntry, PstreeEntry } from '@crts/image-io';
-import { closeFd, sendFull } from '@crts/native-syscalls';
+import { closeFd, SyscallError, sendFull } from '@crts/native-syscalls';
 import type { Progress } from '@crts/page-xfer';
 import type { Logger, PageSource, PageStore } from '@crts/plugin-api';
 import { LazyServer, type Served } from './daemon';
@@ -18,7 +18,7 @@ export interface LazyRequest {
   readonly pages: PageStore;
   /** The line from the restore. */
   readonly socket: number;
-  /** crts itself has started this server, and waits until programs are guarded. */
+  /** The restore itself has started this server, and watches over the programs until they are guarded. */
   readonly isOwn: boolean;
   /** Pages come from there; undefined: from the images. */
   readonly supply: Supply | undefined;
@@ -40,10 +40,10 @@ export function serveLazily(request: LazyRequest): Served {
     return known;
   };
   const guard = request.isOwn ? guardOf(tasks) : undefined;
-  if (request.isOwn) sendFull(socket, Buffer.alloc(1));
+  if (request.isOwn) tellGuarded(socket);
   const supply = request.supply ?? new LocalSupply(sourceOf);
   const server = new LazyServer({
-    tasks: tasks.map(({ pid, uffd }) => ({ pid, uffd, ranges: rangesOf(reader, pid, sourceOf(pid)) })),
+    tasks: tasks.map(({ pid, uffd }) => ({ pid, uffd, ranges: rangesOf(reader, pid, sourceOf(pid), request.isOwn) })),
     supply,
     control: { fd: socket, isFinished: () => hasFinished(socket) },
     log,
@@ -66,10 +66,19 @@ function guardOf(tasks: readonly Announced[]): Guard {
   return guard;
 }
 
-function rangesOf(reader: ImageReader, pid: number, source: PageSource): LazyRanges {
+/** Nobody listens where the restore was ended when its programs ran: they need their memory all the same. */
+function tellGuarded(socket: number): void {
+  try {
+    sendFull(socket, Buffer.alloc(1));
+  } catch (error) {
+    if (!(error instanceof SyscallError) || error.errno !== 'EPIPE') throw error;
+  }
+}
+
+function rangesOf(reader: ImageReader, pid: number, source: PageSource, withParents: boolean): LazyRanges {
   const { vmas } = reader.readOne<MmEntry>('mm', pid);
   const mappings = vmas
     .filter(({ status }) => (status & GUARD_STATUS) === 0)
     .sort((a, b) => (a.start < b.start ? -1 : 1));
-  return new LazyRanges(cutAtMappings(source.lazy, mappings));
+  return new LazyRanges(cutAtMappings(withParents ? source.lazyWithParents : source.lazy, mappings));
 }

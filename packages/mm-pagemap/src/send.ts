@@ -34,6 +34,7 @@ export const REMOTE_PARENT: PageSource = {
   files: [],
   names: [],
   lazy: [],
+  lazyWithParents: [],
   runs: (start, end) => [{ addr: start, lengthBytes: end - start, fileOffset: 0n, file: 0 }],
   read: () => undefined,
 };

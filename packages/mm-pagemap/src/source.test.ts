@@ -69,6 +69,17 @@ describe('an increment', () => {
     ]);
   });
 
+  test('knows what of its parents may come later', () => {
+    const base = set([page(0x1000n, 2n, 6), page(0x3000n, 1n), page(0x4000n, 2n, 6)]);
+    const pages = openPages('pagemap', 1, set([page(0x2000n, 3n, 1), page(0x8000n, 1n, 6)], base));
+    expect(pages.lazy).toEqual([{ start: 0x8000n, end: 0x9000n }]);
+    expect(pages.lazyWithParents).toEqual([
+      { start: 0x2000n, end: 0x3000n },
+      { start: 0x4000n, end: 0x5000n },
+      { start: 0x8000n, end: 0x9000n },
+    ]);
+  });
+
   test('that its parent has not all pages of is refused', () => {
     expect(() => openPages('pagemap', 1, set([page(0x4000n, 2n, 1)], middle))).toThrow(/CRTS_IMAGE_REFERENCE/);
   });

@@ -1,5 +1,6 @@
 import { preadFull } from '@crts/native-syscalls';
 import type { ImageSource, PageSource, StoredRun } from '@crts/plugin-api';
+import type { Region } from './collect';
 import { badPagemap, chainTooLong, noParent } from './errors';
 import { readPagemap } from './pagemap';
 
@@ -29,7 +30,9 @@ export function openPages(
   const runs: StoredRun[] = [];
   const others = new Others(source, image);
   let parent: PageSource | undefined;
-  entries.forEach(({ addr, lengthBytes, inParent, isElsewhere, fileOffset, pagesId: other }, index) => {
+  const lazyWithParents: Region[] = [];
+  entries.forEach(({ addr, lengthBytes, inParent, isElsewhere, isLazy, fileOffset, pagesId: other }, index) => {
+    if (isLazy) lazyWithParents.push({ start: addr, end: addr + lengthBytes });
     if (isElsewhere) return;
     if (!inParent) {
       const file = other === undefined ? 0 : others.fileOf(other, fileOffset + lengthBytes, index + 1);
@@ -41,6 +44,7 @@ export function openPages(
     if (found.reduce((sum, run) => sum + run.lengthBytes, 0n) !== lengthBytes)
       throw badPagemap(image, index + 1, `not all pages from 0x${addr.toString(16)} are in the parent set`);
     for (const run of found) runs.push({ ...run, file: run.file + PARENT_FILES });
+    lazyWithParents.push(...within(parent.lazyWithParents, addr, addr + lengthBytes));
   });
   const size = source.rawSize('pages', pagesId);
   if (size < sizeBytes)
@@ -62,6 +66,7 @@ export function openPages(
     lazy: entries
       .filter(({ isLazy }) => isLazy)
       .map(({ addr, lengthBytes }) => ({ start: addr, end: addr + lengthBytes })),
+    lazyWithParents,
     runs: (from, to) => overlapping(runs, from, to),
     read: (addr, length) => readStored(runs, open, addr, length),
   };
@@ -93,14 +98,26 @@ function openParent(kind: string, id: number, source: ImageSource, image: string
   return openPages(kind, id, parent, { depth: depth + 1 });
 }
 
-/** Index of the first run that ends behind `addr`. */
-function firstBehind(runs: readonly StoredRun[], addr: bigint): number {
+/** Parts of ascending regions that lie in [start, end). */
+function within(regions: readonly Region[], start: bigint, end: bigint): Region[] {
+  const found: Region[] = [];
+  for (let index = firstBehind(regions, start, (region) => region.end); index < regions.length; index++) {
+    const region = regions[index]!;
+    if (region.start >= end) break;
+    found.push({ start: region.start > start ? region.start : start, end: region.end < end ? region.end : end });
+  }
+  return found;
+}
+
+const endOfRun = ({ addr, lengthBytes }: StoredRun) => addr + lengthBytes;
+
+/** Index of the first that ends behind `addr`. */
+function firstBehind<T>(sorted: readonly T[], addr: bigint, endOf: (one: T) => bigint): number {
   let low = 0;
-  let high = runs.length;
+  let high = sorted.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    const run = runs[middle]!;
-    if (run.addr + run.lengthBytes <= addr) low = middle + 1;
+    if (endOf(sorted[middle]!) <= addr) low = middle + 1;
     else high = middle;
   }
   return low;
@@ -108,7 +125,7 @@ function firstBehind(runs: readonly StoredRun[], addr: bigint): number {
 
 function overlapping(runs: readonly StoredRun[], from: bigint, to: bigint): StoredRun[] {
   const found: StoredRun[] = [];
-  for (let index = firstBehind(runs, from); index < runs.length && runs[index]!.addr < to; index++) {
+  for (let index = firstBehind(runs, from, endOfRun); index < runs.length && runs[index]!.addr < to; index++) {
     const run = runs[index]!;
     const start = run.addr > from ? run.addr : from;
     const end = run.addr + run.lengthBytes < to ? run.addr + run.lengthBytes : to;

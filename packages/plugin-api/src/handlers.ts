@@ -187,6 +187,8 @@ export interface PageSource {
   readonly names: readonly string[];
   /** Stretches that may come later than the rest (PE_LAZY), ascending; contents of some may be with a page server only. */
   readonly lazy: readonly { readonly start: bigint; readonly end: bigint }[];
+  /** The same with what the sets that this one builds on hold: CRIU lets none of that come later. */
+  readonly lazyWithParents: readonly { readonly start: bigint; readonly end: bigint }[];
   /** Runs of stored pages inside [start, end), ascending, never overlapping. */
   runs(start: bigint, end: bigint): readonly StoredRun[];
   /** Bytes of stored memory for checks at plan time (the vdso); undefined where nothing is stored. */
