@@ -9,6 +9,13 @@ import { until } from '../harness/until';
 
 test.each([
   ['io_uring', 'CRTS_FD_KIND', /fd 3 \(anon_inode:\[io_uring\]\).*\(io_uring\)/],
+  ['bpf', 'CRTS_FD_KIND', /fd 3 \(anon_inode:bpf-map\).*\(BPF map\)/],
+  ['perf', 'CRTS_FD_KIND', /fd 3 \(anon_inode:\[perf_event\]\).*\(performance event\)/],
+  ['userfaultfd-alone', 'CRTS_FD_KIND', /fd 3 \(anon_inode:\[userfaultfd\]\).*\(userfaultfd\)/],
+  ['landlock', 'CRTS_FD_KIND', /fd 3 \(anon_inode:\[landlock-ruleset\]\).*\(Landlock rules\)/],
+  ['secret', 'CRTS_FD_KIND', /fd 3 \(\/secretmem.*\(secret memory\)/],
+  ['queue', 'CRTS_FD_KIND', /fd 3 \(\/crts-refused.*\(POSIX message queue\)/],
+  ['block', 'CRTS_FD_KIND', /fd 3 \(\/dev\/loop0\).*\(block device\)/],
   ['unlinked', 'CRTS_LINK_REMAP', /fd 3 \(.*\/unlinked\).*--link-remap/s],
   ['userfaultfd', 'CRTS_VMA_KIND', /mapping 0x[0-9a-f]+-0x[0-9a-f]+ \(userfaultfd missing tracking\)/],
   ['timer', 'CRTS_TIMER_CLOCK', /timer 0 runs on the CPU time of process \d+/],
@@ -27,6 +34,14 @@ test.each([
   expect(stderr.trimEnd().split('\n').length).toBeLessThanOrEqual(2);
   expect(readdirSync(target.images)).toEqual(['dump.log']);
   expect(snapshot(target.pid)).toEqual(before);
+  await target.finish();
+});
+
+test('a file whose name is longer than a path may be', async () => {
+  const target = await Target.program('refused', ['deep', 'DIR'], { flags: ['-pthread'] });
+  const { status, stderr } = target.dump();
+  expect(status).toBe(1);
+  expect(stderr).toMatch(/fd\/\d\).*longer than a path may be: readlink: ENAMETOOLONG \[CRTS_FILE_UNREACHABLE\]/);
   await target.finish();
 });
 

@@ -1,9 +1,13 @@
 /* Holds one thing (argv[2]) that crts refuses, and goes on unharmed. */
 #include "check.h"
+#include <linux/bpf.h>
 #include <linux/filter.h>
 #include <linux/io_uring.h>
+#include <linux/landlock.h>
+#include <linux/perf_event.h>
 #include <linux/seccomp.h>
 #include <linux/userfaultfd.h>
+#include <mqueue.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -11,7 +15,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -39,7 +43,7 @@ static void *outlive(void *file)
 int main(int argc, char **argv)
 {
 	const char *what = argc > 2 ? argv[2] : "";
-	int pair[2] = { -1, -1 }, child = 0;
+	int pair[2] = { -1, -1 }, child = 0, deep = -1;
 	char path[4096], other[4096], byte = 0;
 	pthread_t thread;
 
@@ -48,6 +52,35 @@ int main(int argc, char **argv)
 	if (!strcmp(what, "io_uring")) {
 		struct io_uring_params params = { 0 };
 		check((pair[0] = syscall(SYS_io_uring_setup, 1, &params)) >= 0, "io_uring_setup: %m");
+	}
+	if (!strcmp(what, "bpf")) {
+		union bpf_attr map = { .map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 8, .max_entries = 1 };
+		check(syscall(SYS_bpf, BPF_MAP_CREATE, &map, sizeof(map)) >= 0, "bpf: %m");
+	}
+	if (!strcmp(what, "perf")) {
+		struct perf_event_attr event = { .type = PERF_TYPE_SOFTWARE, .size = sizeof(event), .config = PERF_COUNT_SW_CPU_CLOCK };
+		check(syscall(SYS_perf_event_open, &event, 0, -1, -1, 0) >= 0, "perf_event_open: %m");
+	}
+	if (!strcmp(what, "userfaultfd-alone"))
+		check(syscall(SYS_userfaultfd, O_CLOEXEC) >= 0, "userfaultfd: %m");
+	if (!strcmp(what, "landlock")) {
+		struct landlock_ruleset_attr rules = { .handled_access_fs = LANDLOCK_ACCESS_FS_EXECUTE };
+		check(syscall(SYS_landlock_create_ruleset, &rules, sizeof(rules), 0) >= 0, "landlock: %m");
+	}
+	if (!strcmp(what, "secret"))
+		check((pair[0] = (int)syscall(SYS_memfd_secret, 0)) >= 0 && ftruncate(pair[0], 4096) == 0, "memfd_secret: %m");
+	if (!strcmp(what, "queue"))
+		check(mq_open("/crts-refused", O_RDWR | O_CREAT, 0600, NULL) >= 0 && mq_unlink("/crts-refused") == 0, "mq_open: %m");
+	if (!strcmp(what, "block"))
+		/* Any one; it may have no medium. */
+		check(open("/dev/loop0", O_RDONLY) >= 0, "loop0: %m");
+	if (!strcmp(what, "deep")) {
+		check(chdir(argv[3]) == 0, "chdir: %m");
+		memset(path, 'd', 200);
+		path[200] = 0;
+		for (int i = 0; i < 22; i++)
+			check(mkdir(path, 0700) == 0 && chdir(path) == 0, "mkdir: %m");
+		check((deep = open(".", O_RDONLY)) >= 0 && open("file", O_RDWR | O_CREAT, 0600) >= 0 && chdir("/") == 0, "open: %m");
 	}
 	if (!strcmp(what, "thread"))
 		check(pthread_create(&thread, NULL, idle, NULL) == 0, "thread: %m");
@@ -102,6 +135,12 @@ int main(int argc, char **argv)
 	wait_for(argv[1]);
 	if (!strcmp(what, "socket"))
 		check(write(pair[1], "y", 1) == 1 && read(pair[0], &byte, 1) == 1 && byte == 'y', "the pair is broken");
+	if (deep >= 0) {
+		/* Nobody else can take away what has such a name. */
+		check(unlinkat(deep, "file", 0) == 0 && fchdir(deep) == 0, "unlinkat: %m");
+		for (int i = 0; i < 22; i++)
+			check(chdir("..") == 0 && rmdir(path) == 0, "rmdir: %m");
+	}
 	if (child > 0) {
 		kill(child, SIGKILL);
 		waitpid(child, NULL, 0);

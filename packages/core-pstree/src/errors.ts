@@ -212,7 +212,9 @@ export function ownerGone(owner: number, errno: string | undefined): CrtsError {
   });
 }
 
-export function noFdHandler(facts: Pick<FdFacts, 'pid' | 'fd' | 'link' | 'mode' | 'rdev'>): CrtsError {
+export function noFdHandler(
+  facts: Pick<FdFacts, 'pid' | 'fd' | 'link' | 'mode' | 'rdev'> & Partial<FdFacts>,
+): CrtsError {
   const { name, plugin } = fdKind(facts);
   const hint =
     plugin === undefined

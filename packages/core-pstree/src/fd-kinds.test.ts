@@ -25,6 +25,13 @@ test.each([
   expect(fdKind({ link, mode, rdev })).toEqual(plugin === undefined ? { name } : { name, plugin });
 });
 
+test.each([
+  [0x5345434dn, '/secretmem (deleted)', 'secret memory'],
+  [0x19800202n, '/jobs', 'POSIX message queue'],
+])('a file of file system 0x%x', (fsType, link, name) => {
+  expect(fdKind({ link, mode: 0o100600, rdev: 0n, fsType })).toEqual({ name });
+});
+
 test('the error names the kind, the descriptor, and a plugin that is left out', () => {
   const facts = { pid: 12, fd: 3, link: 'anon_inode:[io_uring]', mode: 0o600, rdev: 0n };
   expect(noFdHandler(facts)).toMatchObject({ code: 'CRTS_FD_KIND', kind: 'refused', pid: 12, fd: 3, path: facts.link });

@@ -1,5 +1,7 @@
 /** What a descriptor that no plugin carries is, for the one who has to do something about it. */
 
+import type { FdFacts } from '@crts/plugin-api';
+
 export interface FdKind {
   readonly name: string;
   /** The package of crts that carries it, where there is one: it was left out of this run. */
@@ -57,8 +59,19 @@ const TYPES: ReadonlyMap<number, FdKind> = new Map<number, FdKind>([
   [0o040000, { name: 'directory', plugin: 'fd-regular' }],
 ]);
 
-/** From facts alone: `mode` and `rdev` of fstat, `link` of /proc/PID/fd. */
-export function fdKind({ link, mode, rdev }: { link: string; mode: number; rdev: bigint }): FdKind {
+/** Regular files that are none, by f_type of fstatfs. */
+const KERNEL_FILES: ReadonlyMap<bigint, string> = new Map([
+  [0x5345434dn, 'secret memory'],
+  [0x19800202n, 'POSIX message queue'],
+]);
+
+/** From facts alone: `mode` and `rdev` of fstat, `link` of /proc/PID/fd, `fsType` of fstatfs. */
+export function fdKind({
+  link,
+  mode,
+  rdev,
+  fsType,
+}: Pick<FdFacts, 'link' | 'mode' | 'rdev'> & Partial<FdFacts>): FdKind {
   const anonymous = /^anon_inode:\[?(.*?)\]?$/.exec(link)?.[1];
   if (anonymous !== undefined) {
     const [, name, plugin] = ANONYMOUS.find(([pattern]) => pattern.test(anonymous)) ?? [];
@@ -66,7 +79,8 @@ export function fdKind({ link, mode, rdev }: { link: string; mode: number; rdev:
   }
   if (link.startsWith('/memfd:')) return { name: 'memfd', plugin: 'fd-memfd' };
   if (link.startsWith('pipe:')) return { name: 'pipe', plugin: 'fd-pipe' };
-  if (link.startsWith('/secretmem')) return { name: 'secret memory' };
+  const inMemory = fsType === undefined ? undefined : KERNEL_FILES.get(fsType);
+  if (inMemory !== undefined && (mode & S_IFMT) === 0o100000) return { name: inMemory };
   if (/^[a-z_]+:\[\d+\]$/.test(link) && !link.startsWith('socket:')) return { name: 'namespace' };
   if ((mode & S_IFMT) === 0o010000) return { name: 'FIFO' };
   if ((mode & S_IFMT) === 0o020000) return { name: deviceName(rdev) };

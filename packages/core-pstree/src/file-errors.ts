@@ -73,6 +73,18 @@ export function unreachable(file: Named, errno: string | undefined): CrtsError {
   );
 }
 
+/** d_path() in /proc has one page for a name: do_proc_readlink(), fs/proc/base.c. */
+export function linkUnread(pid: number, error: unknown): unknown {
+  if (!(error instanceof CrtsError) || error.errno !== 'ENAMETOOLONG' || error.path === undefined) return error;
+  return refused(
+    'CRTS_FILE_UNREACHABLE',
+    { pid, fd: undefined, path: error.path },
+    'the name of the file is longer than a path may be',
+    'Dump when the program has closed it, or rename a directory above it to a shorter name.',
+    { call: 'readlink', errno: 'ENAMETOOLONG' },
+  );
+}
+
 export function noHugePage(shmid: number, pageBytes: bigint, errno: string | undefined): CrtsError {
   const size = pageBytes / 1024n;
   return new CrtsError({

@@ -16,6 +16,7 @@ import {
   type TreeImages,
 } from '@crts/plugin-api';
 import { directoryNotify, noFdHandler } from './errors';
+import { linkUnread } from './file-errors';
 import { bestHandler } from './registry';
 import type { DumpRemaps } from './remaps';
 
@@ -94,7 +95,7 @@ export class FileTable implements FileRegistry, TreeImages {
    */
   addDescriptors(task: FrozenTask, pidfd: number, numbers: readonly number[]): FdinfoEntry[] {
     const { hostPid } = task;
-    return visitDescriptors(hostPid, pidfd, numbers, (described) => {
+    const dump = (described: DescribedFd) => {
       const { fd } = described;
       const facts = fdFacts(task, hostPid, described);
       const cloexec = (facts.flags & O_CLOEXEC) !== 0;
@@ -102,7 +103,12 @@ export class FileTable implements FileRegistry, TreeImages {
       const { id, type } = this.#description(task, { hostPid, fd }, own, described.owner);
       this.#descriptors.push({ task, fd, id, facts });
       return { id, flags: cloexec ? FD_CLOEXEC : 0, type, fd };
-    });
+    };
+    try {
+      return visitDescriptors(hostPid, pidfd, numbers, dump);
+    } catch (error) {
+      throw linkUnread(task.pid, error);
+    }
   }
 
   /** All tasks gave their descriptors: lets handlers look at what they have seen together. */

@@ -14,6 +14,7 @@ import {
   type ThreadState,
   type VmaFacts,
 } from '@crts/plugin-api';
+import { linkUnread } from './file-errors';
 import type { FileTable } from './file-table';
 import type { Objects } from './forks/objects';
 import type { DumpRequest } from './requests';
@@ -147,7 +148,11 @@ export class Frozen implements FrozenTask {
   }
 
   readLink(name: string): string {
-    return decodeName(readLinkBytes(`/proc/${this.hostPid}/${name}`));
+    try {
+      return decodeName(readLinkBytes(`/proc/${this.hostPid}/${name}`));
+    } catch (error) {
+      throw linkUnread(this.pid, error);
+    }
   }
 
   pendingSignals(): readonly Buffer[] {

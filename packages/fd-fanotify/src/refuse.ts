@@ -13,7 +13,7 @@ export const permissionHandler: TaskStateHandler = {
   refuse(task: FrozenTask): CrtsError | undefined {
     const proc = `/proc/${task.hostPid}`;
     for (const fd of readdirSync(`${proc}/fd`)) {
-      if (!LINK.test(readlinkSync(`${proc}/fd/${fd}`))) continue;
+      if (!isGroup(`${proc}/fd/${fd}`)) continue;
       for (const mark of parseGroup(readFileSync(`${proc}/fdinfo/${fd}`, 'utf8')).marks) {
         if ((mark.mask & PERMISSION_EVENTS) === 0 || mark.kind === 'inode' || mark.kind === 'other') continue;
         return permissionMark({ pid: task.pid, fd: Number(fd) }, mark.kind === 'mount' ? 'a mount' : 'a file system');
@@ -22,3 +22,12 @@ export const permissionHandler: TaskStateHandler = {
     return undefined;
   },
 };
+
+function isGroup(path: string): boolean {
+  try {
+    return LINK.test(readlinkSync(path));
+  } catch {
+    // A name that is too long for the link is of a file.
+    return false;
+  }
+}

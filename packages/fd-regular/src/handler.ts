@@ -34,6 +34,8 @@ const KERNEL_FILESYSTEMS: ReadonlySet<bigint> = new Set([
   0xcafe4a11n, // bpf
   0xde5e81e4n, // efivarfs
 ]);
+/** What is in their files is not to be read, or taken by who reads it: secret memory, POSIX message queues. */
+const NO_FILES: ReadonlySet<bigint> = new Set([0x5345434dn, 0x19800202n]);
 const OWNED_TYPES: readonly number[] = [S_IFREG, S_IFDIR, S_IFLNK];
 
 export const regularHandler: FdHandler = {
@@ -44,7 +46,8 @@ export const regularHandler: FdHandler = {
     if (!fd.link.startsWith('/') || fd.link.startsWith('/memfd:')) return 0;
     // By path only, what kind of file it is makes no difference; handlers of kinds know no O_PATH.
     if ((fd.flags & O_PATH) !== 0) return 30;
-    return OWNED_TYPES.includes(fd.mode & S_IFMT) ? 10 : 0;
+    const type = fd.mode & S_IFMT;
+    return OWNED_TYPES.includes(type) && !(type === S_IFREG && NO_FILES.has(fd.fsType)) ? 10 : 0;
   },
 
   dump(fd: FdFacts, context: FdDumpContext): FileRecord {
