@@ -1,9 +1,10 @@
 // Pages images that are compressed when the dump is complete, and restored, verified, built upon, and made plain again.
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { criu, criuBinary, crts, must, type Outcome } from '../harness/checkpointer';
 import { missing } from '../harness/needs';
 import { Target } from '../harness/target';
+import { until } from '../harness/until';
 
 const start = () => Target.program('increments', ['16']);
 const restoreSet = (target: Target, directory: string, ...options: string[]): Outcome => {
@@ -85,6 +86,36 @@ describe.each([
     writeFileSync(path, good);
     must(target.restore());
     await target.finish();
+  });
+
+  run('a lazy restore decompresses what is missed, when it is missed', async () => {
+    const target = await Target.program('lazy-memory', ['24']);
+    const base = join(target.directory, 'base');
+    mkdirSync(base);
+    must(crts('pre-dump', '-t', String(target.pid), '-D', base, '--track-mem', '--compress', compression));
+    must(target.dump('--prev-images-dir', '../base', '--compress', compression));
+    await target.gone();
+    must(target.restore('--lazy-pages'));
+    const log = join(target.images, 'lazy-pages.log');
+    await until('all memory to be in place', () => {
+      return existsSync(log) && readFileSync(log, 'utf8').includes('all memory is in place');
+    });
+    await target.finish();
+  });
+
+  run('a frame that cannot be decompressed is the end of a program that is restored lazily', async () => {
+    const target = await Target.program('lazy-memory', ['64']);
+    must(target.dump('--compress', compression));
+    await target.gone();
+    const path = join(target.images, `pages-1.img${suffix}`);
+    const bytes = readFileSync(path);
+    // Behind what is read first.
+    const middle = Math.floor(bytes.length / 2);
+    writeFileSync(path, bytes.fill(0, middle, middle + Math.floor(bytes.length / 4)));
+    must(target.restore('--lazy-pages'));
+    await until('the program to be ended', () => !target.alive());
+    expect(readFileSync(join(target.images, 'lazy-pages.log'), 'utf8')).toContain('[CRTS_IMAGE_FRAMES]');
+    expect(target.text()).not.toContain('FAIL');
   });
 
   run('decompress gives back what criu reads, and compress compresses any set', async () => {

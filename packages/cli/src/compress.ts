@@ -6,6 +6,7 @@ import {
   isCompressed,
   loadCodec,
   openPlainPages,
+  openPlainPagesLate,
   type PlainPages,
 } from '@crts/image-io';
 import { memfd } from '@crts/native-syscalls';
@@ -59,7 +60,8 @@ export async function decompressSet(parsed: Parsed, { images }: Directories, log
   log.info(bytes, `${bytes.compressedBytes} bytes of pages decompressed to ${bytes.plainBytes}`);
 }
 
-/** What a restore reads in the place of compressed images. */
-export async function plainPages({ images }: Directories): Promise<PlainPages | undefined> {
-  return isCompressed(images) ? openPlainPages(images, () => memfd('crts-pages', 0)) : undefined;
+/** What a restore reads in the place of compressed images; `late`: part by part, when it asks for them. */
+export async function plainPages({ images }: Directories, late: boolean): Promise<PlainPages | undefined> {
+  if (!isCompressed(images)) return undefined;
+  return (late ? openPlainPagesLate : openPlainPages)(images, () => memfd('crts-pages', 0));
 }

@@ -60,6 +60,7 @@ export async function lazyPages(
       socket,
       isOwn: control !== undefined,
       supply: connection === undefined ? undefined : new RemoteSupply(connection),
+      plain,
       log,
       progress: Progress.onTerminal('brought'),
     });

@@ -70,7 +70,9 @@ async function act(
   }
   const options = await runOptions(parsed, log, host.importModule);
   if (parsed.action === 'restore') {
-    restore(parsed, directories, options, await plainPages(directories));
+    // A check reads all.
+    const late = parsed.switches.has('lazy-pages') && !parsed.switches.has('verify');
+    restore(parsed, directories, options, await plainPages(directories, late));
     return log;
   }
   if (parsed.action === 'page-server') {
@@ -80,7 +82,7 @@ async function act(
   }
   if (parsed.action === 'lazy-pages') {
     const { lazyPages } = require('./lazy-pages') as typeof import('./lazy-pages');
-    await lazyPages(parsed, directories, options, await plainPages(directories));
+    await lazyPages(parsed, directories, options, await plainPages(directories, true));
     return log;
   }
   const compression = compressionOf(parsed);

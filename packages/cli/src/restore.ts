@@ -27,7 +27,7 @@ export function restore(
     imagesDir: images,
     sibling,
     leaveStopped: parsed.switches.has('leave-stopped'),
-    plainPages: plain?.files,
+    plainPages: plain,
     verify: parsed.switches.has('verify'),
     autoDedup: parsed.switches.has('auto-dedup'),
     ...options,

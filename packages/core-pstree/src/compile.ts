@@ -13,7 +13,7 @@ import { type ForkPlan, planForks } from './forks/plan';
 import { HeldObjects } from './held-objects';
 import { type ImageSet, readImageSet, type TaskSet } from './image-set';
 import { addClearing, planInheritance } from './inheritance';
-import { latePages, planWatch } from './lazy';
+import { fetchPages, latePages, planWatch } from './lazy';
 import { Lender } from './lending';
 import { type CompiledPlan, type CompiledThread, PlanBuilder, ThreadPlanBuilder } from './plan';
 import { PageFiller } from './private-memory';
@@ -90,7 +90,11 @@ export function compileRestore(request: RestoreRequest, reader: ImageReader): Tr
   const places = placeAgents(forks);
   const area = agentArea(set, barriers ? TREE_ARENA_BYTES : ARENA_BYTES, places.most.vm);
   const items = readOnce(reader);
-  const shared = new HeldObjects((shmid) => registry.pages.openShared(shmid, reader));
+  const shared = new HeldObjects((shmid) => {
+    const pages = registry.pages.openShared(shmid, reader);
+    fetchPages(request.plainPages, pages, []);
+    return pages;
+  });
   const files = new FileOpener(
     set.files,
     registry.fd,
@@ -121,6 +125,7 @@ export function compileRestore(request: RestoreRequest, reader: ImageReader): Tr
       pagesOf.get(owners.vm) ?? registry.pages.open(owners.vm, reader, { elsewhere: request.lazy !== undefined });
     pagesOf.set(owners.vm, pages);
     const lazy = request.lazy === undefined ? [] : latePages(task, pages, request.lazy, set.tasks.length);
+    fetchPages(request.plainPages, pages, lazy);
     return new TaskCompiler(task, task === set.root, new PageFiller(pages, pagesNumber(pid), lazy));
   });
   planDescriptors(

@@ -1,5 +1,5 @@
 /** Memory that comes when it is needed: a task is built without it, and somebody else is told what it misses (userfaultfd). */
-import type { MmEntry } from '@crts/image-io';
+import type { MmEntry, PlainPages } from '@crts/image-io';
 import {
   closeFd,
   pidfdGetfd,
@@ -17,6 +17,7 @@ import type { PlanBuilder } from './plan';
 import type { Range } from './private-memory';
 import type { LazyPages } from './requests';
 
+const USER_END = 0x7fff_ffff_f000n;
 const MAP_PRIVATE = 2;
 const MAP_ANONYMOUS = 0x20;
 const MAP_LOCKED = 0x2000;
@@ -76,6 +77,13 @@ export function withoutLazy(runs: readonly StoredRun[], lazy: readonly Range[]):
     if (at < end) kept.push(part(run, at, end));
   }
   return kept;
+}
+
+/** Pages of compressed images that are read before the tree runs: all that does not come later. */
+export function fetchPages(plain: PlainPages | undefined, pages: PageSource, lazy: readonly Range[]): void {
+  if (plain?.fill === undefined) return;
+  for (const { file, fileOffset, lengthBytes } of withoutLazy(pages.runs(0n, USER_END), lazy))
+    plain.fill(pages.files[file]!, fileOffset, lengthBytes);
 }
 
 function part(run: StoredRun, start: bigint, end: bigint): StoredRun {

@@ -1,3 +1,4 @@
+import type { PlainPages } from '@crts/image-io';
 import type { HostPid, Logger, PageOutlet, Plugin, RunOptions } from '@crts/plugin-api';
 
 /** A connection with a page server, made before the tree is frozen. */
@@ -78,8 +79,8 @@ export interface RestoreRequest extends RunOptions {
   readonly sibling: boolean;
   /** Leave the tree stopped (SIGSTOP) at the end. */
   readonly leaveStopped: boolean;
-  /** Plain contents of compressed images, by path; the caller's. */
-  readonly plainPages?: ReadonlyMap<string, number> | undefined;
+  /** Plain contents of compressed images; the caller's. */
+  readonly plainPages?: PlainPages | undefined;
   /** Check the images against their checksums first. */
   readonly verify?: boolean | undefined;
   /** Take the pages out of the images when the tree has them. */

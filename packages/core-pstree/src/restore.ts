@@ -45,7 +45,7 @@ const SEARCH_BYTES = 1024 * 1024;
 
 /** Compiles the images into a plan and executes it. Throws CrtsError; then nothing of the tree is left. */
 export function restoreTree(request: RestoreRequest): RestoreOutcome {
-  const reader = ImageReader.open(request.imagesDir, request.plainPages);
+  const reader = ImageReader.open(request.imagesDir, request.plainPages?.files);
   try {
     const tree = compileRestore(request, reader);
     waitForLingering([...tree.set.tasks, ...tree.set.dead].map(({ pid }) => pid));
@@ -61,7 +61,7 @@ export function restoreTree(request: RestoreRequest): RestoreOutcome {
 
 /** Compiles the plan and prints it; no process is made. */
 export function explainRestore(request: RestoreRequest, explain: boolean): PlanText {
-  const reader = ImageReader.open(request.imagesDir, request.plainPages);
+  const reader = ImageReader.open(request.imagesDir, request.plainPages?.files);
   try {
     const { forks, tasks, remaps, clocks } = compileRestore(request, reader);
     return {

@@ -12,28 +12,33 @@ export interface Codec {
   compress(plain: Buffer, level: number | undefined): Promise<Buffer>;
   /** What one frame holds. `plainBytes` is what it is to be: no more is allocated, whatever the frame says. */
   decompress(frame: Buffer, plainBytes: number): Promise<Buffer>;
+  /** The same in this thread: for one who waits for it. */
+  decompressSync(frame: Buffer, plainBytes: number): Buffer;
 }
 
 interface Lz4Module {
   compressFrame(data: Buffer): Promise<Buffer>;
   decompressFrame(data: Buffer): Promise<Buffer>;
+  decompressFrameSync(data: Buffer): Buffer;
 }
 
 /** One compressor of a level; calls run side by side. */
 interface ZstdModule {
   compress(data: Buffer, level: number): Promise<Buffer>;
   decompress(data: Buffer): Promise<Buffer>;
+  decompressSync(data: Buffer): Buffer;
 }
 
 interface ZstdLibrary {
   readonly Encoder: new (level: number) => { encode(data: Buffer): Promise<Buffer> };
-  readonly Decoder: new () => { decode(data: Buffer): Promise<Buffer> };
+  readonly Decoder: new () => { decode(data: Buffer): Promise<Buffer>; decodeSync(data: Buffer): Buffer };
 }
 
 /** Of Node 22.15: what @types/node of 20 does not have. */
 interface ZstdOfNode {
   readonly zstdCompress?: (data: Buffer, options: object, done: (error: Error | null, out: Buffer) => void) => void;
   readonly zstdDecompress?: (data: Buffer, options: object, done: (error: Error | null, out: Buffer) => void) => void;
+  readonly zstdDecompressSync?: (data: Buffer) => Buffer;
   readonly constants: { readonly ZSTD_c_compressionLevel?: number };
 }
 
@@ -42,19 +47,20 @@ export function loadCodec(name: CodecName): Codec {
 }
 
 function lz4(): Codec {
-  const { compressFrame, decompressFrame } = load<Lz4Module>('lz4', 'lz4-napi');
+  const { compressFrame, decompressFrame, decompressFrameSync } = load<Lz4Module>('lz4', 'lz4-napi');
   return {
     name: 'lz4',
     compress: (plain) => compressFrame(plain),
     // The format makes at most 255 bytes of one.
     decompress: (frame) => decompressFrame(frame),
+    decompressSync: (frame) => decompressFrameSync(frame),
   };
 }
 
 const LEVEL = 3;
 
 function zstd(): Codec {
-  const { compress, decompress } = zstdOfNode() ?? zstdOfLibrary();
+  const { compress, decompress, decompressSync } = zstdOfNode() ?? zstdOfLibrary();
   return {
     name: 'zstd',
     compress: (plain, level = LEVEL) => compress(plain, level),
@@ -62,17 +68,22 @@ function zstd(): Codec {
       checkZstdFrame(frame, plainBytes);
       return decompress(frame);
     },
+    decompressSync: (frame, plainBytes) => {
+      checkZstdFrame(frame, plainBytes);
+      return decompressSync(frame);
+    },
   };
 }
 
 function zstdOfNode(): ZstdModule | undefined {
-  const { zstdCompress, zstdDecompress, constants } = zlib as unknown as ZstdOfNode;
-  if (zstdCompress === undefined || zstdDecompress === undefined) return undefined;
+  const { zstdCompress, zstdDecompress, zstdDecompressSync, constants } = zlib as unknown as ZstdOfNode;
+  if (zstdCompress === undefined || zstdDecompress === undefined || zstdDecompressSync === undefined) return undefined;
   const compress = promisify(zstdCompress);
   const decompress = promisify(zstdDecompress);
   return {
     compress: (data, level) => compress(data, { params: { [constants.ZSTD_c_compressionLevel!]: level } }),
     decompress: (data) => decompress(data, {}),
+    decompressSync: (data) => zstdDecompressSync(data),
   };
 }
 
@@ -87,6 +98,7 @@ function zstdOfLibrary(): ZstdModule {
       return encoder.encode(data);
     },
     decompress: (data) => decoder.decode(data),
+    decompressSync: (data) => decoder.decodeSync(data),
   };
 }
 

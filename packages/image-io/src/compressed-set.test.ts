@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import type { CodecName } from './compressed-names';
-import { CompressedFile, compressImages, decompressImages, openPlainPages } from './compressed-set';
+import { CompressedFile, compressImages, decompressImages, openPlainPages, openPlainPagesLate } from './compressed-set';
 import { ImageReader } from './image-reader';
 import { ImageWriter } from './image-writer';
 import { FRAME_BYTES } from './seek-table';
@@ -96,6 +96,34 @@ describe.each(['lz4', 'zstd'] as const)('%s', (codec: CodecName) => {
     expect(plain.rawSize('pages', 1)).toBe(BigInt(memory.length));
     expect(() => plain.rawFd('pages', 1)).toThrow(/CRTS_IMAGES_COMPRESSED/);
     plain.close();
+  });
+
+  run('what is asked for late is there, and nothing else', async () => {
+    await compressImages(directory, { codec }, false);
+    const { files, fill, close } = await openPlainPagesLate(directory, temporary);
+    const fd = files.get(`${directory}/pages-1.img`)!;
+    const plain = () => readFileSync(`/proc/self/fd/${fd}`);
+    expect(plain().equals(Buffer.alloc(memory.length))).toBe(true);
+    fill!(fd, BigInt(FRAME_BYTES) + 5n, 10n);
+    fill!(fd, BigInt(memory.length) - 4096n, 4096n);
+    const expected = Buffer.from(memory)
+      .fill(0, 0, FRAME_BYTES)
+      .fill(0, 2 * FRAME_BYTES, 3 * FRAME_BYTES);
+    expect(plain().equals(expected)).toBe(true);
+    fill!(fd, 0n, BigInt(memory.length) + 100n);
+    expect(plain().equals(memory)).toBe(true);
+    close();
+  });
+
+  run('a damaged frame is told when it is asked for', async () => {
+    await compressImages(directory, { codec }, false);
+    const bytes = readFileSync(join(directory, name)).fill(0, 0, 64);
+    writeFileSync(join(directory, name), bytes);
+    const { files, fill, close } = await openPlainPagesLate(directory, temporary);
+    const fd = files.get(`${directory}/pages-1.img`)!;
+    expect(() => fill!(fd, 0n, 1n)).toThrow(/CRTS_IMAGE_FRAMES/);
+    fill!(fd, BigInt(FRAME_BYTES), 1n);
+    close();
   });
 
   run('whatever is damaged or cut, an error names the image, or nothing is wrong', async () => {

@@ -7,6 +7,7 @@ import {
   constants,
   fstatSync,
   fsyncSync,
+  ftruncateSync,
   openSync,
   readdirSync,
   renameSync,
@@ -112,6 +113,11 @@ export function isCompressed(directory: string): boolean {
 export interface PlainPages {
   /** Descriptors by the path of the plain image. */
   readonly files: ReadonlyMap<string, number>;
+  /**
+   * Where contents come when they are asked for: puts those of a part into the file of this descriptor. Undefined where all are there.
+   * @throws ImageError CRTS_IMAGE_FRAMES
+   */
+  readonly fill?: (fd: number, offset: bigint, lengthBytes: bigint) => void;
   close(): void;
 }
 
@@ -121,34 +127,93 @@ export interface PlainPages {
  */
 export async function openPlainPages(directory: string, temporary: () => number): Promise<PlainPages> {
   const files = new Map<string, number>();
-  const close = () => {
-    for (const fd of files.values()) closeSync(fd);
-    files.clear();
-  };
-  const reader = ImageReader.open(directory);
+  const close = () => closeAll(files);
   try {
-    let depth = 0;
-    for (let set: ImageReader | undefined = reader; set !== undefined && depth <= CHAIN_MAX; set = set.parent()) {
-      for (const image of set.compressed()) {
-        const path = `${set.directory}/pages-${image.id}.img`;
-        const file = CompressedFile.open(set, image);
-        try {
-          const fd = unnamed(set.base) ?? temporary();
-          files.set(path, fd);
-          await file.writeTo(fd);
-        } finally {
-          file.close();
-        }
+    await eachCompressed(directory, async (set, image) => {
+      const file = CompressedFile.open(set, image);
+      try {
+        const fd = unnamed(set.base) ?? temporary();
+        files.set(plainPath(set, image), fd);
+        await file.writeTo(fd);
+      } finally {
+        file.close();
       }
-      depth += 1;
-    }
+    });
     return { files, close };
   } catch (error) {
     close();
     throw error;
+  }
+}
+
+/** The same where little of it may be needed: files have their size, and hold what was asked for. */
+export async function openPlainPagesLate(directory: string, temporary: () => number): Promise<PlainPages> {
+  const files = new Map<string, number>();
+  const sources = new Map<number, LateFile>();
+  const close = () => {
+    for (const { file } of sources.values()) file.close();
+    sources.clear();
+    closeAll(files);
+  };
+  try {
+    await eachCompressed(directory, (set, image) => {
+      const file = CompressedFile.open(set, image);
+      const fd = unnamed(set.base) ?? temporary();
+      files.set(plainPath(set, image), fd);
+      sources.set(fd, new LateFile(file, fd));
+      ftruncateSync(fd, file.table.plainBytes);
+    });
+    return { files, close, fill: (fd, offset, length) => sources.get(fd)?.fill(Number(offset), Number(length)) };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+/** Frames are decompressed when they are asked for, once. */
+class LateFile {
+  readonly #done: Uint8Array;
+
+  constructor(
+    readonly file: CompressedFile,
+    readonly fd: number,
+  ) {
+    this.#done = new Uint8Array(file.table.frames.length);
+  }
+
+  fill(offset: number, length: number): void {
+    const end = Math.min(Math.ceil((offset + length) / FRAME_BYTES), this.#done.length);
+    for (let index = Math.floor(offset / FRAME_BYTES); index < end; index++) {
+      if (this.#done[index] === 1) continue;
+      this.file.writeFrame(index, this.fd);
+      this.#done[index] = 1;
+    }
+  }
+}
+
+async function eachCompressed(
+  directory: string,
+  visit: (set: ImageReader, image: CompressedImage) => void | Promise<void>,
+): Promise<void> {
+  const reader = ImageReader.open(directory);
+  try {
+    let depth = 0;
+    for (let set: ImageReader | undefined = reader; set !== undefined && depth <= CHAIN_MAX; set = set.parent()) {
+      for (const image of set.compressed()) await visit(set, image);
+      depth += 1;
+    }
   } finally {
     reader.close();
   }
+}
+
+function plainPath({ directory }: ImageReader, { id }: CompressedImage): string {
+  return `${directory}/pages-${id}.img`;
+}
+
+function closeAll(files: Map<string, number>): void {
+  for (const fd of files.values()) closeSync(fd);
+  files.clear();
 }
 
 function unnamed(base: string): number | undefined {
@@ -192,29 +257,50 @@ export class CompressedFile {
 
   /** All of it, frames side by side. */
   async writeTo(fd: number): Promise<void> {
-    await sideBySide(this.table.frames, async (frame) => {
-      const plain = await this.#frame(frame);
-      for (let done = 0; done < plain.length; )
-        done += writeSync(fd, plain, done, plain.length - done, frame.plainOffset + done);
-    });
+    await sideBySide(this.table.frames, async (frame) => writeAt(fd, await this.#frame(frame), frame.plainOffset));
+  }
+
+  writeFrame(index: number, fd: number): void {
+    const frame = this.table.frames[index]!;
+    let plain: Buffer;
+    try {
+      plain = this.codec.decompressSync(readAt(this.fd, frame.offset, frame.sizeBytes), frame.plainBytes);
+    } catch (error) {
+      throw this.#bad(frame, (error as Error).message);
+    }
+    writeAt(fd, this.#checked(frame, plain), frame.plainOffset);
   }
 
   close(): void {
     closeSync(this.fd);
   }
 
-  async #frame({ offset, sizeBytes, plainBytes }: Frame): Promise<Buffer> {
+  async #frame(frame: Frame): Promise<Buffer> {
     let plain: Buffer;
-    const bad = (what: string) =>
-      new ImageError('CRTS_IMAGE_FRAMES', `the frame cannot be decompressed: ${what}`, { file: this.file, offset });
     try {
-      plain = await this.codec.decompress(readAt(this.fd, offset, sizeBytes), plainBytes);
+      plain = await this.codec.decompress(readAt(this.fd, frame.offset, frame.sizeBytes), frame.plainBytes);
     } catch (error) {
-      throw bad((error as Error).message);
+      throw this.#bad(frame, (error as Error).message);
     }
-    if (plain.length !== plainBytes) throw bad(`it holds ${plain.length} bytes, not ${plainBytes}`);
+    return this.#checked(frame, plain);
+  }
+
+  #checked(frame: Frame, plain: Buffer): Buffer {
+    if (plain.length !== frame.plainBytes)
+      throw this.#bad(frame, `it holds ${plain.length} bytes, not ${frame.plainBytes}`);
     return plain;
   }
+
+  #bad({ offset }: Frame, what: string): ImageError {
+    return new ImageError('CRTS_IMAGE_FRAMES', `the frame cannot be decompressed: ${what}`, {
+      file: this.file,
+      offset,
+    });
+  }
+}
+
+function writeAt(fd: number, bytes: Buffer, offset: number): void {
+  for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done, offset + done);
 }
 
 /** Returns the size. Frames are compressed side by side and written in their order. */

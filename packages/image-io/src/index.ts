@@ -8,6 +8,7 @@ export {
   decompressImages,
   isCompressed,
   openPlainPages,
+  openPlainPagesLate,
   type PlainPages,
 } from './compressed-set';
 export { ImageError, type ImageErrorCode, type ImagePlace } from './errors';

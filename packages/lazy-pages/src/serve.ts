@@ -1,4 +1,4 @@
-import type { CoreEntry, ImageReader, MmEntry, PstreeEntry } from '@crts/image-io';
+import type { CoreEntry, ImageReader, MmEntry, PlainPages, PstreeEntry } from '@crts/image-io';
 import { closeFd, SyscallError, sendFull } from '@crts/native-syscalls';
 import type { Progress } from '@crts/page-xfer';
 import type { Logger, PageSource, PageStore } from '@crts/plugin-api';
@@ -22,6 +22,8 @@ export interface LazyRequest {
   readonly isOwn: boolean;
   /** Pages come from there; undefined: from the images. */
   readonly supply: Supply | undefined;
+  /** Contents of compressed images. */
+  readonly plain?: PlainPages | undefined;
   readonly log: Logger;
   readonly progress?: Progress | undefined;
 }
@@ -41,7 +43,7 @@ export function serveLazily(request: LazyRequest): Served {
   };
   const guard = request.isOwn ? guardOf(tasks) : undefined;
   if (request.isOwn) tellGuarded(socket);
-  const supply = request.supply ?? new LocalSupply(sourceOf);
+  const supply = request.supply ?? new LocalSupply(sourceOf, request.plain);
   const server = new LazyServer({
     tasks: tasks.map(({ pid, uffd }) => ({ pid, uffd, ranges: rangesOf(reader, pid, sourceOf(pid), request.isOwn) })),
     supply,

@@ -1,5 +1,6 @@
 /** Where missing pages come from: mapped images, or a page server. */
 import { fstatSync } from 'node:fs';
+import type { PlainPages } from '@crts/image-io';
 import { addressOf, errnoName, rawSyscall, receiveFull, SyscallError, sendFull } from '@crts/native-syscalls';
 import {
   badRecord,
@@ -39,10 +40,12 @@ export interface Supply {
 export class LocalSupply implements Supply {
   readonly #sources: (pid: number) => PageSource;
   readonly #maps = new Map<number, { readonly address: bigint; readonly sizeBytes: bigint }>();
+  readonly #plain: PlainPages | undefined;
   #buffer: Buffer | undefined;
 
-  constructor(sources: (pid: number) => PageSource) {
+  constructor(sources: (pid: number) => PageSource, plain?: PlainPages) {
     this.#sources = sources;
+    this.#plain = plain;
   }
 
   get(pid: number, from: bigint, lengthBytes: bigint): Contents {
@@ -51,9 +54,11 @@ export class LocalSupply implements Supply {
     if (run === undefined || run.addr !== from) throw noContents(pid, from);
     const file = source.files[run.file]!;
     const { address, sizeBytes } = this.#map(file);
-    if (run.fileOffset + run.lengthBytes <= sizeBytes && run.fileOffset % PAGE_BYTES === 0n)
-      return { address: address + run.fileOffset, lengthBytes: run.lengthBytes };
     const length = run.lengthBytes < BUFFER_BYTES ? run.lengthBytes : BUFFER_BYTES;
+    const isLate = this.#plain?.fill !== undefined;
+    if (isLate) this.#plain!.fill!(file, run.fileOffset, length);
+    if (run.fileOffset + run.lengthBytes <= sizeBytes && run.fileOffset % PAGE_BYTES === 0n)
+      return { address: address + run.fileOffset, lengthBytes: isLate ? length : run.lengthBytes };
     this.#buffer = source.read(from, Number(length));
     if (this.#buffer === undefined) throw noContents(pid, from);
     return { address: addressOf(this.#buffer), lengthBytes: length };
