@@ -16,6 +16,8 @@ test.each([
   ['secret', 'CRTS_FD_KIND', /fd 3 \(\/secretmem.*\(secret memory\)/],
   ['queue', 'CRTS_FD_KIND', /fd 3 \(\/crts-refused.*\(POSIX message queue\)/],
   ['block', 'CRTS_FD_KIND', /fd 3 \(\/dev\/loop0\).*\(block device\)/],
+  ['waiting-data', 'CRTS_SOCKET_WAITING', /fd 4: UNIX socket \d+ has sent data and waits to be accepted/],
+  ['waiting-closed', 'CRTS_SOCKET_WAITING', /fd 3: a connection that was closed before it is accepted waits/],
   ['unlinked', 'CRTS_LINK_REMAP', /fd 3 \(.*\/unlinked\).*--link-remap/s],
   ['userfaultfd', 'CRTS_VMA_KIND', /mapping 0x[0-9a-f]+-0x[0-9a-f]+ \(userfaultfd missing tracking\)/],
   ['timer', 'CRTS_TIMER_CLOCK', /timer 0 runs on the CPU time of process \d+/],

@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 static void *idle(void *nothing)
@@ -49,6 +50,18 @@ int main(int argc, char **argv)
 
 	if (!strcmp(what, "socket"))
 		check(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0, "socketpair: %m");
+	if (!strcmp(what, "waiting-data") || !strcmp(what, "waiting-closed")) {
+		/* Connected, written, and for the second closed, before anyone accepts: three numbers, of which the last is closed. */
+		struct sockaddr_un name = { .sun_family = AF_UNIX };
+		socklen_t size = sizeof(name);
+
+		pair[0] = socket(AF_UNIX, SOCK_STREAM, 0);
+		check(bind(pair[0], (void *)&name, sizeof(sa_family_t)) == 0 && listen(pair[0], 2) == 0 && getsockname(pair[0], (void *)&name, &size) == 0, "listen: %m");
+		pair[1] = socket(AF_UNIX, SOCK_STREAM, 0);
+		check(connect(pair[1], (void *)&name, size) == 0 && write(pair[1], "early", 5) == 5, "connect: %m");
+		if (!strcmp(what, "waiting-closed"))
+			close(pair[1]);
+	}
 	if (!strcmp(what, "io_uring")) {
 		struct io_uring_params params = { 0 };
 		check((pair[0] = syscall(SYS_io_uring_setup, 1, &params)) >= 0, "io_uring_setup: %m");
@@ -133,6 +146,10 @@ int main(int argc, char **argv)
 	}
 	ready();
 	wait_for(argv[1]);
+	if (!strncmp(what, "waiting", 7)) {
+		int accepted = accept(pair[0], NULL, NULL);
+		check(read(accepted, path, 16) == 5 && !memcmp(path, "early", 5), "what came before accept: %m");
+	}
 	if (!strcmp(what, "socket"))
 		check(write(pair[1], "y", 1) == 1 && read(pair[0], &byte, 1) == 1 && byte == 'y', "the pair is broken");
 	if (deep >= 0) {

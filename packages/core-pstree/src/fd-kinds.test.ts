@@ -28,7 +28,7 @@ test.each([
 test.each([
   [0x5345434dn, '/secretmem (deleted)', 'secret memory'],
   [0x19800202n, '/jobs', 'POSIX message queue'],
-])('a file of file system 0x%x', (fsType, link, name) => {
+])('a file of file system %s', (fsType, link, name) => {
   expect(fdKind({ link, mode: 0o100600, rdev: 0n, fsType })).toEqual({ name });
 });
 

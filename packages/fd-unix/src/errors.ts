@@ -164,7 +164,7 @@ export function waitingClosed(subject: Subject, ino: number): CrtsError {
     'CRTS_SOCKET_WAITING',
     subject,
     `a connection that was closed before it is accepted waits at UNIX socket ${ino}; whether it brings data cannot be told`,
-    'Dump when the program has accepted it.',
+    'Dump again when the program has accepted it (docs/adr/0029-data-before-accept.md).',
   );
 }
 
@@ -173,7 +173,7 @@ export function waitingData(subject: Subject, ino: number): CrtsError {
     'CRTS_SOCKET_WAITING',
     subject,
     `UNIX socket ${ino} has sent data and waits to be accepted: no one can look at the data yet`,
-    'Dump when the connection is accepted.',
+    'Dump again when the program has accepted the connection (docs/adr/0029-data-before-accept.md).',
   );
 }
 
