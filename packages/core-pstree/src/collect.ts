@@ -33,8 +33,19 @@ function firstOf<T, R>(list: readonly T[], ask: (one: T) => R | undefined): R | 
   return undefined;
 }
 
+/** Asked for when the tree is refused, and again when it is dumped. */
+const chosen = new WeakMap<VmaFacts, Registry['vma'][number]>();
+
 function vmaHandler(registry: Registry, vma: VmaFacts) {
-  return bestHandler(registry.vma, (handler) => handler.match(vma), `mapping ${range(vma)}`);
+  const known = chosen.get(vma);
+  if (known !== undefined) return known;
+  const best = bestHandler(
+    registry.vma,
+    (handler) => handler.match(vma),
+    () => `mapping ${range(vma)}`,
+  );
+  if (best !== undefined) chosen.set(vma, best);
+  return best;
 }
 
 function range(vma: VmaFacts): string {

@@ -182,7 +182,7 @@ export class FileTable implements FileRegistry, TreeImages {
     const handler = bestHandler(
       this.#handlers,
       (candidate) => candidate.match(facts, task.options),
-      `fd ${facts.fd} (${facts.link})`,
+      () => `fd ${facts.fd} (${facts.link})`,
     );
     if (handler === undefined) throw noFdHandler(facts);
     const id = this.#nextId++;

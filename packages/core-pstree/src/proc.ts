@@ -1,7 +1,7 @@
 /** Parsers of what /proc prints of a task (man 5 proc). Pure, but for readTaskFacts(). */
 import { readdirSync } from 'node:fs';
 import { readSmallFile } from '@crts/native-syscalls';
-import { decodeName, type TaskFacts, type ThreadFacts, type VmaFacts } from '@crts/plugin-api';
+import { decodeName, type FieldTable, type TaskFacts, type ThreadFacts, type VmaFacts } from '@crts/plugin-api';
 import { noSuchTask } from './errors';
 
 /** Fields of /proc/PID/stat from the third on; the second, comm, may hold anything. */
@@ -67,14 +67,10 @@ export function statField(text: string, name: string): string {
 export function parseStat(text: string): { comm: string; fields: Record<string, string> } {
   const open = text.indexOf('(');
   const close = text.lastIndexOf(')');
-  const values = text
-    .slice(close + 2)
-    .trim()
-    .split(' ');
-  return {
-    comm: text.slice(open + 1, close),
-    fields: Object.fromEntries(STAT_FIELDS.map((name, index) => [name, values[index] ?? ''])),
-  };
+  const values = text.slice(close + 2, text.endsWith('\n') ? -1 : undefined).split(' ');
+  const fields: Record<string, string> = {};
+  for (let index = 0; index < STAT_FIELDS.length; index++) fields[STAT_FIELDS[index]!] = values[index] ?? '';
+  return { comm: text.slice(open + 1, close), fields };
 }
 
 /** State of a thread, as one letter (man 5 proc); `gone` when it has ended. */
@@ -86,35 +82,56 @@ export function stateOf(tid: number): string {
   }
 }
 
-export function parseStatus(text: string): Map<string, string> {
-  const fields = new Map<string, string>();
-  for (const line of text.split('\n')) {
-    const colon = line.indexOf(':');
-    if (colon > 0) fields.set(line.slice(0, colon), line.slice(colon + 1).trim());
-  }
-  return fields;
+/** Each field is looked for when it is asked for: there are sixty, of which a thread needs twenty. */
+export function parseStatus(text: string): FieldTable {
+  const lines = `\n${text}`;
+  return {
+    get: (name) => {
+      const head = `\n${name}:`;
+      const at = lines.indexOf(head);
+      return at < 0 ? undefined : lines.slice(at + head.length, lineEnd(lines, at + 1)).trim();
+    },
+  };
 }
 
 const NO_FLAGS: ReadonlySet<string> = new Set();
 
 const VMA_LINE = /^([0-9a-f]+)-([0-9a-f]+) (.)(.)(.)(.) ([0-9a-f]+) ([0-9a-f]+):([0-9a-f]+) (\d+) *(.*)$/;
 
-/** /proc/PID/smaps: a line of /proc/PID/maps per mapping, then lines of details, VmFlags last. */
+const KEY_LINE = '\nProtectionKey:';
+const FLAGS_LINE = '\nVmFlags:';
+
+/**
+ * /proc/PID/smaps: a line of /proc/PID/maps per mapping, then lines of details, VmFlags last. A thread has two mappings with 24 lines
+ * each, so that lines are looked for rather than looked at; most mappings have the flags of another.
+ */
 export function parseSmaps(text: string): VmaFacts[] {
   const vmas: VmaFacts[] = [];
-  let head: RegExpExecArray | undefined;
-  let protectionKey: number | undefined;
-  for (const line of text.split('\n')) {
-    const match = VMA_LINE.exec(line);
-    if (match !== null) head = match;
-    else if (line.startsWith('ProtectionKey:')) protectionKey = Number(line.slice(14));
-    else if (head !== undefined && line.startsWith('VmFlags:')) {
-      add(vmas, vmaOf(head, new Set(line.slice(8).trim().split(' ')), protectionKey));
-      head = undefined;
-      protectionKey = undefined;
+  const known = new Map<string, ReadonlySet<string>>();
+  for (let at = 0; at < text.length; ) {
+    const flagsAt = text.indexOf(FLAGS_LINE, at);
+    if (flagsAt < 0) break;
+    const end = lineEnd(text, flagsAt + 1);
+    const headEnd = text.indexOf('\n', at);
+    const match = VMA_LINE.exec(text.slice(at, headEnd));
+    const details = text.slice(headEnd, flagsAt);
+    const keyAt = details.indexOf(KEY_LINE);
+    const key = keyAt < 0 ? undefined : Number(details.slice(keyAt + KEY_LINE.length, lineEnd(details, keyAt + 1)));
+    const names = text.slice(flagsAt + FLAGS_LINE.length, end).trim();
+    let flags = known.get(names);
+    if (flags === undefined) {
+      flags = new Set(names.split(' '));
+      known.set(names, flags);
     }
+    if (match !== null) add(vmas, vmaOf(match, flags, key));
+    at = end + 1;
   }
   return vmas;
+}
+
+function lineEnd(text: string, from: number): number {
+  const end = text.indexOf('\n', from);
+  return end < 0 ? text.length : end;
 }
 
 /** /proc/PID/maps: the same without flags and keys. The kernel walks the page tables for smaps, 27 ms a GiB, and not for this. */
@@ -208,7 +225,8 @@ export function tracerOf(pid: number, tid: number): { state: string; tracer: str
 /** Whether a signal is queued that the thread does not block. */
 export function signalWaits({ status }: ThreadFacts): boolean {
   const mask = (field: string) => BigInt(`0x${status.get(field) ?? '0'}`);
-  return ((mask('SigPnd') | mask('ShdPnd')) & ~mask('SigBlk')) !== 0n;
+  const pending = mask('SigPnd') | mask('ShdPnd');
+  return pending !== 0n && (pending & ~mask('SigBlk')) !== 0n;
 }
 
 /** Whether the main thread has ended and others have not: what belongs to the process is out of reach through /proc/PID then. */
@@ -227,7 +245,7 @@ export function isGone(error: unknown): boolean {
 }
 
 /** The same, where the process must be there. @throws CrtsError CRTS_NO_TASK */
-export function factsOf(pid: number, read = readTaskFacts): TaskFacts {
+export function factsOf<T>(pid: number, read: (pid: number) => T): T {
   try {
     return read(pid);
   } catch (error) {

@@ -94,7 +94,7 @@ const UNUSED = {
 export function bestHandler<T extends { readonly name: string }>(
   handlers: readonly T[],
   score: (handler: T) => number,
-  what: string,
+  what: () => string,
 ): T | undefined {
   let best: T | undefined;
   let bestScore = 0;
@@ -104,6 +104,6 @@ export function bestHandler<T extends { readonly name: string }>(
     if (points > bestScore) [best, bestScore, rival] = [handler, points, undefined];
     else if (points === bestScore && points > 0) rival = handler;
   }
-  if (best !== undefined && rival !== undefined) throw twoHandlers(what, best.name, rival.name);
+  if (best !== undefined && rival !== undefined) throw twoHandlers(what(), best.name, rival.name);
   return best;
 }

@@ -7,6 +7,7 @@ import {
   type Effect,
   encodeName,
   type FdFacts,
+  type FieldTable,
   type FileRecord,
   type ImageSink,
   type Logger,
@@ -54,8 +55,11 @@ export class DumpRemaps {
       fateOf,
       addEffect: (effect) => this.#effects.push(effect),
     };
-    const what = `fd ${facts.fd} (${file.name})`;
-    const handler = bestHandler(this.#handlers, (candidate) => candidate.match(file, full), what);
+    const handler = bestHandler(
+      this.#handlers,
+      (candidate) => candidate.match(file, full),
+      () => `fd ${facts.fd} (${file.name})`,
+    );
     if (handler === undefined) return namedOnly(file);
     try {
       const { name, remap } = handler.dump(file, full);
@@ -101,7 +105,7 @@ function undo(effect: Effect, cause: unknown): void {
 
 /** A process of the tree is traced by crts; a dead one cannot be, but its parent is. */
 function fateOf(pid: number): 'dumped' | 'alive' | 'dead' {
-  let status: ReadonlyMap<string, string>;
+  let status: FieldTable;
   try {
     status = parseStatus(readFileSync(`/proc/${pid}/status`, 'utf8'));
   } catch {

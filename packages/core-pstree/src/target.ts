@@ -47,6 +47,7 @@ import {
   glimpseTask,
   isGone,
   isOutlived,
+  readTaskFacts,
   readThreadFacts,
   signalWaits,
   threadCount,
@@ -207,7 +208,9 @@ export class Target {
     const prstatus = Buffer.from(found);
     const xstate = ptraceGetRegset(tid, NT_X86_XSTATE);
     const sigmask = ptraceGetSigmask(tid);
-    const facts = tid === this.pid ? this.#lookAtProcess() : readThreadFacts(this.pid, tid);
+    // Mappings are read when all threads stand still: they may still make some.
+    const isAlone = tid === this.pid && this.#seized.size === 1;
+    const facts = isAlone ? this.#lookAtProcess() : factsOf(this.pid, (pid) => readThreadFacts(pid, tid));
     if ((facts.status.get('Seccomp') ?? '0') !== '0') this.#suspendSeccomp(tid);
     undoStopInterruption(prstatus, signalWaits(facts));
     nameRestartedCall(prstatus, (address, length) => this.#readIfMapped(address, length));
@@ -228,7 +231,7 @@ export class Target {
 
   /** The mappings are those of the moment: read again when the other threads stand still too. */
   #lookAtProcess(): TaskFacts {
-    this.#facts = factsOf(this.pid);
+    this.#facts = factsOf(this.pid, readTaskFacts);
     return this.#facts;
   }
 
@@ -239,7 +242,7 @@ export class Target {
 
   /** All threads stand still: what they could still change is read again. */
   settled(): void {
-    if (this.#threads.size > 1) this.#lookAtProcess();
+    if (this.#threads.size > 1 || this.#facts === undefined) this.#lookAtProcess();
     this.#sortThreads();
     this.#hideAbandoned();
   }

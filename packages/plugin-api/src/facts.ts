@@ -23,13 +23,18 @@ export interface VmaFacts {
   readonly protectionKey?: number | undefined;
 }
 
+/** Values by the name of their field. */
+export interface FieldTable {
+  get(name: string): string | undefined;
+}
+
 /** What the engine learns of a task from /proc while it is frozen; each file is read once. */
 export interface TaskFacts {
   readonly comm: string;
   /** Fields of /proc/PID/stat by their name in man 5 proc, as text. */
   readonly stat: Readonly<Record<string, string>>;
   /** Fields of /proc/PID/status by name, values trimmed. */
-  readonly status: ReadonlyMap<string, string>;
+  readonly status: FieldTable;
   readonly vmas: readonly VmaFacts[];
 }
 
@@ -38,7 +43,7 @@ export interface ThreadFacts {
   readonly comm: string;
   /** Fields of stat and status, as in TaskFacts. */
   readonly stat: Readonly<Record<string, string>>;
-  readonly status: ReadonlyMap<string, string>;
+  readonly status: FieldTable;
 }
 
 /** Facts of one open file description, all gathered from outside before any handler is asked. */

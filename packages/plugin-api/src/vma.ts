@@ -139,10 +139,15 @@ function stateOf(vma: VmaFacts): number {
 }
 
 /** Meaning of a flag that cannot be carried, or undefined. */
-export function refusedFlag(vma: VmaFacts): string | undefined {
-  for (const flag of vma.vmFlags) if (REFUSED_FLAGS[flag] !== undefined) return REFUSED_FLAGS[flag];
+export function refusedFlag({ vmFlags }: VmaFacts): string | undefined {
+  if (good.has(vmFlags)) return undefined;
+  for (const flag of vmFlags) if (REFUSED_FLAGS[flag] !== undefined) return REFUSED_FLAGS[flag];
+  good.add(vmFlags);
   return undefined;
 }
+
+/** Mappings with the same flags have one set of them. */
+const good = new WeakSet<ReadonlySet<string>>();
 
 export function vmaEntry(
   vma: VmaFacts,
