@@ -4,7 +4,19 @@
 // the same run: each round takes the peers in random order; a first round warms up and is not counted. Prints medians
 // and, as what counts, ratios of the same round. Needs root and a C compiler. Nothing is asserted. cases.mjs has the cases.
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -82,7 +94,7 @@ function compile(name) {
 /** What takes part in a round: the peers, and what they are compared with. */
 function rivals(which) {
   const compared =
-    which.mebibytes > 0 && which.isShared !== true
+    which.mebibytes > 0 && which.isShared !== true && which.isLazy !== true
       ? { limit: () => limit(which) }
       : { node: () => run(process.execPath, '-e', '0') };
   return {
@@ -114,7 +126,7 @@ async function bench(which, rounds) {
 }
 
 /** A fresh program is dumped, gone, restored, and ended. */
-async function cycle(bin, { command: [name, ...args], directory, mebibytes, isShared }) {
+async function cycle(bin, { command: [name, ...args], directory, mebibytes, isShared, isLazy }) {
   const images = mkdtempSync(join(directory, 'crts-bench-images-'));
   const ready = join(scratch, 'ready');
   const replaced = args.map((arg) => (arg === 'SCRATCH' ? join(scratch, 'watched') : arg));
@@ -131,16 +143,49 @@ async function cycle(bin, { command: [name, ...args], directory, mebibytes, isSh
     await until('the program to be gone', () => !pids.some((one) => existsSync(`/proc/${one}`)));
     const frozenUs = frozenTimeUs(join(images, 'stats-dump'));
     const imageBytes = diskUsage(images);
-    const restore = run(bin, 'restore', '-d', '-D', images, '-o', 'restore.log');
+    const restoring = ['restore', '-d', '-D', images, '-o', 'restore.log'];
+    if (isLazy) {
+      const { restore, startUs } = await lazily(bin, images, ready, restoring);
+      return { dump, restore, frozenUs, imageBytes, startUs };
+    }
+    const restore = run(bin, ...restoring);
     if (pids.some(ended)) throw new Error('the restored program is not there');
     const treeKib = isShared ? [beforeKib, memoryKib(pids)] : undefined;
     return { dump, restore, frozenUs, imageBytes, treeKib };
   } finally {
     await end(pids);
     rmSync(images, { recursive: true });
-    rmSync(ready, { force: true });
+    for (const file of [ready, `${ready}.marks`]) rmSync(file, { force: true });
     // What this sample left for the disk to write is not to slow down the next one.
     if (mebibytes > 0) spawnSync('sync');
+  }
+}
+
+/**
+ * When the program ran, and when it had a page of its memory, from the begin of the restore. CRIU needs a server, which waits beforehand; crts
+ * starts its own meanwhile.
+ */
+async function lazily(bin, images, ready, restoring) {
+  const server =
+    bin === peers.criu
+      ? spawn(bin, ['lazy-pages', '-D', images, '-o', 'lazy-pages.log'], { stdio: 'ignore' })
+      : undefined;
+  const served = new Promise((resolve) => server?.once('close', resolve) ?? resolve());
+  if (server !== undefined) await until('the server to wait', () => existsSync(join(images, 'lazy-pages.socket')));
+  const words = openSync(`${ready}.marks`, 'r+');
+  const read = () => {
+    const bytes = Buffer.alloc(24);
+    readSync(words, bytes, 0, 24, 0);
+    return [bytes.readBigInt64LE(8), bytes.readBigInt64LE(16)].map(Number);
+  };
+  try {
+    writeSync(words, Buffer.from([1]), 0, 1, 0);
+    const restore = run(bin, ...restoring, '--lazy-pages');
+    await until('the program to have its memory', () => read()[1] !== 0);
+    await served;
+    return { restore, startUs: read().map((when) => when - restore.beginUs) };
+  } finally {
+    closeSync(words);
   }
 }
 

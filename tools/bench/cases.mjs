@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 
-/** Mebibytes: 1GiB; by how many processes they are held: 1GiBx8; where the images are: 1GiB@tmpfs. */
-const MEMORY = /^(\d+)(MiB|GiB)(?:x(\d+))?(@tmpfs)?$/;
+/** Mebibytes: 1GiB; by how many processes they are held: 1GiBx8; where the images are: 1GiB@tmpfs; restored lazily: 1GiB~. */
+const MEMORY = /^(\d+)(MiB|GiB)(?:x(\d+))?(@tmpfs)?(~)?$/;
 /** Of a parent, and how many children share it with that parent: 1GiB/20. */
 const SHARED = /^(\d+)(MiB|GiB)\/(\d+)$/;
 const COUNT = /^(\d+)(processes|threads|fds|watches)$/;
@@ -11,7 +11,11 @@ const COUNT = /^(\d+)(processes|threads|fds|watches)$/;
 const SIZES = ['64MiB', '256MiB', '1GiB', '4GiB', '8GiB'];
 
 export const GROUPS = {
-  memory: SIZES.flatMap((size) => ['', '@tmpfs'].flatMap((place) => [`${size}${place}`, `${size}x8${place}`])),
+  memory: SIZES.flatMap((size) => [
+    ...['', '@tmpfs'].flatMap((place) => [`${size}${place}`, `${size}x8${place}`]),
+    `${size}~`,
+  ]),
+  lazy: SIZES.map((size) => `${size}~`),
   sharing: ['256MiB/8', '1GiB/20'],
   trees: ['1processes', '10processes', '100processes', '1000processes'],
   threads: ['1threads', '10threads', '100threads', '1000threads'],
@@ -30,14 +34,15 @@ export function caseOf(name, directory) {
   if (name === 'trivial') return { ...small, rounds: 15, command: ['program', '0'] };
   const memory = MEMORY.exec(name);
   if (memory !== null) {
-    const [, size, unit, processes = '1', tmpfs] = memory;
+    const [, size, unit, processes = '1', tmpfs, lazy] = memory;
     const mebibytes = Number(size) * (unit === 'GiB' ? 1024 : 1);
     return {
       mebibytes,
       rounds: mebibytes > 2048 ? 3 : mebibytes > 512 ? 5 : 7,
       directory: tmpfs === undefined ? directory : '/dev/shm',
       isTmpfs: tmpfs !== undefined,
-      command: ['program', String(mebibytes), processes],
+      isLazy: lazy !== undefined,
+      command: ['program', String(mebibytes), processes, ...(lazy === undefined ? [] : ['1', 'watched'])],
     };
   }
   const shared = SHARED.exec(name);

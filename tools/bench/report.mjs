@@ -10,6 +10,12 @@ const ROWS = [
   ['images', 'MiB', (sample) => sample.imageBytes / 2 ** 20],
 ];
 
+/** Cases that are restored lazily. */
+const LAZY_ROWS = [
+  ['first instruction after', 'ms', (sample) => sample.startUs[0] / 1000],
+  ['first page of memory after', 'ms', (sample) => sample.startUs[1] / 1000],
+];
+
 /** Cases in which processes share memory. */
 const SHARING_ROWS = [
   ['memory of the program', 'MiB', (sample) => sample.treeKib[0] / 1024],
@@ -28,7 +34,8 @@ export function report(name, samples, next) {
   const peers = ['crts', 'criu'].filter((peer) => samples[peer] !== undefined);
   console.log(`\n${name}: median [quartiles] of ${samples.crts.length} rounds`);
   print(['', ...peers, ...(peers.length > 1 ? ['crts / criu [95 %]'] : [])]);
-  const rows = samples.crts[0].treeKib === undefined ? ROWS : [...ROWS, ...SHARING_ROWS];
+  const [{ treeKib, startUs }] = samples.crts;
+  const rows = [...ROWS, ...(treeKib === undefined ? [] : SHARING_ROWS), ...(startUs === undefined ? [] : LAZY_ROWS)];
   for (const [row, unit, value] of rows) {
     const cells = [`${row}, ${unit}`, ...peers.map((peer) => spread(samples[peer].map(value)))];
     if (peers.length > 1) {
