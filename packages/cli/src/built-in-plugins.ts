@@ -25,6 +25,7 @@ import type { Plugin } from '@crts/plugin-api';
 import { plugin as remapGhost } from '@crts/remap-ghost';
 import { plugin as remapProc } from '@crts/remap-proc';
 import { plugin as taskAttrs } from '@crts/task-attrs';
+import { plugin as taskCgroups } from '@crts/task-cgroups';
 import { plugin as taskCreds } from '@crts/task-creds';
 import { plugin as taskFs } from '@crts/task-fs';
 import { plugin as taskLimits } from '@crts/task-limits';
@@ -61,6 +62,7 @@ export const builtInPlugins: readonly Plugin[] = [
   remapGhost,
   remapProc,
   taskAttrs,
+  taskCgroups,
   taskCreds,
   taskFs,
   taskLimits,

@@ -269,6 +269,14 @@ const SUPPORTED: readonly OptionRow[] = [
     help: 'how long the program may take to stop (default 10; 0: as long as it takes)',
   },
   {
+    name: 'manage-cgroups',
+    argument: 'MODE',
+    optional: true,
+    actions: ['dump', 'restore'],
+    idle: ['pre-dump'],
+    help: 'cgroups of the tasks: leave them alone (ignore), join those that exist (soft, default), or refuse where one is gone (none)',
+  },
+  {
     name: 'freeze-cgroup',
     argument: 'PATH',
     actions: dumps,
@@ -333,7 +341,7 @@ const KNOWN_WITH_TWIN =
 const KNOWN_SWITCHES = 'ms exec-cmd enable-external-sharing enable-external-masters';
 const KNOWN_WITH_ARGUMENT =
   'join-ns root close veth-pair action-script libdir ext-mount-map cgroup-root skip-mnt enable-fs lsm-profile empty-ns cgroup-props cgroup-props-file cgroup-dump-controller config cgroup-yard lsm-mount-context network-lock';
-const KNOWN_WITH_OPTIONAL = 'cpu-cap manage-cgroups';
+const KNOWN_WITH_OPTIONAL = 'cpu-cap';
 const KNOWN_SHORT: Readonly<Record<string, string>> = { 'join-ns': 'J', root: 'r', libdir: 'L', 'ext-mount-map': 'M' };
 
 function known(names: string, more: Partial<OptionRow>): OptionRow[] {

@@ -162,7 +162,7 @@ describe('options that are not carried', () => {
 
   // Every long option of criu 4.2 (criu/config.c) that crts does not support.
   const REFUSED =
-    'join-ns=net:1 root=/ tcp-established no-tcp-established close=3 log-pid no-log-pid veth-pair=a=b action-script=a ms libdir=a cpu-cap cpu-cap=all ext-mount-map=a exec-cmd manage-cgroups manage-cgroups=full cgroup-root=a skip-mnt=a enable-fs=a enable-external-sharing enable-external-masters lsm-profile=a empty-ns=net cgroup-props=a cgroup-props-file=a cgroup-dump-controller=a skip-in-flight deprecated weak-sysctls tcp-close stream config=a cgroup-yard=a lsm-mount-context=a network-lock=skip mntns-compat-mode unprivileged';
+    'join-ns=net:1 root=/ tcp-established no-tcp-established close=3 log-pid no-log-pid veth-pair=a=b action-script=a ms libdir=a cpu-cap cpu-cap=all ext-mount-map=a exec-cmd cgroup-root=a skip-mnt=a enable-fs=a enable-external-sharing enable-external-masters lsm-profile=a empty-ns=net cgroup-props=a cgroup-props-file=a cgroup-dump-controller=a skip-in-flight deprecated weak-sysctls tcp-close stream config=a cgroup-yard=a lsm-mount-context=a network-lock=skip mntns-compat-mode unprivileged';
   test.each(
     REFUSED.split(' ').flatMap((option) => [
       ['dump', option],

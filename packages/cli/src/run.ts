@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import type { Plugin, RunOptions } from '@crts/plugin-api';
-import { badValue } from './errors';
+import { badValue, unsupportedOption } from './errors';
 import { type ImportModule, loadPlugins } from './load-plugins';
 import type { LogOptions, RunLog } from './log';
 import type { Parsed } from './parse';
@@ -49,6 +49,7 @@ export async function runOptions(parsed: Parsed, log: RunLog, importModule: Impo
     skipFileRwxCheck: parsed.switches.has('skip-file-rwx-check'),
     evasiveDevices: parsed.switches.has('evasive-devices'),
     inotifyEvents: inotifyEvents(parsed),
+    manageCgroups: manageCgroups(parsed),
     forceIrmap: parsed.switches.has('force-irmap'),
     irmapScanPaths: (parsed.values.get('irmap-scan-path') ?? []).map((path) => resolve(path)),
     log,
@@ -67,6 +68,18 @@ function inotifyEvents(parsed: Parsed): 'fail' | 'drop' | 'provoke' {
   if (what !== 'fail' && what !== 'drop' && what !== 'provoke')
     throw badValue('--inotify-events', what, 'fail, drop or provoke');
   return what;
+}
+
+/** CRIU's modes that set properties of cgroups are for a dump, which they mean nothing for, and refused for a restore. */
+function manageCgroups(parsed: Parsed): EngineOptions['manageCgroups'] {
+  const modes = parsed.values.get('manage-cgroups');
+  // Without an argument: as without the option.
+  const mode = modes?.at(-1) ?? 'soft';
+  if (mode === 'ignore' || mode === 'none' || mode === 'soft' || mode === '') return mode === '' ? 'soft' : mode;
+  if (mode !== 'props' && mode !== 'full' && mode !== 'strict')
+    throw badValue('--manage-cgroups', mode, 'ignore, none, soft, props, full or strict');
+  if (parsed.action === 'restore') throw unsupportedOption(`--manage-cgroups=${mode}`);
+  return 'soft';
 }
 
 /** The last one given counts, as with CRIU. */

@@ -97,6 +97,7 @@ function execute(request: RestoreRequest, tree: TreeRestore, affinity: Buffer): 
     setAffinity(root.hostPid, affinity);
     const { clocks } = tree;
     if (clocks !== undefined) root.task.run((program) => enterTimeNamespace(program, clocks));
+    foundTree(tasks[0]!, root);
     nursery.forkAll(inheritances(tasks));
     lender.hostPidOf = (pid) => nursery.stub(pid).hostPid;
     const forked = process.hrtime.bigint();
@@ -126,6 +127,13 @@ function execute(request: RestoreRequest, tree: TreeRestore, affinity: Buffer): 
   }
 }
 
+/** Host steps that are done before the root forks: what they give it all others are born with. */
+const isFounding = (step: Step) => step.kind === 'host' && step.stage === 'namespaces';
+
+function foundTree({ plan }: TaskRestore, { hostPid, task }: StubTask): void {
+  for (const step of plan.steps) if (step.kind === 'host' && isFounding(step)) hostStep(step, hostPid, task);
+}
+
 /** What each task runs before it forks others. */
 function inheritances(tasks: readonly TaskRestore[]): ReadonlyMap<number, ProgramBuilder> {
   const early = new Map<number, ProgramBuilder>();
@@ -146,7 +154,9 @@ function runStages({ tasks, set }: TreeRestore, nursery: Nursery): void {
   const running = tasks.map((task) => ({
     task,
     set: task.set,
-    steps: task.plan.steps.filter(({ stage }) => stage !== 'inheritance'),
+    steps: task.plan.steps.filter(
+      (step) => step.stage !== 'inheritance' && !(task.set === set.root && isFounding(step)),
+    ),
     remote: nursery.stub(task.set.pid),
     next: 0,
   }));

@@ -66,6 +66,8 @@ export interface PrivateMapping {
 /** The part of a restore plan that builds one task. */
 export interface TaskPlan {
   readonly pid: Pid;
+  /** Whether it is the root of the tree. Its host steps of stage `namespaces` are done before it forks the others. */
+  readonly isRoot: boolean;
   /** Adds a pass. `emit` is called once, while the plan is compiled, in the pass's final place. */
   pass(head: PassHead, emit: (program: Program) => void): void;
   /** Adds the passes of a mapping, with its pages: in stage `memory`, or before, where children are to share them. */

@@ -29,6 +29,8 @@ export interface RunOptions {
   readonly evasiveDevices?: boolean | undefined;
   /** What becomes of events that nobody has read yet: `drop` unless told. */
   readonly inotifyEvents?: 'fail' | 'drop' | 'provoke' | undefined;
+  /** Cgroups of tasks: left alone (`ignore`), or recorded and joined again where they exist (`soft`) or must exist (`none`); `soft` unless told. */
+  readonly manageCgroups?: 'ignore' | 'none' | 'soft' | undefined;
   /** Dump: a watched object is searched for by inode also where its file handle opens. */
   readonly forceIrmap?: boolean | undefined;
   /** Dump: where to search first. */

@@ -109,8 +109,6 @@ export const attributesHandler = {
     return () => {
       const core = (thread.core as CoreEntry).thread_core!;
       core.comm = thread.facts.comm;
-      // One cgroup set, the inventory's: cgroups come later.
-      core.cg_set = 1;
       for (const read of readers) read();
       noteDispatch(thread);
     };
