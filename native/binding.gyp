@@ -7,6 +7,7 @@
         'addon/exports.cc',
         'addon/files.cc',
         'addon/memory.cc',
+        'addon/pages.cc',
         'addon/probe.cc',
         'addon/spawn.cc',
         'addon/syscall.cc',

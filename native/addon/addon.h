@@ -31,6 +31,7 @@ napi_value Spawn(napi_env env, napi_callback_info info);
 napi_value Checksum(napi_env env, napi_callback_info info);
 napi_value Cpuid(napi_env env, napi_callback_info info);
 napi_value Describe(napi_env env, napi_callback_info info);
+napi_value HelpPages(napi_env env, napi_callback_info info);
 napi_value ReadFile(napi_env env, napi_callback_info info);
 
 #endif

@@ -34,6 +34,26 @@ long transfer_pages(word nr, word fd, struct agent_run *runs, word count)
 	return total;
 }
 
+long share_pages(word fd, struct agent_run *runs, const unsigned int *bounds, word count, unsigned int *next)
+{
+	long total = 0;
+
+	for (;;) {
+		word piece = __atomic_fetch_add(next, 1, __ATOMIC_RELAXED);
+		long done;
+
+		if (piece >= count)
+			return total;
+		done = transfer_pages(__NR_pread64, fd, runs + bounds[piece], bounds[piece + 1] - bounds[piece]);
+		if (done < 0) {
+			/* Nobody need go on. */
+			__atomic_store_n(next, (unsigned int)count, __ATOMIC_RELAXED);
+			return done;
+		}
+		total += done;
+	}
+}
+
 static int differ(const word *a, const word *b)
 {
 	for (word i = 0; i < PAGE / sizeof(word); i += 8) {

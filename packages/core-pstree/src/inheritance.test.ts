@@ -87,9 +87,11 @@ test('a task that forks nobody makes all in stage memory', () => {
     $1 munmap(0x1100000, 0x7ffffeeff000)
   [memory] map
     $2 mmap(0x10000, 0x4000)
+  [memory] read the pages
     $3 receive_fd(engine fd 1)
     $4 move_fd($3, 60, 1)
     $5 pages_from_file(60, &<000001000000000000100000000000000000000000000000>, 1)
+  [memory] map
     $6 mlock(0x10000, 0x4000)
   [memory] close the pages image
     $7 close(60)"
@@ -117,6 +119,7 @@ test('a parent makes what its child keeps; the child compares, drops and reads',
     $1 munmap(0x1100000, 0x7ffffeeff000)
   [inheritance] map
     $2 mmap(0x10000, 0x4000)
+  [inheritance] read the pages
     $3 receive_fd(engine fd 1)
     $4 move_fd($3, 60, 1)
     $5 pages_from_file(60, &<000001000000000000300000000000000000000000000000>, 1)
@@ -127,9 +130,10 @@ test('a parent makes what its child keeps; the child compares, drops and reads',
     $1 munmap(0x14000, 0xfec000)
     $2 munmap(0x1100000, 0x7ffffeeff000)
   [memory] map
-    $3 mlock(0x10000, 0x4000)
+    $3 mmap(0x20000, 0x4000)
   [memory] map
-    $4 mmap(0x20000, 0x4000)
+    $4 mlock(0x10000, 0x4000)
+  [memory] map
     $5 mlock(0x20000, 0x4000)"
 `);
   expect(child).toMatchInlineSnapshot(`
@@ -143,10 +147,13 @@ test('a parent makes what its child keeps; the child compares, drops and reads',
     $4 receive_fd(engine fd 2)
     $5 move_fd($4, 60, 1)
     $6 update_pages(60, &<001001000000000000200000000000000000000000000000>, 1, &<65536 bytes>)
-    $7 pages_from_file(60, &<003001000000000000100000000000000020000000000000>, 1)
-    $8 mlock(0x10000, 0x4000)
   [memory] map
-    $9 mmap(0x30000, 0x4000)
+    $7 mmap(0x30000, 0x4000)
+  [memory] read the pages
+    $8 pages_from_file(60, &<003001000000000000100000000000000020000000000000>, 1)
+  [memory] map
+    $9 mlock(0x10000, 0x4000)
+  [memory] map
     $10 mlock(0x30000, 0x4000)
   [memory] close the pages image
     $11 close(60)"
@@ -207,7 +214,7 @@ test('a grandchild gets what its parent made of it; helpers pass on what they ha
     [fork(-1, 3)],
   );
   expect([made(root!), made(child!), made(grandchild!)]).toEqual([[0x10000], [0x20000], []]);
-  expect(child!.split('\n').filter((line) => line.includes('[inheritance]'))).toHaveLength(4);
+  expect(child!.split('\n').filter((line) => line.includes('[inheritance]'))).toHaveLength(5);
   expect(child).toMatch(/inheritance[\s\S]*update_pages[\s\S]*memory/);
 });
 

@@ -1,7 +1,7 @@
 /** Which private mappings a task keeps of the task that forks it: docs/adr/0021. */
 import type { PageSource, Stage, StoredRun } from '@crts/plugin-api';
 import type { ForkPlan } from './forks/plan';
-import type { PlanBuilder } from './plan';
+import { FILLED, MAPPED, type PlanBuilder } from './plan';
 import { compare, lengthOf, type PlannedMapping, type Range } from './private-memory';
 
 const USER_END = 0x7fff_ffff_f000n;
@@ -119,10 +119,20 @@ function addPasses(plan: PlanBuilder, agent: Range): void {
   const stage = 'inheritance';
   if (early.length > 0) {
     addClearing(plan, stage, agent);
-    for (const one of early) plan.pass({ ...one.head, stage }, (program) => one.make(program));
+    for (const one of early) {
+      const { needs = [], provides = [] } = one.head;
+      plan.pass({ ...one.head, stage, needs, provides: [...provides, MAPPED] }, (program) => one.make(program));
+    }
+    addFilling(plan, stage);
     addClosing(plan, stage);
   }
+  if (plan.mappings.length > 0) addFilling(plan, 'memory');
   addClosing(plan, 'memory');
+}
+
+function addFilling(plan: PlanBuilder, stage: Stage): void {
+  const head = { plugin: 'engine', stage, what: 'read the pages', needs: [MAPPED], provides: [FILLED] };
+  plan.pass(head, (program) => plan.filler?.flush(program));
 }
 
 /** Adds the pass that leaves what fork(2) or an earlier stage brought, and the agent. */

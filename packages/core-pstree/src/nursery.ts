@@ -19,6 +19,7 @@ import { cloneFlags } from './forks/objects';
 import type { AgentPlaces } from './forks/places';
 import type { ForkOp, ForkPlan } from './forks/plan';
 import type { DeadSet } from './image-set';
+import type { PageHelp } from './page-help';
 import type { Leading } from './plan';
 import { NUMBERS_PER_TASK } from './service-numbers';
 import { SparePids } from './spare-pids';
@@ -44,6 +45,7 @@ export class Nursery {
 
   readonly #spare: SparePids;
   readonly #leading: ReadonlyMap<number, Leading>;
+  readonly #help: PageHelp | undefined;
 
   readonly #layout: YardLayout;
   readonly #places: AgentPlaces;
@@ -56,6 +58,7 @@ export class Nursery {
     places: AgentPlaces,
     numbers: ReadonlySet<number>,
     leading: ReadonlyMap<number, Leading> = new Map(),
+    help?: PageHelp,
   ) {
     this.#yard = new StubYard(layout, tasks);
     this.#layout = layout;
@@ -63,6 +66,7 @@ export class Nursery {
     this.#places = places;
     this.#spare = new SparePids(numbers);
     this.#leading = leading;
+    this.#help = help;
   }
 
   /** A living task. */
@@ -93,7 +97,7 @@ export class Nursery {
         waiting.delete(op.actor);
         jobs.push({ task: this.stub(op.actor).task, program });
       }
-      runTogether(jobs);
+      runTogether(jobs, this.#help?.meanwhile);
       this.#round(round);
     }
   }

@@ -22,6 +22,10 @@ type Pass = { readonly head: PassHead } & (
   | { readonly threads: true }
 );
 
+/** What passes of private mappings provide before `vmas`: they are there without contents, and with them. */
+export const MAPPED = 'mm:mapped';
+export const FILLED = 'mm:filled';
+
 /** A piece of the compiled plan: a program for the agent, or an action of the engine. */
 export type Step =
   | { readonly kind: 'program'; readonly stage: Stage; readonly program: ProgramBuilder }
@@ -87,10 +91,16 @@ export class PlanBuilder implements TaskPlan, ThreadPlan {
   privateMapping(head: MappingHead, mapping: PrivateMapping): void {
     const planned = new PlannedMapping(head, mapping, this.filler!);
     this.mappings.push(planned);
-    this.pass({ ...head, stage: 'memory' }, (program) => {
+    const { provides = [] } = head;
+    const isWhole = (name: string) => name.startsWith('vma');
+    const first = { ...head, provides: [...provides.filter((name) => !isWhole(name)), MAPPED] };
+    this.pass({ ...first, stage: 'memory' }, (program) => {
       if (!planned.isEarly) planned.make(program);
-      mapping.finish(program);
     });
+    // All mappings get their pages together.
+    this.pass({ ...head, stage: 'memory', needs: [FILLED], provides: provides.filter(isWhole) }, (program) =>
+      mapping.finish(program),
+    );
   }
 
   hostStep(head: PassHead & { readonly why: string }, run: (step: HostStepContext) => void): void {

@@ -2,13 +2,17 @@
  * Private mappings of tasks that are restored. A task that forks others makes what they have in common with it before it forks
  * them, so that they have it copy-on-write: docs/adr/0021.
  */
-import type { ProgramBuilder, Stretch } from '@crts/native-syscalls';
+import { fstatSync } from 'node:fs';
+import { cutRuns, PIECE_BYTES, type ProgramBuilder, type Stretch } from '@crts/native-syscalls';
 import type { MappingHead, PageSource, PrivateMapping, Program, Result, StoredRun } from '@crts/plugin-api';
 import { withoutLazy } from './lazy';
+import { pagesUnread } from './page-errors';
 
 const PAGE = 4096n;
-/** Page runs of one instruction: 240 kB of the arena. */
+/** Page runs of one instruction: 240 kB of the arena, and 40 kB at most that say where pieces begin. */
 const RUNS_MAX = 10_000;
+/** From this size on the engine takes part: it costs a round trip. */
+const TOGETHER_BYTES = 2n * PIECE_BYTES;
 
 export interface Range {
   readonly start: bigint;
@@ -31,6 +35,8 @@ export class PageFiller {
   #filled = 0n;
   #compared = 0n;
   readonly #updates: Result[] = [];
+  /** Asked for by `later`. */
+  #waiting: StoredRun[] = [];
 
   /** `number` is the descriptor of pages files in the task; `lazy` stretches come later, from somebody else. */
   constructor(
@@ -41,7 +47,19 @@ export class PageFiller {
 
   /** Emits the transfer of all stored pages of the range. */
   fill(program: Program, range: Range): void {
-    this.#read(program, withoutLazy(this.pages.runs(range.start, range.end), this.lazy), range);
+    this.#read(program, this.#runs(range));
+  }
+
+  /** The same when `flush` is emitted: all mappings together take fewer calls, and the engine can do a share of them. */
+  later(range: Range): void {
+    this.#waiting.push(...this.#runs(range));
+  }
+
+  /** Emits what was put off. */
+  flush(program: Program): void {
+    const runs = this.#waiting;
+    this.#waiting = [];
+    this.#read(program, runs);
   }
 
   /** The same where memory has the pages of a parent: only what differs is written, what only the parent has goes away. */
@@ -60,7 +78,7 @@ export class PageFiller {
       for (const part of parts(runs)) update(this.number, part, []);
       this.#compared += lengthOf(runs);
     }
-    this.#read(program, mine, range);
+    this.#waiting.push(...mine);
   }
 
   /** Emits the end of the last transfer. */
@@ -81,13 +99,29 @@ export class PageFiller {
     };
   }
 
-  #read(program: Program, runs: readonly StoredRun[], range: Range): void {
+  #runs({ start, end }: Range): readonly StoredRun[] {
+    return withoutLazy(this.pages.runs(start, end), this.lazy);
+  }
+
+  #read(program: Program, runs: readonly StoredRun[]): void {
     for (const [file, found] of byFile(runs)) {
       this.#use(program, file);
-      for (const part of parts(found))
-        program.pagesFromFile(this.number, part, { what: `read the pages of ${show(range)}` });
+      const runs = lengthOf(found) < TOGETHER_BYTES ? found : cutRuns(found);
+      // Plans of the engine are made of builders that know its own operations.
+      for (const part of parts(runs)) this.#readPart(program as ProgramBuilder, file, part);
       this.#filled += lengthOf(found);
     }
+  }
+
+  #readPart(program: ProgramBuilder, file: number, runs: readonly StoredRun[]): void {
+    const { addr, lengthBytes } = runs.at(-1)!;
+    const [name, source] = [this.pages.names[file]!, this.pages.files[file]!];
+    const options = {
+      what: `read pages of ${show({ start: runs[0]!.addr, end: addr + lengthBytes })}`,
+      fail: (errno: string | undefined) => pagesUnread(name, sizeOf(source), runs, errno),
+    };
+    if (lengthOf(runs) < TOGETHER_BYTES) program.pagesFromFile(this.number, runs, options);
+    else program.pagesTogether(this.number, runs, source, options);
   }
 
   #use(program: Program, file: number): void {
@@ -120,12 +154,12 @@ export class PlannedMapping {
     return this.mapping.hasPages ? this.filler.pages.runs(start, end) : [];
   }
 
-  /** Emits what brings it into being, with its contents. */
+  /** Emits what brings it into being. Contents that have to be read come with PageFiller.flush(). */
   make(program: Program): void {
     const { start, end, prot, hasPages } = this.mapping;
     if (this.origin === undefined) {
       this.mapping.map(program);
-      if (hasPages) this.filler.fill(program, this.range);
+      if (hasPages) this.filler.later(this.range);
       return;
     }
     // The parent's has its first protection as long as others are forked.
@@ -202,6 +236,14 @@ function byFile(runs: readonly StoredRun[]): ReadonlyMap<number, readonly Stored
     else known.push(run);
   }
   return files;
+}
+
+function sizeOf(fd: number): bigint | undefined {
+  try {
+    return fstatSync(fd, { bigint: true }).size;
+  } catch {
+    return undefined;
+  }
 }
 
 function show({ start, end }: Range): string {

@@ -27,6 +27,7 @@ import { forkText } from './forks/text';
 import type { TaskSet } from './image-set';
 import { waitForLingering } from './lingering';
 import { forkFailed, Nursery } from './nursery';
+import { PageHelp } from './page-help';
 import { planText, type Step } from './plan';
 import type { PageCounts } from './private-memory';
 import type { PlanText, RestoreOutcome, RestoreRequest } from './requests';
@@ -90,7 +91,8 @@ function execute(request: RestoreRequest, tree: TreeRestore, affinity: Buffer): 
   const started = process.hrtime.bigint();
   const size = tasks.length + set.dead.length + tree.helpers;
   const leading = new Map(tasks.flatMap(({ set, plan }) => (plan.leading ? [[set.pid, plan.leading] as const] : [])));
-  const nursery = new Nursery(tree.layout, size, tree.forks, tree.places, numbersOf(tree), leading);
+  const help = new PageHelp(affinity);
+  const nursery = new Nursery(tree.layout, size, tree.forks, tree.places, numbersOf(tree), leading, help);
   try {
     const root = nursery.launchRoot(set.root.pid, request.sibling);
     // The stub was born with the engine's one CPU; the plan sets each task's own where the images have it.
@@ -105,7 +107,7 @@ function execute(request: RestoreRequest, tree: TreeRestore, affinity: Buffer): 
     // Memory that is shared is handed over once.
     const sharing = set.tasks.filter(({ pid, owners }) => owners.vm !== pid);
     for (const { pid } of [...set.dead, ...sharing]) request.lazy?.dead(pid);
-    runStages(tree, nursery);
+    runStages(tree, nursery, help);
     log.info({ pid: set.root.pid }, 'built; letting go');
     release(tree, nursery, request.leaveStopped);
     request.lazy?.finished();
@@ -150,7 +152,7 @@ function pageCounts(tasks: readonly TaskRestore[]) {
 }
 
 /** All tasks of the tree are in one stage at a time. */
-function runStages({ tasks, set }: TreeRestore, nursery: Nursery): void {
+function runStages({ tasks, set }: TreeRestore, nursery: Nursery, help: PageHelp): void {
   const running = tasks.map((task) => ({
     task,
     set: task.set,
@@ -167,7 +169,7 @@ function runStages({ tasks, set }: TreeRestore, nursery: Nursery): void {
       nursery.endDead(set.dead);
       nursery.endHelpers();
     }
-    for (const wave of waves) runStage(stage, wave);
+    for (const wave of waves) runStage(stage, wave, help);
   }
   for (const { task, remote } of running) runUnfiltered(task, remote);
 }
@@ -180,7 +182,7 @@ interface Running {
 }
 
 /** All that the tasks have to do in a stage, side by side. */
-function runStage(stage: Stage, running: readonly Running[]): void {
+function runStage(stage: Stage, running: readonly Running[], help: PageHelp): void {
   for (;;) {
     const jobs: { task: RemoteTask; program: ProgramBuilder }[] = [];
     let hosts = 0;
@@ -196,7 +198,7 @@ function runStage(stage: Stage, running: readonly Running[]): void {
         else hostStep(step, one.remote.hostPid, one.remote.task);
       }
     }
-    if (jobs.length > 0) runTogether(jobs);
+    if (jobs.length > 0) runTogether(jobs, help.meanwhile);
     else if (hosts === 0) return;
   }
 }

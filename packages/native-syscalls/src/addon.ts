@@ -25,6 +25,17 @@ export interface Addon {
   ): number;
   checksum(fd: number, offset: bigint, lengthBytes: bigint, out: Uint8Array): number;
   describe(pid: number, pidfd: number, fds: Int32Array, first: number, out: Uint8Array): number;
+  helpPages(
+    pid: number,
+    fd: number,
+    runs: Uint8Array,
+    bounds: Uint32Array,
+    count: number,
+    next: Uint8Array,
+    threads: number,
+    most: number,
+    failed: Int32Array,
+  ): number;
   readFile(path: string, into: Uint8Array): number;
   cpuid(leaf: number, subleaf: number): [number, number, number, number];
 }

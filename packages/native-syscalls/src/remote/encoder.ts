@@ -81,6 +81,7 @@ function measure(instructions: readonly Instruction[], start: number, limit: num
   let count = 0;
   for (let i = start; i < instructions.length; i++) {
     const instruction = instructions[i]!;
+    if (instruction.together !== undefined && i > start) break;
     const known = data.length;
     let more: number = INSTRUCTION.size;
     if (instruction.storeAt !== undefined) more += enlist(instruction.storeAt.data, batch, data);
@@ -96,6 +97,8 @@ function measure(instructions: readonly Instruction[], start: number, limit: num
     used += more;
     count += 1;
     if (sent > 0) fds.push(...instruction.sendFds!);
+    // The engine's share begins when the batch is sent, and only the engine knows when both are done.
+    if (instruction.together !== undefined) break;
   }
   // A stored pointer is good in its own batch only: it goes with the call that follows.
   const isCut = start + count < instructions.length;

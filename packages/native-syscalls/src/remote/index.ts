@@ -9,6 +9,7 @@ export {
   type InfectionRequest,
 } from './infection';
 export type { Instruction, Origin } from './instruction';
+export { cutRuns, PIECE_BYTES, type SharedTransfer } from './pieces';
 export { type ForkChannel, ProgramBuilder, type Stretch } from './program-builder';
 export { showInstruction } from './program-text';
 export {

@@ -1,4 +1,5 @@
 import type { Arg, CallOptions, Data, LateFd, Loaded, Output, PageRun, Result } from '@crts/plugin-api';
+import type { PieceTable } from './pieces';
 
 /** Who emitted an instruction; the engine sets it around each handler's turn. */
 export interface Origin {
@@ -21,6 +22,15 @@ export interface Instruction {
   readonly sendFds?: readonly (number | LateFd)[] | undefined;
   /** STORE: where to. */
   readonly storeAt?: { readonly data: DataSlot; readonly offset: number } | undefined;
+  /** PAGES_TOGETHER: what the engine needs for its share. */
+  readonly together?: Together | undefined;
+}
+
+/** A transfer that agent and engine make together. */
+export interface Together {
+  readonly table: PieceTable;
+  /** The word that is incremented by who takes a piece. */
+  readonly next: DataSlot;
 }
 
 export class ResultSlot implements Result {

@@ -9,6 +9,7 @@ import {
 } from '@crts/plugin-api';
 import { syscallNumber } from '../syscall-numbers';
 import { DataSlot, encodeRuns, type Instruction, type Origin, OutputSlot, ResultSlot } from './instruction';
+import { pieceTable } from './pieces';
 import { showInstruction } from './program-text';
 import { DROP, OP, UPDATE_ROOM } from './protocol';
 
@@ -74,6 +75,20 @@ export class ProgramBuilder implements Program {
   }
 
   /**
+   * Reads runs of `fd`, cut by cutRuns(), while the engine may take its share of them from `source`, the same file: it is a batch
+   * of its own, and Run.transfer is how the engine takes part. The result is what the agent has read. For the engine alone.
+   */
+  pagesTogether(fd: Arg, runs: readonly PageRun[], source: number, options: CallOptions = {}): ResultSlot {
+    const table = pieceTable(source, runs);
+    const { bounds, encodedRuns } = table;
+    const next = new DataSlot(4);
+    const pieces = new DataSlot(bounds.byteLength, Buffer.from(bounds.buffer));
+    const args = [fd, new DataSlot(encodedRuns.length, encodedRuns), pieces, bounds.length - 1, next];
+    const together = { table, next };
+    return this.#add(OP.PAGES_TOGETHER, 'pages_together', 0, args, options, undefined, undefined, together);
+  }
+
+  /**
    * Reads runs of `fd` and writes those of their pages that memory does not have yet, so that pages which a child has from
    * its parent stay shared; pages of `dropped` are given back to the kernel. The result is the number of bytes written.
    * For the engine alone.
@@ -125,9 +140,10 @@ export class ProgramBuilder implements Program {
     options: CallOptions,
     sendFds?: Instruction['sendFds'],
     storeAt?: Instruction['storeAt'],
+    together?: Instruction['together'],
   ): ResultSlot {
     const result = new ResultSlot();
-    this.instructions.push({ op, name, nr, args, options, origin: this.origin, result, sendFds, storeAt });
+    this.instructions.push({ op, name, nr, args, options, origin: this.origin, result, sendFds, storeAt, together });
     return result;
   }
 }

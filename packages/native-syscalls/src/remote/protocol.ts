@@ -1,6 +1,6 @@
 /** The numbers of native/include/protocol.h; protocol.test.ts compares the two. */
 
-export const PROTOCOL = 6;
+export const PROTOCOL = 7;
 
 export const OP = {
   SYSCALL: 0,
@@ -13,6 +13,7 @@ export const OP = {
   THREAD: 7,
   PAGES_UPDATE: 8,
   TILES: 9,
+  PAGES_TOGETHER: 10,
 } as const;
 
 export const ARG = { IMMEDIATE: 0, ARENA: 1, RESULT: 2, LOAD32: 3, LOAD64: 4, SUM: 5 } as const;

@@ -1,8 +1,9 @@
-import { CrtsError, type LateFd } from '@crts/plugin-api';
+import { CrtsError, type LateFd, type PageRun } from '@crts/plugin-api';
 import { agentSilent, errnoName, taskGone } from '../errors';
 import { receiveMessage, sendMessage } from '../socket';
 import { type Batch, encodeBatch, settleBatch } from './encoder';
 import type { Instruction } from './instruction';
+import { SharedTransfer } from './pieces';
 import { ProgramBuilder } from './program-builder';
 import { showInstruction } from './program-text';
 import { REPLY_SIZE, REQUEST, REQUEST_SIZE } from './protocol';
@@ -13,10 +14,20 @@ export interface Run {
   send(): boolean;
   /** Waits for the batch that was sent. @throws CrtsError of the first instruction whose expectation was unmet */
   receive(): void;
+  /** Readable when the answer is there. */
+  readonly doorbell: number;
+  /** Of the batch that was sent: what the engine may take part in until it receives. */
+  readonly transfer: SharedTransfer | undefined;
 }
 
-/** Runs programs of different tasks side by side. Throws the first error when all batches under way have ended. */
-export function runTogether(jobs: readonly { readonly task: RemoteTask; readonly program: ProgramBuilder }[]): void {
+/**
+ * Runs programs of different tasks side by side. Throws the first error when all batches under way have ended. `meanwhile` is
+ * called when batches are under way.
+ */
+export function runTogether(
+  jobs: readonly { readonly task: RemoteTask; readonly program: ProgramBuilder }[],
+  meanwhile?: (runs: readonly Run[]) => void,
+): void {
   let runs = jobs.map(({ task, program }) => task.begin(program));
   let error: unknown;
   const guarded = (action: () => void): void => {
@@ -32,6 +43,7 @@ export function runTogether(jobs: readonly { readonly task: RemoteTask; readonly
       guarded(() => {
         if (run.send()) sent.push(run);
       });
+    if (meanwhile !== undefined && sent.length > 0) guarded(() => meanwhile(sent));
     for (const run of sent) guarded(() => run.receive());
     runs = sent;
   }
@@ -73,10 +85,16 @@ export class RemoteTask {
   begin({ instructions }: ProgramBuilder, limit = this.#limit): Run {
     let start = 0;
     let batch: Batch;
+    let transfer: SharedTransfer | undefined;
     return {
+      doorbell: this.#doorbell,
+      get transfer() {
+        return transfer;
+      },
       send: () => {
         if (start === instructions.length) return false;
         batch = encodeBatch(instructions, start, this.#arena, limit);
+        transfer = this.#transfer(instructions[start + batch.count - 1]!);
         this.#ring(batch.count, batch.fds);
         return true;
       },
@@ -85,6 +103,8 @@ export class RemoteTask {
         settleBatch(instructions, start, batch, this.#arena, done);
         if (done < batch.count) throw unmet(instructions[start + done]!, this.pid);
         start += batch.count;
+        const leftOver = transfer?.leftOver ?? [];
+        if (leftOver.length > 0) this.run(leftOverProgram(instructions[start - 1]!, leftOver), limit);
       },
     };
   }
@@ -92,6 +112,12 @@ export class RemoteTask {
   /** Tells the agent to let go of the doorbell and to go on at `ip` with stack `stack`. */
   sendLeave(ip: bigint, stack: bigint): void {
     if (!sendMessage(this.#doorbell, request(REQUEST.LEAVE, ip, stack))) throw taskGone(this.pid, 'its release');
+  }
+
+  #transfer({ together }: Instruction): SharedTransfer | undefined {
+    if (together === undefined) return undefined;
+    const { at, sizeBytes } = together.next;
+    return new SharedTransfer(this.pid, together.table, this.#arena.subarray(at, at + sizeBytes));
   }
 
   #ring(count: number, fds: readonly (number | LateFd)[]): void {
@@ -111,6 +137,14 @@ export class RemoteTask {
     if (done > count) throw agentSilent(this.pid, `claims ${done} of ${count} instructions`);
     return done;
   }
+}
+
+/** The agent reads what the engine could not write, and says why where it can't either. */
+function leftOverProgram({ args, options, origin }: Instruction, runs: readonly PageRun[]): ProgramBuilder {
+  const program = new ProgramBuilder();
+  program.origin = origin;
+  program.pagesFromFile(args[0]!, runs, options);
+  return program;
 }
 
 /** The error of an instruction whose expectation was unmet in task or thread `pid`. */

@@ -1,0 +1,106 @@
+// The engine's share of a transfer that an agent does too: AGENT_OP_PAGES_TOGETHER of protocol.h.
+#include "addon.h"
+#include "protocol.h"
+
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <thread>
+#include <vector>
+
+namespace {
+
+// UIO_MAXIOV, include/uapi/linux/uio.h.
+constexpr uint32_t kVectors = 1024;
+
+struct Share {
+  uint64_t pid;
+  uint64_t fd;
+  uint64_t fileSize;
+  const agent_run* runs;
+  const uint32_t* bounds;
+  uint32_t count;
+  uint32_t* next;
+};
+
+// Writes runs that lie one behind the other in the file into the task's memory, from a mapping: one copy. A file that has
+// become shorter meanwhile is no SIGBUS, because it is the kernel that reads the mapping: process_vm_rw_core(),
+// mm/process_vm_access.c, returns what it has copied, or EFAULT.
+bool WriteGroup(const Share& share, const agent_run* runs, uint32_t count, uint64_t length) {
+  iovec remote[kVectors];
+  const uint64_t offset = runs[0].offset;
+  if (offset > share.fileSize || length > share.fileSize - offset) return false;
+  for (uint32_t i = 0; i < count; i++) {
+    remote[i].iov_base = reinterpret_cast<void*>(runs[i].addr);
+    remote[i].iov_len = runs[i].length;
+  }
+  const int64_t window = RawSyscall(SYS_mmap, 0, length, PROT_READ, MAP_SHARED | MAP_POPULATE, share.fd, offset);
+  if (window < 0 && window > -4096) return false;
+  iovec local = {reinterpret_cast<void*>(window), length};
+  const int64_t written = RawSyscall(SYS_process_vm_writev, share.pid, reinterpret_cast<uint64_t>(&local), 1,
+                                     reinterpret_cast<uint64_t>(remote), count, 0);
+  RawSyscall(SYS_munmap, window, length, 0, 0, 0, 0);
+  return written == static_cast<int64_t>(length);
+}
+
+bool WritePiece(const Share& share, uint32_t piece) {
+  const uint32_t end = share.bounds[piece + 1];
+  for (uint32_t first = share.bounds[piece]; first < end;) {
+    const agent_run* runs = share.runs + first;
+    uint64_t length = runs[0].length;
+    uint32_t count = 1;
+    for (; first + count < end && count < kVectors && runs[count].offset == runs[0].offset + length; count++)
+      length += runs[count].length;
+    if (!WriteGroup(share, runs, count, length)) return false;
+    first += count;
+  }
+  return true;
+}
+
+// Takes at most `most` pieces. A piece that cannot be written is told, and it is the last one.
+uint32_t Help(const Share& share, uint32_t most, int32_t* failed) {
+  uint32_t done = 0;
+  for (; done < most; done++) {
+    const uint32_t piece = __atomic_fetch_add(share.next, 1, __ATOMIC_RELAXED);
+    if (piece >= share.count) break;
+    if (WritePiece(share, piece)) continue;
+    *failed = static_cast<int32_t>(piece);
+    break;
+  }
+  return done;
+}
+
+}  // namespace
+
+// helpPages(pid, fd, runs, bounds, count, next, threads, most, failed): writes pieces of the table (struct agent_run[], 32-bit
+// bounds) of file `fd` into the memory of `pid` until none is left, or each of `threads` threads, the caller's among them, has
+// written `most`. `failed` has a word for each thread: the piece that it took and could not write; -1 is the caller's to put
+// there. The number of pieces that were written, or -errno of fstat. All other threads are gone when it returns.
+napi_value HelpPages(napi_env env, napi_callback_info info) {
+  size_t argc = 9;
+  napi_value argv[9];
+  uint64_t word[9] = {0};
+  napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr);
+  for (size_t i = 0; i < argc && i < 9; i++) ToWord(env, argv[i], &word[i]);
+  struct stat status;
+  if (fstat(static_cast<int>(word[1]), &status) < 0) return FromResult(env, -9 /* EBADF */);
+  const Share share = {word[0],
+                       word[1],
+                       static_cast<uint64_t>(status.st_size),
+                       reinterpret_cast<const agent_run*>(word[2]),
+                       reinterpret_cast<const uint32_t*>(word[3]),
+                       static_cast<uint32_t>(word[4]),
+                       reinterpret_cast<uint32_t*>(word[5])};
+  const uint32_t most = static_cast<uint32_t>(word[7]);
+  int32_t* failed = reinterpret_cast<int32_t*>(word[8]);
+  std::vector<uint32_t> done(word[6], 0);
+  std::vector<std::thread> others;
+  for (size_t i = 1; i < done.size(); i++) others.emplace_back([&, i] { done[i] = Help(share, most, failed + i); });
+  int64_t total = Help(share, most, failed);
+  for (std::thread& other : others) other.join();
+  for (size_t i = 1; i < done.size(); i++) total += done[i];
+  return FromResult(env, total);
+}
