@@ -1,6 +1,6 @@
 /** Stops a whole tree: every process, every thread, also those born meanwhile. */
 import { readdirSync } from 'node:fs';
-import { readSmallFile } from '@crts/native-syscalls';
+import { readSmallFile, type SearchedText } from '@crts/native-syscalls';
 import { CrtsError, decodeName, type Logger } from '@crts/plugin-api';
 import { escaping, ownTree, zombie } from './errors';
 import type { Freezer } from './freezer';
@@ -37,6 +37,7 @@ export class FrozenTree {
   #zombies: Zombie[] = [];
   #sequence: number[] = [];
   readonly #parents = new Map<number, number>();
+  readonly #searched: SearchedText = new Map();
 
   /** Opens what is there now, so that less is left to do while the tree stands still. @throws when the root cannot be dumped */
   constructor(root: number, log: Logger, freezer?: Freezer) {
@@ -168,7 +169,7 @@ export class FrozenTree {
     const known = this.#targets.get(pid);
     if (known !== undefined) return known;
     if (pid === process.pid) throw ownTree(this.#root);
-    const target = new Target(pid, this.#log);
+    const target = new Target(pid, this.#log, this.#searched);
     this.#targets.set(pid, target);
     return target;
   }

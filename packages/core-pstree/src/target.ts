@@ -29,6 +29,7 @@ import {
   ptraceSetOptions,
   ptraceSetRegset,
   rseqCs,
+  type SearchedText,
   SyscallError,
   setReg,
   undoStopInterruption,
@@ -66,6 +67,7 @@ export class Target {
   readonly mem: number;
   readonly pagemap: number;
   readonly #log: Logger;
+  readonly #searched: SearchedText | undefined;
   #gadgets: Gadgets | undefined;
   /** Stopped threads by tid; the main thread is the first. */
   readonly #threads = new Map<number, { facts: ThreadFacts; state: ThreadState }>();
@@ -83,9 +85,11 @@ export class Target {
   #gone = false;
   #stopSignal: number | undefined;
 
-  constructor(pid: number, log: Logger) {
+  /** `searched`: what is known of the text of files, shared by a tree. */
+  constructor(pid: number, log: Logger, searched?: SearchedText) {
     this.pid = pid;
     this.#log = log;
+    this.#searched = searched;
     try {
       this.pidfd = pidfdOpen(pid);
     } catch (error) {
@@ -108,7 +112,7 @@ export class Target {
   prepare(): void {
     const { vmas, stat } = factsOf(this.pid, glimpseTask);
     if (stat.state === 'Z' || stat.state === 'X') throw zombie(this.pid);
-    this.#gadgets = findGadgets(this.mem, vmas);
+    this.#gadgets = findGadgets(this.mem, vmas, this.#searched);
   }
 
   /** Facts as they are while the process stands still. */
@@ -273,7 +277,7 @@ export class Target {
   infect(): void {
     const vmas = this.#mapped;
     if (this.#gadgets === undefined || !verifyGadgets(this.mem, this.#gadgets))
-      this.#gadgets = findGadgets(this.mem, vmas);
+      this.#gadgets = findGadgets(this.mem, vmas, this.#searched);
     if (this.#gadgets.restorer === undefined || this.#gadgets.syscallRet === undefined) {
       this.#log.warn(
         { pid: this.pid },

@@ -20,19 +20,40 @@ const RESTORERS = [
 const SEARCH_MAX = 16 * 1024 * 1024;
 const LIBC = /\/(libc[.-]|ld-musl-|libc\.so)/;
 
+/** What was found in the text of files, as offsets. Tasks of a tree mostly run the same ones. */
+export type SearchedText = Map<string, Gadgets>;
+
 /** Searches the executable file mappings, libc first. `mem` is /proc/PID/mem. */
-export function findGadgets(mem: number, vmas: readonly VmaFacts[]): Gadgets {
+export function findGadgets(mem: number, vmas: readonly VmaFacts[], searched: SearchedText = new Map()): Gadgets {
   const text = vmas.filter((vma) => vma.exec && !vma.write && vma.inode !== 0n);
   const ordered = [...text.filter((vma) => LIBC.test(vma.name)), ...text.filter((vma) => !LIBC.test(vma.name))];
   let syscallRet: bigint | undefined;
   let restorer: bigint | undefined;
   for (const vma of ordered) {
-    const bytes = readText(mem, vma);
-    syscallRet ??= find(bytes, SYSCALL_RET, vma.start);
-    for (const pattern of RESTORERS) restorer ??= find(bytes, pattern, vma.start);
+    const found = search(mem, vma, searched);
+    syscallRet ??= found.syscallRet;
+    restorer ??= found.restorer;
     if (syscallRet !== undefined && restorer !== undefined) break;
   }
   return { syscallRet, restorer };
+}
+
+function search(mem: number, vma: VmaFacts, searched: SearchedText): Gadgets {
+  const { major, minor, inode, offset, start, end } = vma;
+  const key = `${major}:${minor}:${inode}:${offset}:${end - start}`;
+  const known = searched.get(key);
+  const there = known && moved(known, start);
+  // A private mapping may have been written to, as debuggers do: it is searched itself then.
+  if (there !== undefined && verifyGadgets(mem, there)) return there;
+  const bytes = readText(mem, vma);
+  const [restorer] = RESTORERS.map((pattern) => find(bytes, pattern)).filter((offset) => offset !== undefined);
+  const found = { syscallRet: find(bytes, SYSCALL_RET), restorer };
+  searched.set(key, found);
+  return moved(found, start);
+}
+
+function moved({ syscallRet, restorer }: Gadgets, start: bigint): Gadgets {
+  return { syscallRet: at(start, syscallRet), restorer: at(start, restorer) };
 }
 
 /** Whether both are still where they were found: the task ran meanwhile. */
@@ -42,7 +63,7 @@ export function verifyGadgets(mem: number, gadgets: Gadgets): boolean {
 
 /** Address of a bare `syscall` instruction in a stretch of code. */
 export function findSyscall(code: Buffer, start: bigint): bigint | undefined {
-  return find(code, SYSCALL_RET.subarray(0, 2), start);
+  return at(start, find(code, SYSCALL_RET.subarray(0, 2)));
 }
 
 function holds(mem: number, address: bigint | undefined, patterns: readonly Buffer[]): boolean {
@@ -58,9 +79,13 @@ function holds(mem: number, address: bigint | undefined, patterns: readonly Buff
   });
 }
 
-function find(bytes: Buffer, pattern: Buffer, start: bigint): bigint | undefined {
+function find(bytes: Buffer, pattern: Buffer): bigint | undefined {
   const index = bytes.indexOf(pattern);
-  return index < 0 ? undefined : start + BigInt(index);
+  return index < 0 ? undefined : BigInt(index);
+}
+
+function at(start: bigint, offset: bigint | undefined): bigint | undefined {
+  return offset === undefined ? undefined : start + offset;
 }
 
 function readText(mem: number, vma: VmaFacts): Buffer {

@@ -1,7 +1,7 @@
 export { type AddressRange, findFreeArea } from './area';
 export { completeTask, type FinalThread, letTaskRun, stopTask } from './completion';
 export { encodeBatch, settleBatch } from './encoder';
-export { findGadgets, findSyscall, type Gadgets, verifyGadgets } from './gadgets';
+export { findGadgets, findSyscall, type Gadgets, type SearchedText, verifyGadgets } from './gadgets';
 export { Guest, type Host } from './guest';
 export {
   ARENA_SIZE,
