@@ -24,6 +24,7 @@ napi_value FromResult(napi_env env, int64_t result);
 
 napi_value Syscall(napi_env env, napi_callback_info info);
 napi_value PtraceStep(napi_env env, napi_callback_info info);
+napi_value PtraceSyscallStops(napi_env env, napi_callback_info info);
 napi_value AddressOf(napi_env env, napi_callback_info info);
 napi_value MapShared(napi_env env, napi_callback_info info);
 napi_value Unmap(napi_env env, napi_callback_info info);

@@ -6,6 +6,7 @@ static napi_value Init(napi_env env, napi_value exports) {
   const napi_property_descriptor properties[] = {
       {"syscall", nullptr, Syscall, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"ptraceStep", nullptr, PtraceStep, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"ptraceSyscallStops", nullptr, PtraceSyscallStops, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"addressOf", nullptr, AddressOf, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"mapShared", nullptr, MapShared, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"unmap", nullptr, Unmap, nullptr, nullptr, nullptr, napi_enumerable, nullptr},

@@ -1,7 +1,14 @@
 #include "addon.h"
 
+#include <elf.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+
+#include <cerrno>
+#include <csignal>
 
 static constexpr double kMaxSafe = 9007199254740991.0;
 
@@ -76,7 +83,18 @@ napi_value Syscall(napi_env env, napi_callback_info info) {
   return FromResult(env, RawSyscall(static_cast<int64_t>(word[0]), word[1], word[2], word[3], word[4], word[5], word[6]));
 }
 
-// ptraceStep(request, pid, signal): resumes with `request` and waits for the next stop: the wait status, or -errno.
+// Resumes with `request` and waits for the next stop: the wait status, or -errno.
+static int64_t Step(uint64_t request, uint64_t pid, uint64_t signal) {
+  int64_t result = RawSyscall(SYS_ptrace, request, pid, 0, signal, 0, 0);
+  int status = 0;
+  if (result < 0) return result;
+  do {
+    result = RawSyscall(SYS_wait4, pid, reinterpret_cast<uint64_t>(&status), __WALL, 0, 0, 0);
+  } while (result == -EINTR);
+  return result < 0 ? result : status;
+}
+
+// ptraceStep(request, pid, signal): one step, as above.
 napi_value PtraceStep(napi_env env, napi_callback_info info) {
   size_t argc = 3;
   napi_value argv[3];
@@ -85,12 +103,42 @@ napi_value PtraceStep(napi_env env, napi_callback_info info) {
   for (size_t i = 0; i < argc && i < 3; i++) {
     if (!ToWord(env, argv[i], &word[i])) return Refuse(env);
   }
-  int64_t result = RawSyscall(SYS_ptrace, word[0], word[1], 0, word[2], 0, 0);
-  int status = 0;
-  if (result >= 0) {
-    do {
-      result = RawSyscall(SYS_wait4, word[1], reinterpret_cast<uint64_t>(&status), 0x40000000 /* __WALL */, 0, 0, 0);
-    } while (result == -4 /* EINTR */);
+  return FromResult(env, Step(word[0], word[1], word[2]));
+}
+
+// ptraceSyscallStops(pid, stops, call, regs): goes from entry to exit to entry of system calls, `stops` times, or until one is of `call`;
+// `regs`, a user_regs_struct, has the registers there. The last wait status, which is no stop when the task has ended, or -errno;
+// -EAGAIN: signals stop it again and again. Signals that arrive on the way are delivered: a SIGSTOP makes a group stop, and takes effect
+// again when the thread is let go (man 2 ptrace).
+napi_value PtraceSyscallStops(napi_env env, napi_callback_info info) {
+  constexpr int kSyscallTrap = SIGTRAP | 0x80;
+  constexpr int kOtherStopsMax = 64;
+  size_t argc = 4;
+  napi_value argv[4];
+  uint64_t word[4] = {0};
+  napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr);
+  for (size_t i = 0; i < argc && i < 4; i++) {
+    if (!ToWord(env, argv[i], &word[i])) return Refuse(env);
   }
-  return FromResult(env, result < 0 ? result : status);
+  auto* regs = reinterpret_cast<user_regs_struct*>(word[3]);
+  iovec area = {regs, sizeof *regs};
+  int64_t status = 0;
+  uint64_t held = 0;
+  int others = 0;
+  for (uint64_t done = 0; done < word[1];) {
+    status = Step(PTRACE_SYSCALL, word[0], held);
+    if (status < 0 || !WIFSTOPPED(status)) return FromResult(env, status);
+    held = 0;
+    if (WSTOPSIG(status) != kSyscallTrap) {
+      if (++others > kOtherStopsMax) return FromResult(env, -EAGAIN);
+      // Only a stop for the delivery of a signal holds one.
+      if (status >> 16 == 0) held = WSTOPSIG(status);
+      continue;
+    }
+    int64_t result = RawSyscall(SYS_ptrace, PTRACE_GETREGSET, word[0], NT_PRSTATUS, reinterpret_cast<uint64_t>(&area), 0, 0);
+    if (result < 0) return FromResult(env, result);
+    if (regs->orig_rax == word[2]) break;
+    done++;
+  }
+  return FromResult(env, status);
 }

@@ -1,4 +1,5 @@
 import { getAffinity, setAffinity } from '@crts/native-syscalls';
+import { append } from './forks/multimap';
 
 /**
  * Runs `action` with the engine's thread on one CPU: the one of the task that it drives. A switch between two tasks on
@@ -16,4 +17,16 @@ export function onCpu<T>(cpu: number, action: () => T): T {
   } finally {
     setAffinity(0, before);
   }
+}
+
+/** The same for many tasks, those of one CPU after each other: the way to another CPU takes longer than most of what is done there. */
+export function eachOnCpu<T, R>(tasks: readonly T[], cpuOf: (task: T) => number, action: (task: T) => R): R[] {
+  const results: R[] = new Array(tasks.length);
+  const byCpu = new Map<number, number[]>();
+  for (const [index, task] of tasks.entries()) append(byCpu, cpuOf(task), index);
+  for (const [cpu, indices] of byCpu)
+    onCpu(cpu, () => {
+      for (const index of indices) results[index] = action(tasks[index]!);
+    });
+  return results;
 }

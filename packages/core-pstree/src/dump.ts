@@ -5,7 +5,7 @@ import { CrtsError } from '@crts/plugin-api';
 import { writeChecksums } from './checksums';
 import { clockShift } from './clocks';
 import { addGuards, askProcess, askThread, collectMappings } from './collect';
-import { onCpu } from './cpu';
+import { eachOnCpu, onCpu } from './cpu';
 import { descriptorNumbers, FileTable } from './file-table';
 import { append } from './forks/multimap';
 import type { FrozenTree } from './freeze';
@@ -50,13 +50,17 @@ function prepareImages(writer: ImageWriter, { known }: FrozenTree, withoutPages:
   writer.prepare([...TREE_IMAGES, ...tasks, ...tables, ...pages]);
 }
 
-/** One agent for each address space. Owners come before who shares theirs. */
+/** One agent for each address space. */
 function infectAll(members: readonly Member[]): void {
   const targets = new Map(members.map(({ target }) => [target.pid, target]));
-  for (const { target, task } of members) {
-    const host = targets.get(task.owners.vm)!;
-    onCpu(host.cpu, () => (host === target ? target.infect() : target.infectAsGuest(host)));
-  }
+  const hosts = members.filter(({ task }) => task.owners.vm === task.pid);
+  eachOnCpu(hosts, cpuOf, ({ target }) => target.infect());
+  for (const { target, task } of members)
+    if (task.owners.vm !== task.pid) target.infectAsGuest(targets.get(task.owners.vm)!);
+}
+
+function cpuOf({ target }: Member): number {
+  return target.cpu;
 }
 
 /** A process and what is known of it. */
@@ -86,7 +90,7 @@ function dumpFrozen(session: FrozenSession): DumpOutcome {
   files.finish();
   const memory = process.hrtime.bigint();
   if (request.trackMem === true) parent.tracker.leaveParent();
-  const stats = members.map((member) => onCpu(member.target.cpu, () => dumpTask(session, member)));
+  const stats = eachOnCpu(members, cpuOf, (member) => dumpTask(session, member));
   let pagesId = members.length;
   for (const [shmid, object] of files.sharedMemory)
     stats.push({
@@ -98,7 +102,7 @@ function dumpFrozen(session: FrozenSession): DumpOutcome {
   log.info({ pid, pages: pagesWritten }, 'memory written');
   let ended = 0n;
   const thaw = () => {
-    for (const { target } of members) onCpu(target.cpu, () => target.cure());
+    eachOnCpu(members, cpuOf, ({ target }) => target.cure());
     // A task may run on this very CPU at once: the time is taken before.
     ended = process.hrtime.bigint();
     tree.detach(request.finalState === 'leave-stopped');

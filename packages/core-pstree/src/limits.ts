@@ -21,7 +21,7 @@ export function refuseTask(task: FrozenTask, root: FrozenTask): CrtsError | unde
   const { pid, facts } = task;
   if ((Number(facts.stat.flags) & PF_KTHREAD) !== 0) return kernelThread(pid);
   for (const kind of NAMESPACES) {
-    if (namespace(pid, kind) !== namespace('self', kind)) return foreignNamespace(pid, kind);
+    if (namespace(pid, kind) !== ownNamespace(kind)) return foreignNamespace(pid, kind);
   }
   const time = namespace(root.pid, 'time');
   for (const kind of ['time', 'time_for_children'])
@@ -48,6 +48,15 @@ function refuseThreads({ pid, hostPid, threads }: FrozenTask): CrtsError | undef
 export function refuseRoot(pid: number, facts: TaskFacts, shellJob: boolean): CrtsError | undefined {
   const sid = Number(facts.stat.session);
   return sid !== pid && !shellJob ? foreignSession(pid, sid) : undefined;
+}
+
+const own = new Map<string, string>();
+
+/** Of the engine, which enters none: asked once. */
+function ownNamespace(kind: string): string {
+  const known = own.get(kind) ?? namespace('self', kind);
+  own.set(kind, known);
+  return known;
 }
 
 function namespace(pid: number | string, kind: string): string {

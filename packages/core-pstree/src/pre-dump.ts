@@ -2,7 +2,7 @@ import type { InventoryEntry } from '@crts/image-io';
 import type { PageStats } from '@crts/plugin-api';
 import { writeChecksums } from './checksums';
 import { collectMappings } from './collect';
-import { onCpu } from './cpu';
+import { eachOnCpu, onCpu } from './cpu';
 import { FileTable } from './file-table';
 import { type FrozenSession, onTree, refuseTree } from './frozen-session';
 import { Frozen } from './frozen-task';
@@ -10,6 +10,7 @@ import { ENGINE_IDS, identify } from './object-ids';
 import { type ParentSet, startTracking } from './parent-set';
 import type { DumpOutcome, DumpRequest } from './requests';
 import { refuseOutsiders, refuseSharing } from './sharing';
+import type { Target } from './target';
 
 /** PRE_DUMP_READ of the format: pages are read while the tree runs on. */
 const PRE_DUMP_READ = 2;
@@ -22,6 +23,10 @@ export function preDumpTree(request: DumpRequest): DumpOutcome {
   return onTree(request, preDump);
 }
 
+function cpuOf({ target }: { readonly target: Target }): number {
+  return target.cpu;
+}
+
 function preDump(session: FrozenSession): DumpOutcome {
   const { request, registry, tree, writer, parent } = session;
   const { log, pid, outlet } = request;
@@ -31,15 +36,13 @@ function preDump(session: FrozenSession): DumpOutcome {
   const frozen = process.hrtime.bigint();
   const members = lookAt(session);
   parent.tracker.leaveParent();
-  for (const { target } of members) onCpu(target.cpu, () => target.infect());
-  const writers = members.map(({ target, task, tracked }) =>
-    onCpu(target.cpu, () => {
-      const areas = collectMappings(registry, task, startTracking(task, tracked, parent));
-      const pages = tracked.size > 0 && outlet === undefined ? parent.pagesOf(registry, task.pid) : undefined;
-      return registry.pages.preDump(task, areas, writer, { parent: pages, startOver: true, outlet });
-    }),
-  );
-  for (const { target } of members) onCpu(target.cpu, () => target.cure());
+  eachOnCpu(members, cpuOf, ({ target }) => target.infect());
+  const writers = eachOnCpu(members, cpuOf, ({ task, tracked }) => {
+    const areas = collectMappings(registry, task, startTracking(task, tracked, parent));
+    const pages = tracked.size > 0 && outlet === undefined ? parent.pagesOf(registry, task.pid) : undefined;
+    return registry.pages.preDump(task, areas, writer, { parent: pages, startOver: true, outlet });
+  });
+  eachOnCpu(members, cpuOf, ({ target }) => target.cure());
   const thawed = process.hrtime.bigint();
   tree.detach(false);
   log.info({ pid }, `the tree goes on after ${Number((thawed - frozen) / 1000n)} us`);

@@ -84,6 +84,8 @@ export class Target {
   #infected = false;
   #gone = false;
   #stopSignal: number | undefined;
+  /** Signals that wait: of the process, and of its main thread. */
+  readonly #peeked = new Map<boolean, Buffer[]>();
 
   /** `searched`: what is known of the text of files, shared by a tree. */
   constructor(pid: number, log: Logger, searched?: SearchedText) {
@@ -115,7 +117,7 @@ export class Target {
     this.#gadgets = findGadgets(this.mem, vmas, this.#searched);
   }
 
-  /** Facts as they are while the process stands still. */
+  /** As they are while the process stands still. */
   get facts(): TaskFacts {
     return this.#facts!;
   }
@@ -239,7 +241,7 @@ export class Target {
     return this.#facts;
   }
 
-  /** Something outside changed what /proc shows of the stopped process. */
+  /** Something outside changed what /proc shows of it. */
   lookAgain(): void {
     this.#lookAtProcess();
   }
@@ -258,12 +260,11 @@ export class Target {
   }
 
   #sortThreads(): void {
-    const { pid } = this;
-    const main = this.#threads.get(pid)!;
     // The main thread first, the others in the order of their numbers.
-    const others = [...this.#threads].filter(([tid]) => tid !== pid).sort(([a], [b]) => a - b);
+    const rank = (tid: number) => (tid === this.pid ? 0 : tid);
+    const threads = [...this.#threads].sort(([a], [b]) => rank(a) - rank(b));
     this.#threads.clear();
-    for (const [tid, thread] of [[pid, main] as const, ...others]) this.#threads.set(tid, thread);
+    for (const [tid, thread] of threads) this.#threads.set(tid, thread);
   }
 
   #hideAbandoned(): void {
@@ -305,16 +306,25 @@ export class Target {
     this.#guest = new Guest(this.pid, this.thread(this.pid).state, host.#infection!);
   }
 
-  /** Signals that wait for a thread, or for the process. A main thread whose agent runs is stopped for a moment. */
+  /** Signals that wait for a thread, or for the process. A main thread whose agent runs is stopped for a moment, once for both. */
   pendingSignals(tid: number, shared: boolean): Buffer[] {
-    const running = tid === this.pid && this.#infected;
-    if (running) {
-      ptraceInterrupt(tid);
-      waitForEventStop(tid, waitPid(tid)!.status);
+    if (tid !== this.pid || !this.#infected) return ptracePeekSignals(tid, shared);
+    const known = this.#peeked.get(shared);
+    if (known !== undefined) return known;
+    this.#whileStopped(() => {
+      for (const which of [true, false]) this.#peeked.set(which, ptracePeekSignals(tid, which));
+    });
+    return this.#peeked.get(shared)!;
+  }
+
+  /** A main thread whose agent waits is in no stop. The agent waits as before: should `action` fail, it can still be cured. */
+  #whileStopped(action: () => void): void {
+    if (this.#infected) {
+      ptraceInterrupt(this.pid);
+      waitForEventStop(this.pid, waitPid(this.pid)!.status);
     }
-    const pending = ptracePeekSignals(tid, shared);
-    if (running) ptraceContinue(tid);
-    return pending;
+    action();
+    if (this.#infected) ptraceContinue(this.pid);
   }
 
   /** Takes the agent out: all threads are in their first stop again. */
@@ -358,14 +368,10 @@ export class Target {
 
   /** From here on the process ends when the engine does. */
   bindToEngine(): void {
-    // Options are set in a stop; a main thread whose agent waits is in none.
-    if (this.#infected) {
-      ptraceInterrupt(this.pid);
-      waitForEventStop(this.pid, waitPid(this.pid)!.status);
-    }
-    for (const tid of this.#seized) ptraceSetOptions(tid, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
-    // The agent waits as before: should this fail for another process, this one can still be cured.
-    if (this.#infected) ptraceContinue(this.pid);
+    // Options are set in a stop.
+    this.#whileStopped(() => {
+      for (const tid of this.#seized) ptraceSetOptions(tid, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
+    });
   }
 
   kill(): void {

@@ -31,7 +31,6 @@ const OWN_PAGES: PageQuery = {
   anyOf: PAGE_IS.present | PAGE_IS.swapped,
   report: PAGE_IS.guard,
 };
-const GUARDS: PageQuery = { inverted: 0n, required: PAGE_IS.guard, anyOf: 0n, report: PAGE_IS.guard };
 
 function trackedPages(startOver: boolean): PageQuery {
   return { ...OWN_PAGES, report: PAGE_IS.guard | PAGE_IS.written, startOver };
@@ -50,14 +49,18 @@ export function collectPages(
 ): { stretches: PageStretch[]; guards: Region[] } {
   const stretches: PageStretch[] = [];
   const guards: Region[] = [];
-  for (const area of areas) {
-    // The vsyscall page lies in the kernel's half, which PAGEMAP_SCAN refuses.
-    if (area.start >= USER_END) continue;
-    // Any mapping of files or memory can have guards, also one whose contents are kept elsewhere (since Linux 6.15).
-    const query = area.pages === 'private' ? (area.tracked === true ? trackedPages(startOver) : OWN_PAGES) : GUARDS;
+  // The vsyscall page lies in the kernel's half, which PAGEMAP_SCAN refuses.
+  const own = areas.filter(({ start }) => start < USER_END);
+  const isTracked = (area: PageArea) => area.pages === 'private' && area.tracked === true;
+  const all = own.some(isTracked) ? undefined : new Walk(scan(own[0]?.start ?? 0n, own.at(-1)?.end ?? 0n, OWN_PAGES));
+  for (const area of own) {
+    const query = isTracked(area) ? trackedPages(startOver) : OWN_PAGES;
+    const found = all?.within(area) ?? scan(area.start, area.end, query);
     let position = area.start;
-    for (const region of onlyForward(scan(area.start, area.end, query), area)) {
+    for (const region of onlyForward(found, area)) {
       const guard = (region.categories & PAGE_IS.guard) !== 0n;
+      // Any mapping of files or memory can have guards, also one whose contents are kept elsewhere (since Linux 6.15).
+      if (!guard && area.pages !== 'private') continue;
       if (area.pages === 'all') push(stretches, { start: position, end: region.start }, area);
       if (guard) guards.push({ start: region.start, end: region.end });
       else push(stretches, region, area, area.tracked === true && (region.categories & PAGE_IS.written) === 0n);
@@ -66,6 +69,33 @@ export function collectPages(
     if (area.pages === 'all') push(stretches, { start: position, end: area.end }, area);
   }
   return { stretches, guards };
+}
+
+/** Regions of a whole address space, given out by area; areas are asked for in ascending order. */
+class Walk {
+  readonly #regions: ReturnType<Scan>;
+  #next = 0;
+
+  constructor(regions: ReturnType<Scan>) {
+    this.#regions = regions;
+  }
+
+  /** Neighbouring areas may have one region between them. */
+  within({ start, end }: Region): ReturnType<Scan> {
+    const found = [];
+    for (; this.#next < this.#regions.length; this.#next++) {
+      const region = this.#regions[this.#next]!;
+      if (region.end <= start) continue;
+      if (region.start >= end) break;
+      found.push({
+        ...region,
+        start: region.start < start ? start : region.start,
+        end: region.end > end ? end : region.end,
+      });
+      if (region.end > end) break;
+    }
+    return found;
+  }
 }
 
 /**

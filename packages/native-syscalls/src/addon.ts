@@ -11,6 +11,7 @@ export interface Addon {
   readonly protocol: number;
   syscall(nr: number, ...args: Word[]): number | bigint;
   ptraceStep(request: number, pid: number, signal: number): number;
+  ptraceSyscallStops(pid: number, stops: number, call: number, regs: Uint8Array): number;
   addressOf(buffer: Uint8Array | ArrayBuffer | BigUint64Array): bigint;
   mapShared(fd: number, sizeBytes: number): ArrayBuffer | number;
   unmap(buffer: ArrayBuffer): void;
@@ -84,9 +85,12 @@ export function addon(): Addon {
   return load().addon;
 }
 
-/** The agent's code, position independent, entry at its first byte. */
+let blob: Buffer | undefined;
+
+/** The agent's code, position independent, entry at its first byte. Read once. */
 export function agentBlob(): Buffer {
-  return readFileSync(join(load().directory, 'agent.bin'));
+  blob ??= readFileSync(join(load().directory, 'agent.bin'));
+  return blob;
 }
 
 /** Path of the stub, the first program of a restored task. */

@@ -61,7 +61,7 @@ export {
   ptraceSetRegset,
   ptraceSetSigmask,
   ptraceSetSyscallDispatch,
-  ptraceToSyscall,
+  ptraceSyscallStops,
   type RseqRegistration,
   type SeccompFilterCode,
   SIGINFO_SIZE,

@@ -10,7 +10,6 @@ import { rawSyscall, syscall } from './syscall';
 // include/uapi/linux/ptrace.h
 const PTRACE_CONT = 7;
 const PTRACE_DETACH = 17;
-const PTRACE_SYSCALL = 24;
 const PTRACE_SETOPTIONS = 0x4200;
 const PTRACE_GETREGSET = 0x4204;
 const PTRACE_SETREGSET = 0x4205;
@@ -54,14 +53,27 @@ export function ptraceInterrupt(pid: number): void {
   syscall('ptrace', PTRACE_INTERRUPT, pid, 0, 0);
 }
 
-/** Resumes to the next entry or exit of a system call; returns the wait status of that stop. */
-export function ptraceToSyscall(pid: number, signal = 0): number {
-  return step(PTRACE_SYSCALL, pid, signal);
+/** No call: ptraceSyscallStops() makes all the stops that it is asked for. */
+const NO_CALL = -2;
+
+/**
+ * Resumes from one entry or exit of a system call to the next, `stops` times, or until one is of `call`, which both its entry and its
+ * exit are. Signals that arrive on the way are delivered.
+ * @param regs receives the registers there, struct user_regs_struct
+ * @returns the last wait status: of an ended task where it is no stop
+ * @throws SyscallError; EAGAIN when it is stopped by signals again and again
+ */
+export function ptraceSyscallStops(pid: number, stops: number, regs: Buffer, call = NO_CALL): number {
+  const status = addon().ptraceSyscallStops(pid, stops, call, regs);
+  if (status < 0) throw new SyscallError(`ptrace(PTRACE_SYSCALL, ${pid})`, -status);
+  return status;
 }
 
 /** Resumes and returns the wait status of the next stop; `signal` is delivered as the task resumes. */
 export function ptraceContinueToStop(pid: number, signal = 0): number {
-  return step(PTRACE_CONT, pid, signal);
+  const status = addon().ptraceStep(PTRACE_CONT, pid, signal);
+  if (status < 0) throw new SyscallError(`ptrace(PTRACE_CONT, ${pid})`, -status);
+  return status;
 }
 
 /** Resumes without waiting. */
@@ -72,13 +84,6 @@ export function ptraceContinue(pid: number, signal = 0): void {
 /** Lets go; `signal` is delivered as the task resumes. */
 export function ptraceDetach(pid: number, signal = 0): void {
   syscall('ptrace', PTRACE_DETACH, pid, 0, signal);
-}
-
-function step(request: number, pid: number, signal: number): number {
-  const status = addon().ptraceStep(request, pid, signal);
-  if (status < 0)
-    throw new SyscallError(`ptrace(${request === PTRACE_CONT ? 'PTRACE_CONT' : 'PTRACE_SYSCALL'}, ${pid})`, -status);
-  return status;
 }
 
 /** Reused: a process of a thousand threads has a thousand areas of 11 kB at most, not of XSTATE_MAX. */

@@ -5,21 +5,19 @@ import {
   NT_PRSTATUS,
   NT_X86_XSTATE,
   ptraceDetach,
-  ptraceGetRegset,
   ptraceInterrupt,
   ptraceSeize,
   ptraceSetRegset,
   ptraceSetSigmask,
   ptraceSetSyscallDispatch,
-  ptraceToSyscall,
 } from '../ptrace';
 import { rawSyscall, syscall } from '../syscall';
 import { waitPid } from '../wait';
 import { getReg, withRegs } from './registers';
-import { expectSyscallStop, stateOf, stepToCall, TRACE_OPTIONS, waitForEventStop } from './stops';
+import { stateOf, stepToCall, syscallStops, TRACE_OPTIONS, waitForEventStop } from './stops';
 import type { StubTask } from './stub';
 
-const SYS_MUNMAP = 11n;
+const SYS_MUNMAP = 11;
 
 /** A thread of a restored task, as it is to be. */
 export interface FinalThread {
@@ -47,11 +45,10 @@ export function completeTask(
   for (const tid of all) ptraceInterrupt(tid);
   for (const tid of all) waitForEventStop(tid, waitPid(tid)!.status);
   stub.task.sendLeave(syscallAt, 0n);
-  const entry = stepToCall(pid, (regs) => getReg(regs, 'orig_rax') === SYS_MUNMAP);
+  const entry = stepToCall(pid, SYS_MUNMAP, () => true);
   if (!isLast) ptraceSetRegset(pid, NT_PRSTATUS, withRegs(entry, { orig_rax: -1n }));
-  expectSyscallStop(pid, ptraceToSyscall(pid));
-  if (isLast && getReg(ptraceGetRegset(pid, NT_PRSTATUS), 'rax') !== 0n)
-    throw agentSilent(pid, 'could not be unmapped');
+  const left = syscallStops(pid, 1);
+  if (isLast && getReg(left, 'rax') !== 0n) throw agentSilent(pid, 'could not be unmapped');
   for (const { hostTid, state } of [...threads, { hostTid: pid, state: main }]) {
     ptraceSetRegset(hostTid, NT_X86_XSTATE, state.xstate);
     ptraceSetRegset(hostTid, NT_PRSTATUS, state.prstatus);

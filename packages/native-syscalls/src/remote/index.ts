@@ -23,7 +23,7 @@ export {
 } from './registers';
 export { RemoteTask, type Run, runTogether } from './remote-task';
 export { nameRestartedCall } from './restarted-call';
-export { expectSyscallStop, stepToCall, waitForEventStop } from './stops';
+export { stepToCall, syscallStops, waitForEventStop } from './stops';
 export {
   launchStub,
   type StubPlace,

@@ -20,7 +20,6 @@ import {
   ptraceInterrupt,
   ptraceSetRegset,
   ptraceSetSigmask,
-  ptraceToSyscall,
 } from '../ptrace';
 import { limitReceiveTime } from '../socket';
 import { syscall } from '../syscall';
@@ -33,14 +32,14 @@ import { getReg, QUIET, withRegs } from './registers';
 import { RemoteTask } from './remote-task';
 import { findScratch } from './scratch';
 import { encodeFpstate, encodeFrame, encodeOwnFrame, FRAME_SIZE, ZERO_REGISTERS } from './sigframe';
-import { expectSyscallStop, goOnFromStop, stepToCall, waitForEventStop } from './stops';
+import { goOnFromStop, stepToCall, syscallStops, waitForEventStop } from './stops';
 import { visitThreads } from './thread-visit';
 import type { ThreadRun } from './threads';
 
 const SYS_MMAP = 9n;
 const SYS_MUNMAP = 11n;
-const SYS_RT_SIGRETURN = 15n;
-const SYS_GETPID = 39n;
+const SYS_RT_SIGRETURN = 15;
+const SYS_GETPID = 39;
 const PROT_READ_EXEC = 5n;
 const MAP_PRIVATE_ANON_FIXED_NOREPLACE = 0x100022n;
 const ALL_SIGNALS = (1n << 64n) - 1n;
@@ -126,7 +125,7 @@ export class Infection {
     const { pid, pidfd, thread } = request;
     const stack = chain.boot & ~15n;
     setRegs(pid, withRegs(thread.prstatus, { ...QUIET, rip: area, rdi: chain.boot, rsp: stack, orig_rax: -1n }));
-    const mark = stepToCall(pid, (regs) => getReg(regs, 'orig_rax') === SYS_GETPID && isMark(getReg(regs, 'rdi')));
+    const mark = stepToCall(pid, SYS_GETPID, (regs) => isMark(getReg(regs, 'rdi')));
     const first = Number(BigInt.asIntN(64, getReg(mark, 'rsi')));
     const second = Number(BigInt.asIntN(64, getReg(mark, 'rdx')));
     if (getReg(mark, 'rdi') === MARK_FAILED) {
@@ -201,7 +200,7 @@ export class Infection {
 function sendAway(request: InfectionRequest, area: bigint, areaSize: bigint, chain: Chain): void {
   const { pid, thread } = request;
   const { syscallRet, frameA, frameB } = chain;
-  stepToCall(pid, (regs) => getReg(regs, 'orig_rax') === SYS_RT_SIGRETURN && getReg(regs, 'rsp') === frameA + 8n);
+  stepToCall(pid, SYS_RT_SIGRETURN, (regs) => getReg(regs, 'rsp') === frameA + 8n);
   const regs = {
     ...QUIET,
     rax: SYS_MUNMAP,
@@ -213,8 +212,7 @@ function sendAway(request: InfectionRequest, area: bigint, areaSize: bigint, cha
   };
   setRegs(pid, withRegs(thread.prstatus, regs));
   // The exit of the skipped rt_sigreturn, then entry and exit of munmap.
-  for (let stop = 0; stop < 3; stop++) expectSyscallStop(pid, ptraceToSyscall(pid));
-  const left = ptraceGetRegset(pid, NT_PRSTATUS);
+  const left = syscallStops(pid, 3);
   if (getReg(left, 'rax') !== 0n) throw agentSilent(pid, 'could not be unmapped');
   setRegs(pid, withRegs(left, { orig_rax: -1n }));
 }
@@ -326,9 +324,8 @@ function mapCode(request: InfectionRequest, area: bigint, codeSize: bigint, chai
   };
   setRegs(pid, withRegs(thread.prstatus, regs));
   ptraceSetSigmask(pid, ALL_SIGNALS);
-  expectSyscallStop(pid, ptraceToSyscall(pid));
-  expectSyscallStop(pid, ptraceToSyscall(pid));
-  const result = BigInt.asIntN(64, getReg(ptraceGetRegset(pid, NT_PRSTATUS), 'rax'));
+  // Its entry and its exit.
+  const result = BigInt.asIntN(64, getReg(syscallStops(pid, 2), 'rax'));
   if (result !== area)
     throw infectFailed(
       pid,

@@ -1,44 +1,51 @@
 /** Steps of a traced thread from one stop to the next. Signals that arrive on the way are delivered. */
 import { readFileSync } from 'node:fs';
-import { agentSilent, taskGone } from '../errors';
+import { agentSilent, type SyscallError, taskGone } from '../errors';
 import {
-  NT_PRSTATUS,
   PTRACE_EVENT_STOP,
   PTRACE_O_EXITKILL,
   PTRACE_O_TRACESYSGOOD,
   ptraceContinue,
   ptraceContinueToStop,
-  ptraceGetRegset,
-  ptraceToSyscall,
+  ptraceSyscallStops,
 } from '../ptrace';
 import { WNOHANG, waitPid, waitStatus } from '../wait';
-
-const SIGTRAP_SYSCALL = 0x85;
+import { getReg, USER_REGS_SIZE } from './registers';
 
 /** Of tasks under restore: they end when the engine does. */
 export const TRACE_OPTIONS = PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL;
 
-/** Steps over entries and exits of system calls until `match` accepts the registers; bounded. */
-export function stepToCall(pid: number, match: (regs: Buffer) => boolean): Buffer {
-  // The longest way is five calls of two stops each, plus stops for SIGSTOP.
-  for (let stops = 0; stops < 64; stops++) {
-    expectSyscallStop(pid, ptraceToSyscall(pid));
-    const regs = ptraceGetRegset(pid, NT_PRSTATUS);
+/** The longest way is five calls of two stops each. */
+const STOPS_MAX = 64;
+/** Calls that look like the one that is waited for. */
+const LOOKS_MAX = 64;
+
+/** Steps over entries and exits of system calls to one of `call` whose registers `match` accepts; bounded. */
+export function stepToCall(pid: number, call: number, match: (regs: Buffer) => boolean): Buffer {
+  const regs = Buffer.allocUnsafe(USER_REGS_SIZE);
+  for (let looks = 0; looks < LOOKS_MAX; looks++) {
+    makeStops(pid, STOPS_MAX, regs, call);
+    if (getReg(regs, 'orig_rax') !== BigInt(call)) break;
     if (match(regs)) return regs;
   }
   throw agentSilent(pid, 'did not reach its next step');
 }
 
-export function expectSyscallStop(pid: number, first: number): void {
-  let status = first;
-  // A SIGSTOP that arrives now is delivered and makes a group stop; it takes effect again when the thread is let go (man 2
-  // ptrace).
-  for (let stops = 0; stops < 64; stops++) {
-    if (!waitStatus.stopped(status)) throw taskGone(pid, 'its infection');
-    if (waitStatus.stopSignal(status) === SIGTRAP_SYSCALL) return;
-    status = ptraceToSyscall(pid, waitStatus.heldSignal(status));
+/** From an entry or exit of a system call to the next, so many times; returns the registers there. */
+export function syscallStops(pid: number, stops: number): Buffer {
+  const regs = Buffer.allocUnsafe(USER_REGS_SIZE);
+  makeStops(pid, stops, regs);
+  return regs;
+}
+
+function makeStops(pid: number, stops: number, regs: Buffer, call?: number): void {
+  let status: number;
+  try {
+    status = ptraceSyscallStops(pid, stops, regs, call);
+  } catch (error) {
+    throw (error as SyscallError).errno === 'EAGAIN' ? agentSilent(pid, 'is stopped again and again') : error;
   }
-  throw agentSilent(pid, 'is stopped again and again');
+  if (!waitStatus.stopped(status)) throw taskGone(pid, 'its infection');
 }
 
 /**
