@@ -28,10 +28,8 @@ import {
   ptraceSeize,
   ptraceSetOptions,
   ptraceSetRegset,
-  rseqCs,
   type SearchedText,
   SyscallError,
-  setReg,
   undoStopInterruption,
   verifyGadgets,
   waitForEventStop,
@@ -40,6 +38,7 @@ import {
 } from '@crts/native-syscalls';
 import type { Logger, TaskFacts, ThreadFacts, ThreadState, VmaFacts } from '@crts/plugin-api';
 import { findAbandoned, outside } from './abandoned';
+import { abortCriticalSection } from './critical-section';
 import { deadMainThread, noSuchTask, notOurs, seccompSuspension, zombie } from './errors';
 import type { Patience } from './patience';
 import {
@@ -220,7 +219,8 @@ export class Target {
     if ((facts.status.get('Seccomp') ?? '0') !== '0') this.#suspendSeccomp(tid);
     undoStopInterruption(prstatus, signalWaits(facts));
     nameRestartedCall(prstatus, (address, length) => this.#readIfMapped(address, length));
-    if (rseq !== undefined) this.#abortCriticalSection(rseq.pointer, prstatus);
+    if (rseq !== undefined)
+      abortCriticalSection(rseq.pointer, prstatus, (address, length) => this.#read(address, length));
     // At once, so that it holds whatever becomes of the dump.
     if (!prstatus.equals(found)) ptraceSetRegset(tid, NT_PRSTATUS, prstatus);
     return { facts, state: { prstatus, xstate, sigmask, rseq } };
@@ -397,20 +397,6 @@ export class Target {
     closeFd(this.pidfd);
     closeSync(this.mem);
     closeSync(this.pagemap);
-  }
-
-  /**
-   * A thread stopped inside an rseq critical section continues at the section's abort handler, as after any
-   * preemption: rseq_ip_fixup(), kernel/rseq.c. Calls made by the agent would else clear the section behind its back.
-   */
-  #abortCriticalSection(pointer: bigint, prstatus: Buffer): void {
-    const section = this.#read(pointer + 8n, 8).readBigUInt64LE(0);
-    if (section === 0n) return;
-    const cs = this.#read(section, rseqCs.size);
-    const start = rseqCs.get(cs, 'start_ip');
-    const ip = getReg(prstatus, 'rip');
-    if (ip - start >= 0n && ip - start < rseqCs.get(cs, 'post_commit_offset'))
-      setReg(prstatus, 'rip', rseqCs.get(cs, 'abort_ip'));
   }
 
   #readIfMapped(address: bigint, length: number): Buffer | undefined {
