@@ -139,6 +139,7 @@ export function compileRestore(request: RestoreRequest, reader: ImageReader): Tr
           spare: spareNumber,
         }),
       ),
+    new Set(set.tasks.map(({ pid }) => pid)),
     set.files,
     files,
     lender,

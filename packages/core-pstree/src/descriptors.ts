@@ -61,6 +61,7 @@ interface Use {
  */
 export function planDescriptors(
   tables: readonly DescriptorTable[],
+  pids: ReadonlySet<number>,
   files: ReadonlyMap<number, FileRecord>,
   opener: FileOpener,
   lender: Lender,
@@ -68,7 +69,7 @@ export function planDescriptors(
   const uses = usesOf(tables);
   addInFlight(uses, opener);
   const places = new Map<number, Place>();
-  const parts = new Map(tables.map((table) => [table, finishParts(table, places, lender)]));
+  const parts = new Map(tables.map((table) => [table, finishParts(table, pids, places, lender)]));
   for (const ids of groupsOf(uses, opener)) {
     const late = opener.late(ids[0]!);
     if (late !== undefined) {
@@ -80,7 +81,7 @@ export function planDescriptors(
     const owner = tables.find(({ plan }) => plan.pid === preferred) ?? first;
     const hasNone = ids.every((id) => entriesIn(uses, id, owner).length === 0);
     const ordered = [...ids].sort((a, b) => a - b);
-    for (const [id, place] of planOpening(owner, ordered, uses, files, opener, lender)) places.set(id, place);
+    for (const [id, place] of planOpening(owner, pids, ordered, uses, files, opener, lender)) places.set(id, place);
     for (const id of ordered) {
       const finish = opener.finisher(id);
       const own = entriesIn(uses, id, owner)[0];
@@ -98,8 +99,14 @@ export function planDescriptors(
 
 type FinishParts = Omit<FdFinishContext, keyof FdPlanContext>;
 
-function finishParts(table: DescriptorTable, places: ReadonlyMap<number, Place>, lender: Lender): FinishParts {
+function finishParts(
+  table: DescriptorTable,
+  pids: ReadonlySet<number>,
+  places: ReadonlyMap<number, Place>,
+  lender: Lender,
+): FinishParts {
   return {
+    pids,
     numbers: new Map(table.fdinfo.map((entry) => [entry.fd, { id: entry.id, cloexec: cloexec(entry) }])),
     spare: table.spare,
     scratch: table.scratch,
@@ -154,6 +161,7 @@ function entriesIn(uses: ReadonlyMap<number, Use[]>, id: number, table: Descript
 
 function planOpening(
   owner: DescriptorTable,
+  pids: ReadonlySet<number>,
   ids: readonly number[],
   uses: ReadonlyMap<number, Use[]>,
   files: ReadonlyMap<number, FileRecord>,
@@ -167,17 +175,19 @@ function planOpening(
   const what = `fd ${numbers.join(', ')}: ${(only === undefined ? undefined : opener.pathOf(only)) ?? `file ${ids.join(', ')}`}`;
   /** Members of the group that only others have: here under a spare number until they took them. */
   const lent: Result[] = [];
+  const { scratch, spare, plan } = owner;
+  const of = { scratch, spare, pid: plan.pid, pids };
   owner.plan.pass(
     {
       plugin: handler.name,
       stage: 'resources',
       what,
       entry: `files.img id ${ids.join(', ')}`,
+      needs: planMakers(plan, ids, opener, of),
       provides: ['fds', ...numbers.map((fd) => `fd:${fd}`)],
     },
     (program) => {
-      const { scratch, spare, plan } = owner;
-      const opened = opener.openGroup(program, ids, { scratch, spare, pid: plan.pid });
+      const opened = opener.openGroup(program, ids, of);
       const isPlaced = only !== undefined && numbers.length > 0;
       const apart = isPlaced ? opened : opened.map((fd) => setAside(program, fd, owner.spare));
       ids.forEach((id, index) => {
@@ -219,6 +229,26 @@ function planOpening(
       },
     );
   return places;
+}
+
+/** Returns what the group then needs. */
+function planMakers(
+  plan: TaskPlan,
+  ids: readonly number[],
+  opener: FileOpener,
+  of: Parameters<FileOpener['makersOf']>[1],
+): string[] {
+  const makers = opener.makersOf(ids, of);
+  if (makers === undefined) return [];
+  const { handler } = opener.check(ids[0]!);
+  const { what, why } = makers;
+  const head = { plugin: handler.name, stage: 'resources', entry: `files.img id ${ids.join(', ')}` } as const;
+  const [begun, made] = [`group ${ids[0]}: begun`, `group ${ids[0]}: made`];
+  plan.pass({ ...head, what: `file ${ids.join(', ')}: before others act`, provides: [begun] }, (program) =>
+    makers.emit(program),
+  );
+  plan.hostStep({ ...head, what, why, needs: [begun], provides: [made] }, (step) => makers.run(step));
+  return [made];
 }
 
 /** Before limits are set, which may be below the numbers. */

@@ -3,10 +3,12 @@ import {
   type ClockShift,
   CrtsError,
   type FdFinishContext,
+  type FdGroupContext,
   type FdHandler,
   type FdPlanContext,
   type FilePlanner,
   type FileRecord,
+  type GroupMakers,
   type ImageItem,
   type ImageRecord,
   type LateDescription,
@@ -22,6 +24,7 @@ import { openInherited } from './inherit';
 
 const AT_FDCWD = -100;
 
+type GroupOwner = Omit<FdGroupContext, keyof FdPlanContext>;
 type FinishParts = Omit<FdFinishContext, keyof FdPlanContext>;
 
 /** FASYNC, the status flag behind SIGIO. */
@@ -92,12 +95,15 @@ export class FileOpener implements FilePlanner {
     return handler.plan(opened, program, this.#context);
   }
 
+  /** What other tasks do before a group is opened; nothing for most. */
+  makersOf(fileIds: readonly number[], owner: GroupOwner): GroupMakers | undefined {
+    const checked = fileIds.map((id) => this.check(id));
+    const records = checked.map(({ record }) => silent(record));
+    return checked[0]!.handler.planMakers?.(records, { ...this.#context, ...owner });
+  }
+
   /** Emits what opens all of a group at once; descriptors in the order of `fileIds`. */
-  openGroup(
-    program: Program,
-    fileIds: readonly number[],
-    owner: { scratch: number; spare: number; pid: number },
-  ): readonly Arg[] {
+  openGroup(program: Program, fileIds: readonly number[], owner: GroupOwner): readonly Arg[] {
     const checked = fileIds.map((id) => this.check(id));
     const { handler } = checked[0]!;
     if (handler.planGroup === undefined) return fileIds.map((id) => this.open(program, id));

@@ -132,8 +132,9 @@ function execute(request: RestoreRequest, tree: TreeRestore, affinity: Buffer): 
 /** Host steps that are done before the root forks: what they give it all others are born with. */
 const isFounding = (step: Step) => step.kind === 'host' && step.stage === 'namespaces';
 
-function foundTree({ plan }: TaskRestore, { hostPid, task }: StubTask): void {
-  for (const step of plan.steps) if (step.kind === 'host' && isFounding(step)) hostStep(step, hostPid, task);
+function foundTree({ plan }: TaskRestore, root: StubTask): void {
+  // There are no other tasks yet.
+  for (const step of plan.steps) if (step.kind === 'host' && isFounding(step)) hostStep(step, root, () => root);
 }
 
 /** What each task runs before it forks others. */
@@ -169,7 +170,7 @@ function runStages({ tasks, set }: TreeRestore, nursery: Nursery, help: PageHelp
       nursery.endDead(set.dead);
       nursery.endHelpers();
     }
-    for (const wave of waves) runStage(stage, wave, help);
+    for (const wave of waves) runStage(stage, wave, help, (pid) => nursery.stub(pid));
   }
   for (const { task, remote } of running) runUnfiltered(task, remote);
 }
@@ -182,7 +183,7 @@ interface Running {
 }
 
 /** All that the tasks have to do in a stage, side by side. */
-function runStage(stage: Stage, running: readonly Running[], help: PageHelp): void {
+function runStage(stage: Stage, running: readonly Running[], help: PageHelp, stubOf: (pid: number) => StubTask): void {
   for (;;) {
     const jobs: { task: RemoteTask; program: ProgramBuilder }[] = [];
     let hosts = 0;
@@ -195,7 +196,7 @@ function runStage(stage: Stage, running: readonly Running[], help: PageHelp): vo
         hosts += 1;
         if (step.kind === 'threads')
           one.remote.createThreads(one.task.threads, (tid, errno) => forkFailed(tid, errno, `clone3(set_tid=${tid})`));
-        else hostStep(step, one.remote.hostPid, one.remote.task);
+        else hostStep(step, one.remote, stubOf);
       }
     }
     if (jobs.length > 0) runTogether(jobs, help.meanwhile);
@@ -220,9 +221,13 @@ function suspendSeccomp(stub: StubTask, tid: number): void {
   }
 }
 
-function hostStep(step: Extract<Step, { kind: 'host' }>, hostPid: number, task: RemoteTask): void {
+function hostStep(
+  step: Extract<Step, { kind: 'host' }>,
+  { hostPid, task }: StubTask,
+  stubOf: (pid: number) => StubTask,
+): void {
   try {
-    step.run({ hostPid, run: (build) => task.run(build) });
+    step.run({ hostPid, run: (build) => task.run(build), runIn: (pid, build) => stubOf(pid).task.run(build) });
   } catch (error) {
     const { plugin, stage, what } = step.head;
     if (error instanceof CrtsError) throw error.with({ plugin, stage });

@@ -105,6 +105,7 @@ export function dumpSocket(fd: FdFacts, context: FdDumpContext): FileRecord {
   if (facts.name !== undefined && isPath(facts.name))
     addFile(entry, facts.name, socketFile(fd.local), subject, context);
   addCredentials(entry, fd.local);
+  addOwner(entry, fd);
   const events = pollEvents(fd.local);
   if (facts.state !== STATE.LISTEN) dumpQueue(fd, entry, events, context);
   if (facts.peer === 0) addClosedPeer(entry, fd.local, events);
@@ -137,6 +138,14 @@ function addFile(
       { ...subject, path: file.path },
       'the other hard links to the file of this socket will not lead to it any more',
     );
+}
+
+const ALL_PERMISSIONS = 0o777;
+
+function addOwner({ crts }: UnixSkEntry, { uid, gid, mode }: FdFacts): void {
+  if (uid !== 0) crts!.uid = uid;
+  if (gid !== 0) crts!.gid = gid;
+  if ((mode & 0o7777) !== ALL_PERMISSIONS) crts!.mode = mode & 0o7777;
 }
 
 /** SO_PEERCRED: who made the connection; all bits set where there is none. */
@@ -278,6 +287,8 @@ function endWaiting({ entry, facts, subject }: Dumped, listener: SocketFacts, du
   if (facts.writeQueue > 0) throw waitingData(subject, entry.ino);
   // As the format has it: connected to the listener itself.
   entry.peer = listener.ino;
+  // Its peer is one that nobody has yet, so nobody can say who connected.
+  entry.crts!.maker_pid = subject.pid;
   entry.crts!.peer_gone = undefined;
   entry.crts!.peer_name = undefined;
 }

@@ -1,4 +1,5 @@
 import type { UnixSkEntry } from '@crts/image-io';
+import { closeFd } from '@crts/native-syscalls';
 import type {
   Arg,
   FdFinishContext,
@@ -6,15 +7,18 @@ import type {
   FdHandler,
   FdPlanContext,
   FileRecord,
+  GroupMakers,
+  LateFd,
   Pid,
   Program,
 } from '@crts/plugin-api';
 import { dumpSocket } from './dump';
 import { noSuchFile, notAlone } from './errors';
-import { groupsOf } from './graph';
+import { type Connection, groupsOf, shapeOf } from './graph';
 import { type Socket, type SocketSet, socketSet } from './image';
+import { type Made, Makers } from './makers';
 import { inheritedSockets } from './outside';
-import { bringsRights, Opening } from './plan';
+import { bringsRights, Opening, ownMembers } from './plan';
 import { staleNames } from './restore-names';
 
 const S_IFMT = 0o170000;
@@ -29,6 +33,8 @@ interface Restore {
   readonly inherited: ReadonlyMap<number, number>;
   /** Groups whose queues are filled when all descriptions are open. */
   readonly later: Map<readonly Socket[], Opening>;
+  /** Groups of which other tasks made a part. */
+  readonly begun: Map<readonly Socket[], { readonly opening: Opening; made: ReadonlyMap<Connection, Made> }>;
 }
 
 const restores = new WeakMap<object, Restore>();
@@ -39,7 +45,14 @@ function restoreOf(context: FdPlanContext): Restore {
     const set = socketSet(context);
     const inherited = inheritedSockets(set.byIno, context.options);
     const made = [...set.byIno.values()].filter(({ entry }) => !inherited.has(entry.ino));
-    restore = { set, groups: groupsOf(set.byIno), stale: staleNames(made), inherited, later: new Map() };
+    restore = {
+      set,
+      groups: groupsOf(set.byIno),
+      stale: staleNames(made),
+      inherited,
+      later: new Map(),
+      begun: new Map(),
+    };
     restores.set(context.files, restore);
   }
   return restore;
@@ -49,13 +62,46 @@ function entryOf(record: FileRecord): UnixSkEntry {
   return record.value as unknown as UnixSkEntry;
 }
 
+function makers(records: readonly FileRecord[], context: FdGroupContext): GroupMakers | undefined {
+  const restore = restoreOf(context);
+  const { set, stale, inherited, begun } = restore;
+  const members = membersOf(records[0]!, restore);
+  const shape = shapeOf(ownMembers(members, inherited), set.byIno);
+  const several = new Makers(shape, context.pid, context.pids);
+  reportCredentials(members, several, context);
+  if (!several.areSeveral) return undefined;
+  return {
+    what: 'connect these sockets, each as who did',
+    why: 'SO_PEERCRED names the task that connects, and only the one that listens can accept',
+    emit: (program) => {
+      const opening = new Opening(members, program, { byIno: set.byIno, stale, inherited, shape });
+      opening.begin(context.spare);
+      begun.set(members, { opening, made: new Map() });
+    },
+    run: (step) => {
+      const group = begun.get(members)!;
+      group.made = several.run(step, (ino) => group.opening.numberOf(ino));
+    },
+  };
+}
+
+/** They are closed here when the task has its own. */
+function handed(fd: () => number): LateFd {
+  return { take: fd, sent: () => closeFd(fd()) };
+}
+
 function open(records: readonly FileRecord[], program: Program, context: FdGroupContext): readonly Arg[] {
   const restore = restoreOf(context);
-  const { set, stale, inherited, later } = restore;
+  const { set, stale, inherited, later, begun } = restore;
   const members = membersOf(records[0]!, restore);
-  const opening = new Opening(members, program, { byIno: set.byIno, stale, inherited });
-  const opened = opening.make();
-  reportCredentials(members, context);
+  const group = begun.get(members);
+  const shape = group?.opening.shape ?? shapeOf(ownMembers(members, inherited), set.byIno);
+  const opening = group?.opening ?? new Opening(members, program, { byIno: set.byIno, stale, inherited, shape });
+  const made = (connection: Connection) => ({
+    client: handed(() => group!.made.get(connection)!.client),
+    server: handed(() => group!.made.get(connection)!.server),
+  });
+  const opened = opening.make(program, group === undefined ? undefined : made);
   const isLater = bringsRights(members);
   if (isLater) {
     opening.keep(context.spare);
@@ -77,9 +123,12 @@ function opener(record: FileRecord, context: FdPlanContext): Pid | undefined {
   return [...counts].sort(([, a], [, b]) => b - a)[0]?.[0];
 }
 
-/** SO_PEERCRED takes the process that makes a connection, which is now the one that opens them all. */
-function reportCredentials(members: readonly Socket[], { pid, log }: FdGroupContext): void {
-  const others = members.filter(({ entry }) => (entry.crts?.cred_pid ?? pid) !== pid);
+/** SO_PEERCRED takes the process that makes a connection: who is not in the images cannot. */
+function reportCredentials(members: readonly Socket[], makers: Makers, { pid, log }: FdGroupContext): void {
+  const others = members.filter((socket) => {
+    const shown = makers.shown(socket);
+    return (socket.entry.crts?.cred_pid ?? shown) !== shown;
+  });
   if (others.length === 0) return;
   const files = others.map(({ entry }) => entry.id);
   log.warn({ pid, files }, `SO_PEERCRED of these sockets will show process ${pid}, not the one that connected them`);
@@ -122,6 +171,7 @@ export const unixHandler: FdHandler = {
   },
 
   opener: ([record], context) => opener(record!, context),
+  planMakers: makers,
   planGroup: open,
   plan(record: FileRecord): Arg {
     throw notAlone(entryOf(record).id);

@@ -131,6 +131,7 @@ function validate(entry: UnixSkEntry): void {
     (!path.startsWith('/') || path.endsWith('/') || path.includes('\0') || path.length > PATH_MAX)
   )
     throw badSocket(id, `"${path}" is no path of a file`);
+  if ((crts?.mode ?? 0) > 0o7777) throw badSocket(id, `permissions 0${crts!.mode!.toString(8)}`);
   if (shutdown !== undefined && shutdown > 3) throw badSocket(id, `shutdown ${shutdown}`);
   if (isFilterTooLong(opts.so_filter)) throw badSocket(id, `a filter of ${opts.so_filter.length} instructions`);
   if ((opts.so_bound_dev ?? '').length > 15) throw badSocket(id, 'the name of a device is too long');

@@ -65,7 +65,7 @@ function plan(entries: readonly UnixSkEntry[], packets: readonly ImageItem[] = [
   for (const one of records) unixHandler.collect!(one, context);
   const key = unixHandler.group!(records[0]!, context);
   const group = records.filter((one) => unixHandler.group!(one, context) === key);
-  unixHandler.planGroup!(group, program, { ...context, scratch: 99, spare: 100, pid: 1 });
+  unixHandler.planGroup!(group, program, { ...context, scratch: 99, spare: 100, pid: 1, pids: new Set([1]) });
   return program.text().filter((line) => !/setsockopt\(.*, 1, 3[23], /.test(line));
 }
 
@@ -162,10 +162,10 @@ test('messages that bring descriptors wait until all are open', () => {
   for (const one of records) unixHandler.collect!(one, context);
   expect(unixHandler.inFlight!(records[1]!, context)).toEqual([7, 8]);
   const program = new ProgramBuilder();
-  unixHandler.planGroup!(records, program, { ...context, scratch: 99, spare: 100, pid: 1 });
+  unixHandler.planGroup!(records, program, { ...context, scratch: 99, spare: 100, pid: 1, pids: new Set([1]) });
   const first = program.instructions.length;
   const borrow = (inside: Program, id: number) => inside.call('fcntl', [id, 1030, 100]);
-  const finish = { ...context, scratch: 99, spare: 100, pid: 1, numbers: new Map(), borrow };
+  const finish = { ...context, scratch: 99, spare: 100, pid: 1, pids: new Set([1]), numbers: new Map(), borrow };
   for (const one of records) unixHandler.finish!(one, 3, program, finish);
   const lines = program.text().filter((line) => !/setsockopt/.test(line));
   expect(lines).toMatchInlineSnapshot(`
@@ -314,4 +314,73 @@ test.each<[string, UnixSkEntry[], ImageItem[], string]>([
   ],
 ])('an image with %s', (_what, entries, packets, code) => {
   expect(failure(entries, packets)).toMatchObject({ code });
+});
+
+describe('several makers', () => {
+  const name = '\0name';
+  const crts = (pid: number, more: object = {}) => ({ cred_pid: pid, options: [], waiting: [], ...more });
+  const entries = (client: number, waiter: number) => [
+    socket(1, { state: LISTEN, backlog: 5, name, crts: crts(1) }),
+    socket(2, { state: ESTABLISHED, peer: 103, crts: crts(1) }),
+    socket(3, { state: ESTABLISHED, peer: 102, name, crts: crts(client) }),
+    socket(4, { state: ESTABLISHED, peer: 101, crts: crts(1, { maker_pid: waiter, uid: 7, gid: 8, mode: 0o600 }) }),
+  ];
+  const makersOf = (sockets: readonly UnixSkEntry[], pids: readonly number[]) => {
+    const warnings: string[] = [];
+    const log = { debug() {}, info() {}, warn: (_: object, text: string) => void warnings.push(text) };
+    const context = { ...contextOf(sockets), log, scratch: 99, spare: 100, pid: 1, pids: new Set(pids) };
+    const records = sockets.map(record);
+    for (const one of records) unixHandler.collect!(one, context as never);
+    return { makers: unixHandler.planMakers!(records, context as never), warnings };
+  };
+
+  test('one task made all: nothing comes before', () => {
+    expect(makersOf(entries(1, 1), [1, 2, 3])).toEqual({ makers: undefined, warnings: [] });
+  });
+
+  test('another one connected, or waits', () => {
+    for (const sockets of [entries(2, 1), entries(1, 3)])
+      expect(makersOf(sockets, [1, 2, 3])).toMatchObject({ makers: { what: expect.any(String) }, warnings: [] });
+  });
+
+  test('who connected is not in the images: that is said', () => {
+    const { makers, warnings } = makersOf(entries(2, 3), [1]);
+    expect(makers).toBeUndefined();
+    expect(warnings).toEqual([expect.stringContaining('SO_PEERCRED')]);
+  });
+
+  test('what comes before: up to the listeners, under numbers of their own', () => {
+    const { makers } = makersOf(entries(2, 3), [1, 2, 3]);
+    const program = new ProgramBuilder();
+    makers!.emit(program);
+    expect(program.text()).toMatchInlineSnapshot(`
+[
+  "socket(1, 0x80001, 0)",
+  "socket(1, 0x80001, 0)",
+  "bind($0, &<0100006e616d65>, 7)",
+  "listen($0, 5)",
+  "fcntl($0, 1030, 100)",
+  "close($0)",
+  "fcntl($1, 1030, 100)",
+  "close($1)",
+]
+`);
+  });
+
+  test('who waits connects as its owner, and belongs to it', () => {
+    const lines = plan(entries(1, 1));
+    const connect = lines.findLastIndex((line) => line.startsWith('connect('));
+    expect(lines.slice(connect - 2)).toMatchInlineSnapshot(`
+[
+  "setresgid(-1, 8, -1)",
+  "setresuid(-1, 7, -1)",
+  "connect($1, &<0100006e616d65>, 7)",
+  "setresuid(-1, 0, -1)",
+  "setresgid(-1, 0, -1)",
+  "prctl(28, $7, 0, 0, 0)",
+  "fchown($1, 7, 8)",
+  "fchmod($1, 384)",
+]
+`);
+  });
 });

@@ -1,20 +1,12 @@
 /** Opens sockets that hang together: made, named, connected, filled, and only then as their options say. */
 import { basename, dirname } from 'node:path/posix';
-import type { Arg, Program } from '@crts/plugin-api';
+import type { Arg, LateFd, Program, Result } from '@crts/plugin-api';
 import { encodeName } from '@crts/plugin-api';
 import { type Borrow, Calls } from './calls';
-import {
-  type Connection,
-  connectOrder,
-  type End,
-  isAbstract,
-  isListening,
-  isOutside,
-  type Shape,
-  shapeOf,
-} from './graph';
+import { type Connection, connectOrder, type End, isListening, isOutside, type Shape } from './graph';
 import { as, identityOf } from './identity';
 import type { Message, Socket } from './image';
+import { isAccepted, ownerOf } from './makers';
 import { isPath, pathText, showName, socketAddress } from './name';
 import { emitOptions } from './options';
 import { Places } from './places';
@@ -28,12 +20,25 @@ const SETTABLE = 0o2000 | 0o4000 | 0o1000000;
 const O_RDWR = 2;
 const BACKLOG_TEMPORARY = 8;
 
+/** Ends of a connection that exist when the program is sent. */
+export interface LateMade {
+  readonly client: LateFd;
+  readonly server: LateFd;
+}
+
 export interface OpeningFacts {
   readonly byIno: ReadonlyMap<number, Socket>;
   /** Inodes of sockets under whose name a dead socket file lies, which is replaced. */
   readonly stale: ReadonlySet<number>;
   /** Descriptors of crts by inode: sockets that are taken as they are. */
   readonly inherited: ReadonlyMap<number, number>;
+  /** Of the own members. */
+  readonly shape: Shape;
+}
+
+/** Those that a restore makes. */
+export function ownMembers(members: readonly Socket[], inherited: ReadonlyMap<number, number>): readonly Socket[] {
+  return members.filter((socket) => !isOutside(socket) && !inherited.has(socket.entry.ino));
 }
 
 /** Whether a group waits with its queues until all descriptions are open: messages bring some. */
@@ -59,19 +64,53 @@ export class Opening {
   readonly #closed = new Map<number, Arg>();
   readonly #ghosts = new Map<number, Arg>();
   readonly #temporary: Arg[] = [];
+  #begun = false;
 
   constructor(members: readonly Socket[], program: Program, facts: OpeningFacts) {
     this.#inherited = members.filter((socket) => facts.inherited.has(socket.entry.ino));
-    this.#members = members.filter((socket) => !isOutside(socket) && !facts.inherited.has(socket.entry.ino));
+    this.#members = ownMembers(members, facts.inherited);
     this.#program = program;
     this.#facts = facts;
-    this.#shape = shapeOf(this.#members, facts.byIno);
+    this.#shape = facts.shape;
     this.#places = new Places(program);
     this.#calls = new Calls(program, this.#places);
   }
 
-  /** Makes, names and connects them. */
-  make(): ReadonlyMap<number, Arg> {
+  get shape(): Shape {
+    return this.#shape;
+  }
+
+  /** Makes and names them up to the listeners, under numbers that others do not touch: who connects may be another task. */
+  begin(spare: number): void {
+    this.#begin();
+    this.#begun = true;
+    const move = this.#mover(spare);
+    this.#fds = new Map([...this.#fds].map(([ino, fd]) => [ino, move(fd)]));
+    this.#keepOthers(move);
+  }
+
+  /** Number of one in the task, when `begin` has run. */
+  numberOf(ino: number): number {
+    return Number((this.#fd(ino) as Result).value);
+  }
+
+  /** Makes, names and connects them. After `begin` in another program of the same task; `made` is asked for connections then. */
+  make(program: Program, made?: (connection: Connection) => LateMade): ReadonlyMap<number, Arg> {
+    this.#goOnIn(program);
+    if (!this.#begun) this.#begin();
+    for (const connection of this.#shape.connections)
+      if (made !== undefined && isAccepted(connection)) this.#takeMade(connection, made(connection));
+      else this.#connectStreams(connection);
+    return this.#fds;
+  }
+
+  #takeMade({ client, server }: Connection, made: LateMade): void {
+    const some = (client.socket ?? server.socket)!;
+    this.#take(client, this.#program.receiveFd(made.client, { what: 'take what was connected' }), some);
+    this.#take(server, this.#program.receiveFd(made.server, { what: 'take what was accepted' }), some);
+  }
+
+  #begin(): void {
     for (const { entry } of this.#inherited)
       this.#fds.set(
         entry.ino,
@@ -80,15 +119,13 @@ export class Opening {
     this.#makeSingles();
     this.#makeDatagramPairs();
     this.#listen();
-    for (const connection of this.#shape.connections) this.#connectStreams(connection);
-    return this.#fds;
   }
 
   /** Fills the queues and makes the sockets what they are in the end. */
   complete(): void {
     this.#fillStreams();
     this.#connectDatagrams();
-    this.#queueWaiting();
+    if (!this.#begun) this.#queueWaiting();
     for (const socket of this.#members) this.#settle(socket);
     this.#leave();
   }
@@ -97,12 +134,19 @@ export class Opening {
   keep(spare: number): void {
     const duplicate = (fd: Arg) =>
       this.#program.call('fcntl', [fd, F_DUPFD_CLOEXEC, spare], { what: 'keep it for later' });
-    const move = (fd: Arg) => {
-      const kept = duplicate(fd);
+    this.#fds = new Map([...this.#fds].map(([ino, fd]) => [ino, duplicate(fd)]));
+    this.#keepOthers(this.#mover(spare));
+  }
+
+  #mover(spare: number) {
+    return (fd: Arg): Arg => {
+      const kept = this.#program.call('fcntl', [fd, F_DUPFD_CLOEXEC, spare], { what: 'keep it for later' });
       this.#program.call('close', [fd]);
       return kept;
     };
-    this.#fds = new Map([...this.#fds].map(([ino, fd]) => [ino, duplicate(fd)]));
+  }
+
+  #keepOthers(move: (fd: Arg) => Arg): void {
     for (const [ino, fd] of this.#closed) this.#closed.set(ino, move(fd));
     this.#places.keep((fd) => {
       const kept = move(fd);
@@ -113,11 +157,15 @@ export class Opening {
 
   /** In the same task, when all descriptions are open. */
   completeLater(program: Program, borrow: Borrow): void {
-    this.#program = program;
+    this.#goOnIn(program);
     this.#borrow = borrow;
-    this.#calls.moveTo(program);
     this.complete();
     for (const fd of this.#fds.values()) program.call('close', [fd]);
+  }
+
+  #goOnIn(program: Program): void {
+    this.#program = program;
+    this.#calls.moveTo(program);
   }
 
   #makeSingles(): void {
@@ -332,7 +380,7 @@ export class Opening {
 
   #queueWaiting(): void {
     for (const { client, listener } of this.#shape.waiting)
-      this.#calls.connect(this.#fd(client.entry.ino), this.#placed(listener));
+      as(this.#program, ownerOf(client), () => this.#calls.connect(this.#fd(client.entry.ino), this.#placed(listener)));
   }
 
   /** Options, shutdown and flags, when everything is where it belongs. */
@@ -343,6 +391,9 @@ export class Opening {
     // The end of a closed connection is shut by that already. SHUT_RD is 0, SHUT_WR 1, SHUT_RDWR 2.
     if (shutdown !== 0 && !isGone) this.#program.call('shutdown', [fd, shutdown - 1]);
     emitOptions(this.#program, fd, entry.opts, entry.crts?.options ?? []);
+    const { uid = 0, gid = 0, mode } = entry.crts ?? {};
+    if (uid !== 0 || gid !== 0) this.#program.call('fchown', [fd, uid, gid], { what: 'owner of the socket' });
+    if (mode !== undefined) this.#program.call('fchmod', [fd, mode], { what: 'permissions of the socket' });
     const flags = entry.flags & SETTABLE;
     if (flags !== 0) this.#program.call('fcntl', [fd, F_SETFL, flags | O_RDWR], { what: 'flags' });
   }
@@ -362,11 +413,3 @@ export class Opening {
 }
 
 const RESET: Message = { data: Buffer.from([0]), rights: [] };
-
-/** Abstract names, and paths that are bound for real: what must be free when a restore begins. */
-export function isBoundForReal(socket: Socket): boolean {
-  const { entry, name } = socket;
-  if (name.length === 0 || entry.deleted === true) return false;
-  const isEnd = entry.state === STATE.ESTABLISHED && entry.type !== SOCK_DGRAM;
-  return !isEnd && !isOutside(socket) && (isAbstract(name) || encodeName(pathText(name)).length > 0);
-}

@@ -3,9 +3,10 @@ import { type BigIntStats, lstatSync } from 'node:fs';
 import { encodeName } from '@crts/plugin-api';
 import { type SocketFacts, unixSockets } from './diag';
 import { nameInUse } from './errors';
+import { isAbstract, isOutside } from './graph';
 import type { Socket } from './image';
 import { isPath, join, pathText, showName } from './name';
-import { isBoundForReal } from './plan';
+import { SOCK_DGRAM, STATE } from './sockets';
 
 const S_IFMT = 0o170000;
 const S_IFSOCK = 0o140000;
@@ -54,4 +55,12 @@ function kernelDevice(dev: bigint): number {
   const major = ((dev >> 8n) & 0xfffn) | ((dev >> 32n) & 0xfffff000n);
   const minor = (dev & 0xffn) | ((dev >> 12n) & 0xffffff00n);
   return Number(((major << 20n) | minor) & 0xffff_ffffn);
+}
+
+/** Abstract names, and paths that are bound for real: what must be free when a restore begins. */
+function isBoundForReal(socket: Socket): boolean {
+  const { entry, name } = socket;
+  if (name.length === 0 || entry.deleted === true) return false;
+  const isEnd = entry.state === STATE.ESTABLISHED && entry.type !== SOCK_DGRAM;
+  return !isEnd && !isOutside(socket) && (isAbstract(name) || encodeName(pathText(name)).length > 0);
 }

@@ -11,7 +11,7 @@ import type {
   ThreadState,
   VmaFacts,
 } from './facts';
-import type { FilePlanner, TaskPlan, ThreadPlan } from './plan';
+import type { FilePlanner, HostStepContext, TaskPlan, ThreadPlan } from './plan';
 import type { Arg, CallOptions, PageRun, Program } from './program';
 import type { RemappedFile } from './remaps';
 import type { RunOptions } from './run-options';
@@ -306,6 +306,19 @@ export interface FdGroupContext extends FdPlanContext {
   readonly scratch: number;
   /** From here on numbers are free while the task is built: for what has to stay until `finish`. */
   readonly spare: number;
+  /** All tasks of the tree. */
+  readonly pids: ReadonlySet<Pid>;
+}
+
+/** What is done for a group before `planGroup`. */
+export interface GroupMakers {
+  /** One line for `--dry-run` and `--explain`. */
+  readonly what: string;
+  readonly why: string;
+  /** In the task that opens the group, before `run`. */
+  emit(program: Program): void;
+  /** Lets other tasks do their part. */
+  run(step: HostStepContext): void;
 }
 
 /** What a description that refers to others may use of them. */
@@ -351,6 +364,11 @@ export interface FdHandler {
    * Nothing of an earlier stage can refer to it.
    */
   late?(record: FileRecord, context: FdPlanContext): LateDescription | undefined;
+  /**
+   * What other tasks have to do for a group before it is opened, because the kernel remembers who did it (SO_PEERCRED); undefined, as
+   * for most: nothing. It costs two batches of programs more.
+   */
+  planMakers?(records: readonly FileRecord[], context: FdGroupContext): GroupMakers | undefined;
   /** Emits what opens all of a group, also a group of one; returns a descriptor for each, in their order. */
   planGroup?(records: readonly FileRecord[], program: Program, context: FdGroupContext): readonly Arg[];
   /** Descriptions that are in flight in this one: they are opened too, whether or not a task has them under a number. */

@@ -114,6 +114,8 @@ export interface HostStepContext {
   readonly hostPid: number;
   /** Runs a further program inside the task at once. */
   run(build: (program: Program) => void): void;
+  /** The same inside another task of the tree; none runs a program of its own meanwhile. */
+  runIn(pid: Pid, build: (program: Program) => void): void;
 }
 
 /** Opens the file descriptions of an image set inside a task that is being restored. */

@@ -46,7 +46,7 @@ export const MESSAGE_TEXT: Readonly<Record<string, string>> = {
   crts_thread_entry: '1 timer_slack_ns uint64 o;2 cpu_affinity bytes o;3 io_priority uint32 o;4 coredump_filter uint32 o;5 mdwe uint32 o;6 sched_reset_on_fork bool o;7 deadline !crts_deadline_entry o;8 sched_slice_ns uint64 o;9 util_min uint32 o;10 util_max uint32 o;11 mem_policy uint32 o hex;12 mem_nodes bytes o;13 store_bypass uint32 o;14 indirect_branch uint32 o;15 l1d_flush uint32 o;16 tsc_faults bool o;17 cpuid_faults bool o;18 memory_failure uint32 o;19 syscall_dispatch !crts_dispatch_entry o;20 thp_except_advised bool o;21 memory_merge bool o;22 autogroup_nice sint32 o;23 io_flusher bool o;24 stop_untold bool o;25 xcomp_permission uint64 o hex',
   crts_tracked_entry: '1 pid uint32 r;2 uffd uint32 r;3 pidfd uint32 r',
   crts_tracker_entry: '1 holder_pid uint32 r;2 holder_start uint64 r;3 tasks !crts_tracked_entry *',
-  crts_unix_entry: '1 peer_gone bool o;2 peer_name bytes o;3 pending_error bool o;4 cred_pid uint32 o;5 cred_uid uint32 o;6 cred_gid uint32 o;7 options !crts_socket_option *;8 waiting uint32 *;9 path string o',
+  crts_unix_entry: '1 peer_gone bool o;2 peer_name bytes o;3 pending_error bool o;4 cred_pid uint32 o;5 cred_uid uint32 o;6 cred_gid uint32 o;7 options !crts_socket_option *;8 waiting uint32 *;9 path string o;10 uid uint32 o;11 gid uint32 o;12 mode uint32 o;13 maker_pid uint32 o',
   crts_xattr_entry: '1 name string r;2 value bytes r',
   dump_stats_entry: '1 freezing_time uint32 r;2 frozen_time uint32 r;3 memdump_time uint32 r;4 memwrite_time uint32 r;5 pages_scanned uint64 r;6 pages_skipped_parent uint64 r;7 pages_written uint64 r;8 irmap_resolve uint32 o;9 pages_lazy uint64 r;10 page_pipes uint64 o;11 page_pipe_bufs uint64 o;12 shpages_scanned uint64 o;13 shpages_skipped_parent uint64 o;14 shpages_written uint64 o',
   eventfd_file_entry: '1 id uint32 r;2 flags uint32 r;3 fown !fown_entry r;4 counter uint64 r;1000 crts_semaphore bool o',
@@ -641,6 +641,10 @@ export type CrtsUnixEntry = {
   options: CrtsSocketOption[];
   waiting: number[];
   path?: string | undefined;
+  uid?: number | undefined;
+  gid?: number | undefined;
+  mode?: number | undefined;
+  maker_pid?: number | undefined;
 };
 
 export type CrtsXattrEntry = {
