@@ -28,8 +28,6 @@ const TREE_ARENA_BYTES = 320 * 1024;
 /** SIGCHLD as a bit of a signal set. */
 const SIGCHLD_SET = 1n << 16n;
 const SIGSET_BYTES = 8;
-/** WCOREFLAG of a status, man 2 wait: the kernel sets it when it has written a core file, which nobody wants a second time. */
-const CORE_DUMPED = 0x80;
 
 /** A stretch of the address space that no task of the tree uses. */
 interface Area {
@@ -80,9 +78,6 @@ export function compileRestore(request: RestoreRequest, reader: ImageReader): Tr
   if (request.verify === true) verifyImages(registry, reader);
   const set = readImageSet(reader);
   const remaps = RestoreRemaps.plan(reader, registry.remaps, set, request);
-  for (const { pid, exitCode } of set.dead)
-    if ((exitCode & CORE_DUMPED) !== 0)
-      request.log.warn({ pid }, 'zombie: its parent will not be told that it dumped core (WCOREFLAG)');
   const forks = planTree(set, request, remaps.leaders);
   const helpers = helpersOf(forks);
   const barriers = set.tasks.length + set.dead.length + helpers > 1;

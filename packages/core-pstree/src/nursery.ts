@@ -14,6 +14,7 @@ import {
   type YardLayout,
 } from '@crts/native-syscalls';
 import type { CrtsError } from '@crts/plugin-api';
+import { dumpedCore, exitProgram, prepareCore } from './dead-tasks';
 import { cannotFork, pidTaken } from './errors';
 import { cloneFlags } from './forks/objects';
 import type { AgentPlaces } from './forks/places';
@@ -26,15 +27,14 @@ import { SparePids } from './spare-pids';
 import { waitForEnd } from './tracee-end';
 
 const SIGKILL = 9;
-const PR_SET_NAME = 15;
 const PR_SET_CHILD_SUBREAPER = 36;
-const RLIMIT_CORE = 4;
-const SIG_UNBLOCK = 1;
-const SIGSET_BYTES = 8;
 const P_PID = 1;
 const WEXITED = 4;
 const WNOWAIT = 0x0100_0000;
 const SIGINFO_BYTES = 128;
+/** Place of si_code in siginfo_t, and its value for one that dumped core. */
+const SI_CODE = 8;
+const CLD_DUMPED = 3;
 
 export class Nursery {
   readonly #yard: StubYard;
@@ -107,23 +107,26 @@ export class Nursery {
     for (const round of this.#plan.ending) this.#round(round);
   }
 
-  /** Makes zombies of the tasks that are restored dead. */
-  endDead(dead: readonly DeadSet[]): void {
+  /** Makes zombies of the tasks that are restored dead. Returns pids of those that dumped core, and could not do so again. */
+  endDead(dead: readonly DeadSet[]): number[] {
     for (const { pid, comm, exitCode } of dead) {
-      const run = this.stub(pid).task.begin(exitProgram(comm, exitCode));
-      run.send();
+      const stub = this.stub(pid);
+      const room = dumpedCore(exitCode) && prepareCore(stub);
+      stub.task.begin(exitProgram(comm, exitCode, room)).send();
     }
     // Their parents see them dead before anything goes on: exit closes the doorbell before the state is there.
     const jobs = new Map<number, ProgramBuilder>();
-    for (const { pid, ppid } of dead) {
+    const infos = dead.map(({ pid, ppid }) => {
       const program = jobs.get(ppid) ?? new ProgramBuilder();
       jobs.set(ppid, program);
-      program.call('waitid', [P_PID, pid, program.out(SIGINFO_BYTES), WEXITED | WNOWAIT, null], {
-        what: `see process ${pid} dead`,
-      });
-    }
+      const info = program.out(SIGINFO_BYTES);
+      program.call('waitid', [P_PID, pid, info, WEXITED | WNOWAIT, null], { what: `see process ${pid} dead` });
+      return info;
+    });
     runTogether([...jobs].map(([ppid, program]) => ({ task: this.stub(ppid).task, program })));
     for (const { pid } of dead) this.#drop(pid);
+    const isTold = (index: number) => infos[index]!.read().readInt32LE(SI_CODE) === CLD_DUMPED;
+    return dead.filter(({ exitCode }, index) => dumpedCore(exitCode) && !isTold(index)).map(({ pid }) => pid);
   }
 
   /** Ends what there is, after a failure. */
@@ -264,24 +267,6 @@ function holderOf(pid: number): string {
   } catch {
     return 'a process group or session whose leader is gone';
   }
-}
-
-/** The last program of a task that is restored dead. */
-function exitProgram(comm: string, exitCode: number): ProgramBuilder {
-  const program = new ProgramBuilder();
-  const signal = exitCode & 0x7f;
-  program.call('prctl', [PR_SET_NAME, program.cstring(comm.slice(0, 15))]);
-  if (signal !== 0) {
-    // No core file of a program that died long ago.
-    program.call('prlimit64', [0, RLIMIT_CORE, program.bytes(Buffer.alloc(16)), null]);
-    const set = Buffer.alloc(SIGSET_BYTES);
-    set.writeBigUInt64LE(1n << BigInt(signal - 1));
-    const pid = program.call('getpid', []);
-    program.call('kill', [pid, signal]);
-    program.call('rt_sigprocmask', [SIG_UNBLOCK, program.bytes(set), null, SIGSET_BYTES]);
-  }
-  program.call('exit_group', [exitCode >> 8]);
-  return program;
 }
 
 /**

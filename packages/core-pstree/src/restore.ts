@@ -107,7 +107,7 @@ function execute(request: RestoreRequest, tree: TreeRestore, affinity: Buffer): 
     // Memory that is shared is handed over once.
     const sharing = set.tasks.filter(({ pid, owners }) => owners.vm !== pid);
     for (const { pid } of [...set.dead, ...sharing]) request.lazy?.dead(pid);
-    runStages(tree, nursery, help);
+    runStages(tree, nursery, help, log);
     log.info({ pid: set.root.pid }, 'built; letting go');
     release(tree, nursery, request.leaveStopped);
     request.lazy?.finished();
@@ -153,7 +153,7 @@ function pageCounts(tasks: readonly TaskRestore[]) {
 }
 
 /** All tasks of the tree are in one stage at a time. */
-function runStages({ tasks, set }: TreeRestore, nursery: Nursery, help: PageHelp): void {
+function runStages({ tasks, set }: TreeRestore, nursery: Nursery, help: PageHelp, log: RestoreRequest['log']): void {
   const running = tasks.map((task) => ({
     task,
     set: task.set,
@@ -167,7 +167,8 @@ function runStages({ tasks, set }: TreeRestore, nursery: Nursery, help: PageHelp
   for (const { task, remote } of running) if (task.plan.suspendSeccomp) suspendSeccomp(remote, remote.hostPid);
   for (const stage of STAGES) {
     if (stage === 'sigchld') {
-      nursery.endDead(set.dead);
+      for (const pid of nursery.endDead(set.dead))
+        log.warn({ pid }, 'zombie: its parent will not be told that it dumped core (WCOREFLAG)');
       nursery.endHelpers();
     }
     for (const wave of waves) runStage(stage, wave, help, (pid) => nursery.stub(pid));
