@@ -3,11 +3,10 @@ import { readFileSync } from 'node:fs';
 import { flavours } from '../harness/flavours';
 import { Target } from '../harness/target';
 
-const pattern = readFileSync('/proc/sys/kernel/core_pattern', 'latin1').trim();
+const toFile = /^[^|@]/.test(readFileSync('/proc/sys/kernel/core_pattern', 'latin1').trim());
 
-if (pattern === '' || /^[|@]/.test(pattern))
-  test.skip(`zombies that dumped core (cores go to "${pattern}")`, () => undefined);
-else
+if (!toFile) test.skip('zombies that dumped core (core_pattern names no file)', () => undefined);
+if (toFile)
   flavours('zombies that dumped core', {
     start: () => Target.program('core-dumps'),
     only: ['plain', 'once', 'repeated', 'left running'],
