@@ -1,4 +1,6 @@
+import { isatty } from 'node:tty';
 import { type DumpOutcome, type DumpRequest, dumpTree, preDumpTree } from '@crts/core-pstree';
+import type { Progress } from '@crts/page-xfer';
 import { badValue, excludedOption, missingOption } from './errors';
 import type { Parsed } from './parse';
 import { type Directories, type EngineOptions, last } from './run';
@@ -8,6 +10,7 @@ import { dumpStats, reportStats } from './stats';
 const PID_MAX = 4 * 1024 * 1024;
 /** As CRIU's. */
 const TIMEOUT_S = 10;
+const STDERR = 2;
 
 export async function dump(parsed: Parsed, { images, work }: Directories, options: EngineOptions): Promise<void> {
   const request = {
@@ -30,7 +33,7 @@ export async function dump(parsed: Parsed, { images, work }: Directories, option
   reportStats('stats-dump', work, dumpStats(outcome), parsed.switches.has('display-stats'), options.log);
 }
 
-type Transfer = Pick<DumpRequest, 'outlet' | 'serveLazily'>;
+type Transfer = Pick<DumpRequest, 'outlet' | 'serveLazily' | 'progress'>;
 type Act = (transfer: Transfer) => DumpOutcome;
 
 async function withTransfer(parsed: Parsed, { log }: EngineOptions, act: Act): Promise<DumpOutcome> {
@@ -38,7 +41,7 @@ async function withTransfer(parsed: Parsed, { log }: EngineOptions, act: Act): P
   const toServer = parsed.switches.has('page-server');
   if (isLazy && toServer) throw excludedOption('--lazy-pages', '--page-server');
   if (toServer) return toPageServer(parsed, act);
-  if (!isLazy) return act({});
+  if (!isLazy) return act({ progress: progressOf('stored') });
   const { lateServer } = require('./transfer') as typeof import('./transfer');
   const server = await lateServer(parsed, log);
   try {
@@ -46,6 +49,13 @@ async function withTransfer(parsed: Parsed, { log }: EngineOptions, act: Act): P
   } finally {
     server.close();
   }
+}
+
+/** Where somebody watches: a terminal, on which a long transfer shows how far it is. */
+export function progressOf(what: string): Progress | undefined {
+  if (!isatty(STDERR)) return undefined;
+  const { Progress } = require('@crts/page-xfer') as typeof import('@crts/page-xfer');
+  return new Progress({ what });
 }
 
 /** The connection is made before anything is frozen. */

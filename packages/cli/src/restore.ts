@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { explainRestore, type RestoreOutcome, type RestoreRequest, restoreTree } from '@crts/core-pstree';
 import type { PlainPages } from '@crts/image-io';
 import { waitPid } from '@crts/native-syscalls';
+import { progressOf } from './dump';
 import { cannotWrite, missingOption, pidfileAfterRestore } from './errors';
 import type { Parsed } from './parse';
 import { type Directories, type EngineOptions, last } from './run';
@@ -30,6 +31,7 @@ export function restore(
     plainPages: plain,
     verify: parsed.switches.has('verify'),
     autoDedup: parsed.switches.has('auto-dedup'),
+    progress: progressOf('restored'),
     ...options,
   };
   if (parsed.switches.has('dry-run')) {

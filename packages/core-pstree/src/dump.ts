@@ -1,5 +1,5 @@
 import type { CoreEntry, ImageWriter } from '@crts/image-io';
-import { SIGINFO_SIZE } from '@crts/native-syscalls';
+import { lendTogether, type RemoteTask, SIGINFO_SIZE } from '@crts/native-syscalls';
 import type { Output, PageStats } from '@crts/plugin-api';
 import { CrtsError } from '@crts/plugin-api';
 import { writeChecksums } from './checksums';
@@ -91,6 +91,7 @@ function dumpFrozen(session: FrozenSession): DumpOutcome {
   const memory = process.hrtime.bigint();
   if (request.trackMem === true) parent.tracker.leaveParent();
   const stats = eachOnCpu(members, cpuOf, (member) => dumpTask(session, member));
+  writePages(members, stats, request.progress);
   let pagesId = members.length;
   for (const [shmid, object] of files.sharedMemory)
     stats.push({
@@ -139,6 +140,33 @@ function dumpFrozen(session: FrozenSession): DumpOutcome {
     pagesScanned: sumOf(stats.map((one) => one.pagesScanned)),
     pagesWritten,
   };
+}
+
+/** What tasks store themselves, side by side. */
+function writePages(members: readonly Member[], stats: readonly PageStats[], progress: DumpRequest['progress']): void {
+  const writers = stats.flatMap(({ writing }, index) =>
+    writing === undefined ? [] : [{ ...members[index]!, writing }],
+  );
+  const [only] = writers;
+  if (only === undefined) return;
+  const write = () => {
+    for (let part = 0; writers.some(({ writing }) => part < writing.parts.length); part++) {
+      const jobs = writers.filter(({ writing }) => part < writing.parts.length);
+      lendTogether(
+        jobs.map(({ target, writing: { fd, parts } }) => ({
+          // Who has no agent of its own shares its memory, and stores none.
+          task: target.infection.task as RemoteTask,
+          fd,
+          build: (program, file) => parts[part]!.emit(program, file),
+        })),
+      );
+      for (const { writing } of jobs) progress?.add(writing.parts[part]!.bytes);
+    }
+    for (const { writing } of writers) writing.finish();
+  };
+  if (writers.length === 1) onCpu(only.target.cpu, write);
+  else write();
+  progress?.end();
 }
 
 function describe({ root, targets, zombies }: FrozenTree): string {

@@ -74,6 +74,11 @@ export class Nursery {
     return this.#stubs.get(pid)!;
   }
 
+  /** Of those that live so far, as the engine sees them. */
+  get hostPids(): readonly number[] {
+    return [...this.#stubs.values()].map(({ hostPid }) => hostPid);
+  }
+
   /** The root of the tree, child or sibling of the engine. */
   launchRoot(pid: number, sibling: boolean): StubTask {
     try {

@@ -1,5 +1,13 @@
 /** While tasks read their pages the engine, which would only wait, writes a share of them: docs/adr/0027. */
-import { getAffinity, POLL, poll, type Run, type SharedTransfer, setAffinity } from '@crts/native-syscalls';
+import {
+  getAffinity,
+  POLL,
+  poll,
+  type Run,
+  type SharedTransfer,
+  setAffinity,
+  tellObserver,
+} from '@crts/native-syscalls';
 
 /** Pieces that a thread writes before the engine looks again how many tasks are still busy: some 20 ms. */
 const PIECES_AT_ONCE = 8;
@@ -70,6 +78,7 @@ export class PageHelp {
 }
 
 function areReadable(doorbells: readonly number[], milliseconds: number): boolean[] {
+  tellObserver();
   return poll(
     doorbells.map((fd) => ({ fd, events: POLL.in })),
     milliseconds,

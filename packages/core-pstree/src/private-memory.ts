@@ -88,6 +88,11 @@ export class PageFiller {
     this.#file = undefined;
   }
 
+  /** Of the whole plan, when it is compiled. */
+  get plannedBytes(): bigint {
+    return this.#filled + this.#compared;
+  }
+
   /** After the programs have run. */
   get counts(): PageCounts {
     const written = this.#updates.reduce((sum, { value }) => sum + value, 0n);

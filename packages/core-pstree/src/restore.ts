@@ -7,6 +7,7 @@ import {
   findSyscall,
   getAffinity,
   letTaskRun,
+  observingWaits,
   type ProgramBuilder,
   preadFull,
   type RemoteTask,
@@ -23,6 +24,7 @@ import { compileRestore, type TaskRestore, type TreeRestore } from './compile';
 import { onCpu } from './cpu';
 import { punchAfterRestore } from './dedup';
 import { noSyscallInstruction, seccompSuspension } from './errors';
+import { fillWatch } from './fill-watch';
 import { forkText } from './forks/text';
 import type { TaskSet } from './image-set';
 import { waitForLingering } from './lingering';
@@ -86,7 +88,7 @@ function numbersOf({ set, forks }: TreeRestore): Set<number> {
 }
 
 function execute(request: RestoreRequest, tree: TreeRestore, affinity: Buffer): RestoreOutcome {
-  const { log } = request;
+  const { log, progress } = request;
   const { set, tasks, lender } = tree;
   const started = process.hrtime.bigint();
   const size = tasks.length + set.dead.length + tree.helpers;
@@ -100,14 +102,17 @@ function execute(request: RestoreRequest, tree: TreeRestore, affinity: Buffer): 
     const { clocks } = tree;
     if (clocks !== undefined) root.task.run((program) => enterTimeNamespace(program, clocks));
     foundTree(tasks[0]!, root);
-    nursery.forkAll(inheritances(tasks));
+    progress?.expect(bytesToFill(tasks));
+    const watch = progress === undefined ? undefined : fillWatch(progress, () => nursery.hostPids);
+    observingWaits(watch, () => nursery.forkAll(inheritances(tasks)));
     lender.hostPidOf = (pid) => nursery.stub(pid).hostPid;
     const forked = process.hrtime.bigint();
     log.info({ pid: set.root.pid }, tasks.length === 1 ? 'forked' : `forked ${size} tasks`);
     // Memory that is shared is handed over once.
     const sharing = set.tasks.filter(({ pid, owners }) => owners.vm !== pid);
     for (const { pid } of [...set.dead, ...sharing]) request.lazy?.dead(pid);
-    runStages(tree, nursery, help, log);
+    observingWaits(watch, () => runStages(tree, nursery, help, log));
+    progress?.end();
     log.info({ pid: set.root.pid }, 'built; letting go');
     release(tree, nursery, request.leaveStopped);
     request.lazy?.finished();
@@ -119,6 +124,7 @@ function execute(request: RestoreRequest, tree: TreeRestore, affinity: Buffer): 
       ...pageCounts(tasks),
     };
   } catch (error) {
+    progress?.end();
     nursery.kill(set.root.pid);
     tree.shared.undo();
     throw error;
@@ -144,6 +150,11 @@ function inheritances(tasks: readonly TaskRestore[]): ReadonlyMap<number, Progra
     for (const step of plan.steps)
       if (step.stage === 'inheritance' && step.kind === 'program') early.set(set.pid, step.program);
   return early;
+}
+
+/** Known when the plan is compiled. */
+function bytesToFill(tasks: readonly TaskRestore[]): bigint {
+  return tasks.reduce((sum, { filler }) => sum + filler.plannedBytes, 0n);
 }
 
 function pageCounts(tasks: readonly TaskRestore[]) {

@@ -3,7 +3,16 @@ import { closeSync, fstatSync, mkdtempSync, openSync, readFileSync, rmSync } fro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { preadFull, pwriteFull, syscall } from '@crts/native-syscalls';
-import type { FrozenTask, ImageRecord, ImageSink, PageArea, PageRun, PageSelection, Program } from '@crts/plugin-api';
+import type {
+  FrozenTask,
+  ImageRecord,
+  ImageSink,
+  PageArea,
+  PageRun,
+  PageSelection,
+  Program,
+  Result,
+} from '@crts/plugin-api';
 import { collectPages, scanOf } from './collect';
 import { pageStore } from './store';
 
@@ -148,6 +157,8 @@ function store(areas: readonly PageArea[], fileSizeLimit = 'unlimited') {
     rawFd: () => fd,
   };
   const stats = pageStore.dump(task, areas, sink);
+  for (const part of stats.writing?.parts ?? []) task.run((program) => part.emit(program, fd as unknown as Result));
+  stats.writing?.finish();
   const pages = pageStore.open(77, {
     read: () => [...entries],
     rawFd: () => fd,

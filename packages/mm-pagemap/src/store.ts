@@ -1,8 +1,7 @@
-import { closeSync, fstatSync, openSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import type { PagemapEntry, PagemapHead } from '@crts/image-io';
-import { preadFull, preallocate, pwriteFull, rawSyscall, withLent } from '@crts/native-syscalls';
+import { pwriteFull, rawSyscall, withLent } from '@crts/native-syscalls';
 import type {
-  CrtsError,
   FrozenTask,
   ImageSink,
   ImageSource,
@@ -16,18 +15,16 @@ import type {
 } from '@crts/plugin-api';
 import { collectPages, type PageStretch, scanOf } from './collect';
 import { dedup, punchRestored } from './dedup';
-import { noPagemapScan, pagesNotWritten, pagesUnreadable } from './errors';
+import { noPagemapScan, pagesNotWritten } from './errors';
 import { LAZY, NOWHERE, PAGE, PARENT, PRESENT } from './pagemap';
 import { REMOTE_PARENT, sendCopied, sendRuns } from './send';
 import { type ChosenStretch, shareWithOthers } from './share';
 import { dumpShared } from './shared';
 import { openPages } from './source';
+import { sumOf, writePages } from './write';
 
-/** Page runs of one program: 240 kB of its arena. */
-const RUNS_MAX = 10_000;
 /** Memory that the task cannot read itself passes through the engine in pieces of this size. */
 const COPY_BYTES = 1024 * 1024;
-const UNLIMITED = 2n ** 64n - 1n;
 
 export const pageStore: PageStore = {
   name: 'mm-pagemap',
@@ -38,9 +35,18 @@ export const pageStore: PageStore = {
     const sharing = task.options.sharePages === true ? shareWithOthers(task, all.entries, sink) : undefined;
     const choice = sharing === undefined ? all : choiceOf(sharing.entries);
     const fd = writePagemap(task, choice, sink);
-    if (choice.total > 0n) writePages(task, fd, choice.stored, choice.runs, choice.total);
-    sharing?.written();
-    return { ...statsOf(areas, choice), guards };
+    const stats = { ...statsOf(areas, choice), guards };
+    if (choice.total === 0n) {
+      sharing?.written();
+      return stats;
+    }
+    const writing = writePages(task, fd, choice.stored, choice.runs, choice.total);
+    if (sharing === undefined) return { ...stats, writing };
+    // The next task is compared with what this one has stored.
+    for (const part of writing.parts) withLent(task, fd, (program, file) => part.emit(program, file));
+    writing.finish();
+    sharing.written();
+    return stats;
   },
 
   preDump(task: FrozenTask, areas: readonly PageArea[], sink: ImageSink, increment: Increment): () => PageStats {
@@ -56,6 +62,7 @@ export const pageStore: PageStore = {
       try {
         outlet?.open('pagemap', task.pid);
         outlet?.expect(choice.total);
+        if (outlet === undefined) task.options.progress?.expect(choice.total);
         const kept = copyRunning(mem, choice, outlet === undefined ? toFile(task, sink) : toServer(outlet));
         if (outlet === undefined) writePagemap(task, kept, sink);
         return { ...statsOf(areas, kept), guards };
@@ -156,6 +163,7 @@ function toFile(task: FrozenTask, sink: ImageSink): CopyTarget {
     take: (_, bytes) => {
       writePiece(task.pid, fd, offset, bytes);
       offset += BigInt(bytes.length);
+      task.options.progress?.add(BigInt(bytes.length));
     },
     leave: () => undefined,
   };
@@ -243,10 +251,6 @@ function scanTask(task: FrozenTask, areas: readonly PageArea[], startOver: boole
   }
 }
 
-function sumOf(runs: readonly PageRun[]): bigint {
-  return runs.reduce((sum, run) => sum + run.lengthBytes, 0n);
-}
-
 function entryOf(stretch: Entry): PagemapEntry {
   const { sharedWith } = stretch;
   return {
@@ -273,91 +277,4 @@ function placeRuns(stretches: readonly PageStretch[]): PageRun[] {
     fileOffset += run.lengthBytes;
     return run;
   });
-}
-
-/**
- * The task itself writes its pages to the file, so that they are copied once. Reserving the blocks first makes that
- * several times faster on ext4, and tells a full disk before anything is written (measured: docs/performance.md).
- */
-function writePages(
-  task: FrozenTask,
-  fd: number,
-  stretches: readonly PageStretch[],
-  runs: readonly PageRun[],
-  total: bigint,
-): void {
-  try {
-    preallocate(fd, total);
-  } catch (error) {
-    throw pagesNotWritten(task.pid, total, (error as { errno?: string }).errno);
-  }
-  const mayWrite = total <= fileSizeLimit(task);
-  const byTask = (_: unknown, index: number) => mayWrite && stretches[index]!.readable;
-  const own = runs.filter(byTask);
-  for (let at = 0; at < own.length; at += RUNS_MAX) {
-    const part = own.slice(at, at + RUNS_MAX);
-    withLent(task, fd, (program, file) => {
-      program.pagesToFile(file, part, { expect: sumOf(part), fail: (errno) => notStored(task.pid, total, errno) });
-    });
-  }
-  copyThroughEngine(
-    task,
-    fd,
-    runs.filter((run, index) => !byTask(run, index)),
-    total,
-  );
-  const { size } = fstatSync(fd, { bigint: true });
-  if (size !== total) throw pagesNotWritten(task.pid, total, undefined);
-}
-
-/** The kernel says EFAULT where it can't read the pages, and everything else of the file. */
-function notStored(pid: number, total: bigint, errno: string | undefined): CrtsError {
-  return errno === 'EFAULT' ? pagesUnreadable(pid, 'by the task itself', errno) : pagesNotWritten(pid, total, errno);
-}
-
-/**
- * RLIMIT_FSIZE of the task holds for what the agent writes, and going over it does not only fail: it sends SIGXFSZ,
- * which ends the program (generic_write_check_limits(), fs/read_write.c). Unlimited when the kernel does not say.
- */
-function fileSizeLimit(task: FrozenTask): bigint {
-  const soft = /^Max file size +(\d+)/m.exec(task.readProc('limits'))?.[1];
-  return soft === undefined ? UNLIMITED : BigInt(soft);
-}
-
-/** For what the task can't read or may not write: slower, by /proc/PID/mem, which looks at no protection. */
-function copyThroughEngine(task: FrozenTask, fd: number, runs: readonly PageRun[], total: bigint): void {
-  if (runs.length === 0) return;
-  const buffer = Buffer.alloc(COPY_BYTES);
-  const mem = openSync(`/proc/${task.hostPid}/mem`, 'r');
-  try {
-    for (const run of runs) {
-      for (let done = 0n; done < run.lengthBytes; ) {
-        const left = run.lengthBytes - done;
-        const piece = left < buffer.length ? buffer.subarray(0, Number(left)) : buffer;
-        copyPiece(task.pid, { mem, addr: run.addr + done }, { fd, offset: run.fileOffset + done }, piece, total);
-        done += BigInt(piece.length);
-      }
-    }
-  } finally {
-    closeSync(mem);
-  }
-}
-
-function copyPiece(
-  pid: number,
-  from: { readonly mem: number; readonly addr: bigint },
-  to: { readonly fd: number; readonly offset: bigint },
-  piece: Buffer,
-  total: bigint,
-): void {
-  try {
-    preadFull(from.mem, piece, from.addr);
-  } catch (error) {
-    throw pagesUnreadable(pid, `at 0x${from.addr.toString(16)}`, (error as { errno?: string }).errno);
-  }
-  try {
-    pwriteFull(to.fd, piece, to.offset);
-  } catch (error) {
-    throw pagesNotWritten(pid, total, (error as { errno?: string }).errno);
-  }
 }

@@ -13,7 +13,7 @@ export { type DescribedFd, visitDescriptors } from './descriptors';
 export { errnoName, SyscallError } from './errors';
 export { closeFd, lateOpen, preadFull, preallocate, pwriteFull, readLinkBytes, readSmallFile } from './files';
 export { deviceNumber, type HugePages, hugePagesOf } from './huge-pages';
-export { withLent } from './lent';
+export { lendTogether, withLent } from './lent';
 export {
   addressOf,
   hasAnonymousNames,
@@ -67,7 +67,15 @@ export {
   SIGINFO_SIZE,
 } from './ptrace';
 export * from './remote';
-export { type ReceivedMessage, receiveAll, receiveMessage, sendMessage, seqpacketPair } from './socket';
+export {
+  observingWaits,
+  type ReceivedMessage,
+  receiveAll,
+  receiveMessage,
+  sendMessage,
+  seqpacketPair,
+  tellObserver,
+} from './socket';
 export { type Field, type FieldType, type Struct, struct } from './struct/struct';
 export * from './struct/tables';
 export { cPath, rawSyscall, syscall, syscallOn } from './syscall';

@@ -1,4 +1,6 @@
 import type { Program, Result } from '@crts/plugin-api';
+import { ProgramBuilder } from './remote/program-builder';
+import { type RemoteTask, runTogether } from './remote/remote-task';
 
 /** Runs a program in a task with a descriptor of the engine, which the task has no longer when it is over, however it ends. */
 export function withLent(
@@ -16,6 +18,30 @@ export function withLent(
   } catch (error) {
     // The program ended before its last instruction.
     takeBack(task, lent);
+    throw error;
+  }
+}
+
+/** The same in several tasks, side by side. Throws the first error when all have ended. */
+export function lendTogether(
+  jobs: readonly {
+    readonly task: RemoteTask;
+    readonly fd: number;
+    readonly build: (program: Program, lent: Result) => void;
+  }[],
+): void {
+  const lent = jobs.map(({ task, fd, build }) => {
+    const program = new ProgramBuilder();
+    const own = program.receiveFd(fd);
+    build(program, own);
+    program.call('close', [own]);
+    return { task, program, own };
+  });
+  try {
+    runTogether(lent);
+  } catch (error) {
+    // Where it was closed already, that fails.
+    for (const { task, own } of lent) takeBack(task, own);
     throw error;
   }
 }

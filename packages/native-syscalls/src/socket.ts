@@ -46,6 +46,24 @@ export function limitReceiveTime(socket: number, microseconds: bigint): void {
   syscall('setsockopt', socket, SOL_SOCKET, SO_RCVTIMEO, new BigInt64Array([0n, microseconds]), 16);
 }
 
+let waiting: (() => void) | undefined;
+
+/** `observe` is called now and then while the action waits for tasks that take their time. */
+export function observingWaits<T>(observe: (() => void) | undefined, action: () => T): T {
+  const before = waiting;
+  waiting = observe;
+  try {
+    return action();
+  } finally {
+    waiting = before;
+  }
+}
+
+/** Who does something else while tasks work says so now and then. */
+export function tellObserver(): void {
+  waiting?.();
+}
+
 /**
  * Receives one message into `bytes`, blocking. The number of bytes; 0 when the peer is gone. `lookAfter` is called each time
  * that the limit of limitReceiveTime() is over.
@@ -55,6 +73,7 @@ export function receiveMessage(socket: number, bytes: Buffer, lookAfter?: () => 
     const result = rawSyscall('recvfrom', socket, bytes, bytes.length, MSG_CMSG_CLOEXEC, null, null);
     if (result === -EINTR) continue;
     if (result === -EAGAIN && lookAfter !== undefined) {
+      tellObserver();
       lookAfter();
       continue;
     }

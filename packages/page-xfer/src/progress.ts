@@ -1,5 +1,6 @@
 /** One line on a terminal that is written over: `1.2 GiB of 8.0 GiB, 900 MiB/s, 8 s left`. Silent where there is no terminal. */
 import { isatty } from 'node:tty';
+import type { TransferProgress } from '@crts/plugin-api';
 
 const STDERR = 2;
 /** The first line comes when a transfer turns out to be long; then as often. */
@@ -16,11 +17,12 @@ export interface ProgressOptions {
   readonly write?: (text: string) => void;
 }
 
-export class Progress {
+export class Progress implements TransferProgress {
   readonly #what: string;
   readonly #now: () => bigint;
   readonly #write: (text: string) => void;
-  readonly #started: bigint;
+  /** When it was known that there is something. */
+  #started: bigint;
   #total: bigint | undefined;
   #done = 0n;
   #shownAt: bigint;
@@ -41,6 +43,7 @@ export class Progress {
 
   /** More is to come than was known. */
   expect(bytes: bigint): void {
+    if (this.#total === undefined && this.#done === 0n) this.#started = this.#shownAt = this.#now();
     this.#total = (this.#total ?? 0n) + bytes;
   }
 

@@ -3,6 +3,7 @@
 import type { FrozenTask, PageSelection, PageSource } from './handlers';
 import type { ImageSink, ImageSource } from './image-access';
 import type { PageOutlet } from './page-outlet';
+import type { Program, Result } from './program';
 import type { SharedMemory } from './shared-objects';
 
 /** A mapping whose pages are to be stored. */
@@ -30,7 +31,25 @@ export interface Increment {
   readonly outlet?: PageOutlet | undefined;
 }
 
+/** Pages that a task has still to store itself: tasks do so side by side. */
+export interface PageWriting {
+  /** The pages image, which the task is lent. */
+  readonly fd: number;
+  /** Programs, to be run one after the other; what of them failed, fails the dump. */
+  readonly parts: readonly PageWritingPart[];
+  /** When all have run. */
+  finish(): void;
+}
+
+export interface PageWritingPart {
+  readonly bytes: bigint;
+  /** `file`: the descriptor in the task. */
+  emit(program: Program, file: Result): void;
+}
+
 export interface PageStats {
+  /** Undefined: all is stored. */
+  readonly writing?: PageWriting | undefined;
   /** What `lazyLater` has left with the task, ascending. */
   readonly later?: readonly { readonly start: bigint; readonly end: bigint; readonly readable: boolean }[] | undefined;
   readonly pagesScanned: number;

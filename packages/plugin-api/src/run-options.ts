@@ -1,7 +1,17 @@
 import type { ExternalResources, InheritedFds } from './external';
 
 /** Options of the run that plugins may need, by CRIU's option name. */
+/** Told of a transfer of memory that may take long. */
+export interface TransferProgress {
+  /** So much more is to come. */
+  expect(bytes: bigint): void;
+  add(bytes: bigint): void;
+  end(): void;
+}
+
 export interface RunOptions {
+  /** Somebody watches how memory is stored or read. */
+  readonly progress?: TransferProgress | undefined;
   readonly shellJob: boolean;
   /** File locks are carried instead of refused. */
   readonly fileLocks: boolean;
