@@ -84,6 +84,8 @@ int main(int argc, char **argv)
 	add(outer, epoll, EPOLLIN, 0xa);
 	add(outer, other, EPOLLIN | EPOLLWAKEUP, 0xb);
 	expect(outer, "a:1 b:1", "before");
+	int deep = epoll_create1(0);
+	add(deep, outer, EPOLLIN, 0xd);
 
 	int moved = -1, idle = -1, fired = -1, high = -1, lost = -1;
 	if (more) {
@@ -109,6 +111,7 @@ int main(int argc, char **argv)
 	wait_for(argv[1]);
 
 	check(fcntl(epoll, F_GETFD) == FD_CLOEXEC && fcntl(other, F_GETFL) == (O_RDWR | O_NONBLOCK), "flags differ");
+	expect(deep, "d:1", "three deep");
 	expect(outer, "a:1 b:1", "the outer epoll");
 	expect(epoll, "1:1 6:4", "level triggered");
 	expect(epoll, "1:1 6:4", "level triggered, again");

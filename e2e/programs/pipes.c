@@ -10,6 +10,8 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
+#define HUGE (1 << 20)
+
 static char big[1 << 17];
 
 static int reopen(int fd, int flags)
@@ -129,7 +131,7 @@ static void packets(const char *go)
 static void more(const char *go)
 {
 	struct stat st;
-	int fds[2], broken[2], both[2];
+	int fds[2], broken[2], both[2], huge[2];
 	char text[64];
 
 	check(pipe(fds) == 0 && fchown(fds[0], 1234, 2345) == 0 && fchmod(fds[0], 0640) == 0, "fchown: %m");
@@ -139,8 +141,20 @@ static void more(const char *go)
 	int readwrite = reopen(both[0], O_RDWR), name = reopen(both[0], O_PATH);
 	close(both[0]);
 	close(both[1]);
+	/* As large as anybody may have it, and full. */
+	check(pipe2(huge, O_NONBLOCK) == 0 && fcntl(huge[1], F_SETPIPE_SZ, HUGE) == HUGE, "F_SETPIPE_SZ: %m");
+	for (unsigned i = 0; i < HUGE / sizeof(big); i++) {
+		memset(big, 'a' + i, sizeof(big));
+		check(write(huge[1], big, sizeof(big)) == sizeof(big), "write: %m");
+	}
 	ready();
 	wait_for(go);
+	check(fcntl(huge[0], F_GETPIPE_SZ) == HUGE && write(huge[1], "x", 1) < 0 && errno == EAGAIN, "the huge pipe takes more");
+	for (unsigned i = 0; i < HUGE; i += sizeof(big)) {
+		char want = (char)('a' + i / sizeof(big));
+		check(get(huge[0], big, sizeof(big)) == sizeof(big) && big[0] == want && !memcmp(big, big + 1, sizeof(big) - 1), "contents of the huge pipe at %u", i);
+	}
+	check(get(huge[0], text, 1) == -EAGAIN, "more in the huge pipe");
 	check(fcntl(broken[1], F_GETPIPE_SZ) == 4096, "size of the broken pipe");
 	check((fcntl(readwrite, F_GETFL) & O_ACCMODE) == O_RDWR, "access mode of both ends in one");
 	check(get(readwrite, text, 64) == 4 && !memcmp(text, "both", 4), "contents of both ends in one");
