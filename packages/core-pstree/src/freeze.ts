@@ -160,9 +160,12 @@ export class FrozenTree {
   }
 
   close(): void {
-    this.#freezer?.close();
-    for (const target of this.#targets.values()) target.close();
-    this.#targets.clear();
+    try {
+      this.#freezer?.close();
+    } finally {
+      for (const target of this.#targets.values()) target.close();
+      this.#targets.clear();
+    }
   }
 
   #open(pid: number): Target {
