@@ -49,3 +49,8 @@ flavours('stopped children, of which their parent has been told or not', {
   start: () => Target.program('stopped', [], pthread),
   notWithCriu: 'CRIU 4.2 stops children when their parent runs, which is told again',
 });
+
+flavours('stopped jobs that a waiting signal ends when they continue', {
+  start: () => Target.program('stopped-pending'),
+  only: ['plain', 'once', 'repeated', 'left running'],
+});

@@ -4,7 +4,10 @@ import { agentSilent, taskGone } from '../errors';
 import {
   NT_PRSTATUS,
   NT_X86_XSTATE,
+  PTRACE_EVENT_STOP,
+  ptraceContinue,
   ptraceDetach,
+  ptraceGetSigmask,
   ptraceInterrupt,
   ptraceSeize,
   ptraceSetRegset,
@@ -12,7 +15,7 @@ import {
   ptraceSetSyscallDispatch,
 } from '../ptrace';
 import { rawSyscall, syscall } from '../syscall';
-import { waitPid } from '../wait';
+import { WNOHANG, waitPid, waitStatus } from '../wait';
 import { getReg, withRegs } from './registers';
 import { stateOf, stepToCall, syscallStops, TRACE_OPTIONS, waitForEventStop } from './stops';
 import type { StubTask } from './stub';
@@ -64,15 +67,25 @@ export function letTaskRun(hostPid: number, threads: readonly FinalThread[]): vo
 }
 
 const SIGSTOP = 19;
+const ALL_SIGNALS = (1n << 64n) - 1n;
 /** A stop takes some microseconds; a task that was killed meanwhile never gets there. */
 const STOP_LOOKS = 100_000;
 
 /**
- * Lets a completed task go, stopped by a signal before it has run. The main thread goes first: once it is stopped, the kernel has
+ * Lets a completed task go stopped (job control), by a signal that stops it. The main thread goes first: once it is stopped, the kernel has
  * told all threads to stop, and those still traced do so when they are let go (__ptrace_unlink(), kernel/ptrace.c).
+ *
+ * Signals that wait for the task, and may end it, are blocked until it is in its stop: of several the one of the lowest number is
+ * taken first (next_signal(), kernel/signal.c). A task that is let go in its stop stays there, and takes them when it continues.
  */
 export function stopTask(hostPid: number, threads: readonly FinalThread[], signal = SIGSTOP): void {
+  const mask = ptraceGetSigmask(hostPid);
+  ptraceSetSigmask(hostPid, ALL_SIGNALS & ~(1n << BigInt(signal - 1)));
   syscall('kill', hostPid, signal);
+  ptraceContinue(hostPid);
+  for (let status = nextStop(hostPid); waitStatus.event(status) !== PTRACE_EVENT_STOP; status = nextStop(hostPid))
+    ptraceContinue(hostPid, waitStatus.heldSignal(status));
+  ptraceSetSigmask(hostPid, mask);
   ptraceDetach(hostPid);
   let looks = 0;
   for (let state = stateOf(hostPid); state !== 'T'; state = stateOf(hostPid)) {
@@ -80,4 +93,15 @@ export function stopTask(hostPid: number, threads: readonly FinalThread[], signa
     rawSyscall('sched_yield');
   }
   for (const { hostTid } of threads) ptraceDetach(hostTid);
+}
+
+/** Of a task that is to stop at once. */
+function nextStop(hostPid: number): number {
+  for (let looks = 0; looks < STOP_LOOKS; looks++) {
+    const stop = waitPid(hostPid, WNOHANG);
+    if (stop === undefined) rawSyscall('sched_yield');
+    else if (waitStatus.stopped(stop.status)) return stop.status;
+    else break;
+  }
+  throw taskGone(hostPid, 'its stop');
 }
