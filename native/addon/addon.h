@@ -23,6 +23,7 @@ bool ToWord(napi_env env, napi_value value, uint64_t* word);
 napi_value FromResult(napi_env env, int64_t result);
 
 napi_value Syscall(napi_env env, napi_callback_info info);
+napi_value Syscalls(napi_env env, napi_callback_info info);
 napi_value PtraceStep(napi_env env, napi_callback_info info);
 napi_value PtraceSyscallStops(napi_env env, napi_callback_info info);
 napi_value AddressOf(napi_env env, napi_callback_info info);
@@ -34,5 +35,6 @@ napi_value Cpuid(napi_env env, napi_callback_info info);
 napi_value Describe(napi_env env, napi_callback_info info);
 napi_value HelpPages(napi_env env, napi_callback_info info);
 napi_value ReadFile(napi_env env, napi_callback_info info);
+napi_value ReadFiles(napi_env env, napi_callback_info info);
 
 #endif

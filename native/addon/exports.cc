@@ -5,6 +5,7 @@
 static napi_value Init(napi_env env, napi_value exports) {
   const napi_property_descriptor properties[] = {
       {"syscall", nullptr, Syscall, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"syscalls", nullptr, Syscalls, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"ptraceStep", nullptr, PtraceStep, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"ptraceSyscallStops", nullptr, PtraceSyscallStops, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"addressOf", nullptr, AddressOf, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
@@ -15,6 +16,7 @@ static napi_value Init(napi_env env, napi_value exports) {
       {"cpuid", nullptr, Cpuid, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"describe", nullptr, Describe, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"helpPages", nullptr, HelpPages, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"readFiles", nullptr, ReadFiles, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"readFile", nullptr, ReadFile, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
   };
   napi_define_properties(env, exports, sizeof(properties) / sizeof(properties[0]), properties);

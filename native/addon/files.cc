@@ -179,3 +179,41 @@ napi_value ReadFile(napi_env env, napi_callback_info info) {
   Close(fd);
   return FromResult(env, result);
 }
+
+// readFiles(paths, first, into, ends): reads files whole into `into`, one behind the other. `paths`: their names, each with a NUL behind it;
+// ends[i] (Int32Array): where file i ends, or -errno. Returns how many of the files from `first` on were done before there was no room.
+napi_value ReadFiles(napi_env env, napi_callback_info info) {
+  size_t argc = 4;
+  napi_value argv[4];
+  napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr);
+  uint64_t paths = 0, first = 0;
+  size_t length = 0, room = 0, count = 0;
+  void* into = nullptr;
+  void* ends = nullptr;
+  napi_typedarray_type type;
+  if (argc != 4 || !ToWord(env, argv[0], &paths) || !ToWord(env, argv[1], &first) ||
+      napi_get_typedarray_info(env, argv[0], nullptr, &length, nullptr, nullptr, nullptr) != napi_ok ||
+      napi_get_typedarray_info(env, argv[2], nullptr, &room, &into, nullptr, nullptr) != napi_ok ||
+      napi_get_typedarray_info(env, argv[3], &type, &count, &ends, nullptr, nullptr) != napi_ok || type != napi_int32_array ||
+      room > INT32_MAX || length == 0 || reinterpret_cast<const char*>(paths)[length - 1] != 0) {
+    napi_throw_type_error(env, "ERR_CRTS_ARGUMENT", "readFiles takes names, an index, a Uint8Array and an Int32Array");
+    return nullptr;
+  }
+  const char* path = reinterpret_cast<const char*>(paths);
+  const char* end = path + length;
+  for (uint64_t i = 0; i < first && path < end; i++) path += strlen(path) + 1;
+  uint64_t at = 0, done = 0;
+  for (; path < end && first + done < count; path += strlen(path) + 1, done++) {
+    int64_t result = OpenForReading(path);
+    if (result >= 0) {
+      int64_t fd = result;
+      result = ReadAll(fd, static_cast<char*>(into) + at, room - at);
+      Close(fd);
+      // What fills all that is left may go on.
+      if (result >= 0 && at + result == room) break;
+      if (result >= 0) result = at += result;
+    }
+    static_cast<int32_t*>(ends)[first + done] = static_cast<int32_t>(result);
+  }
+  return FromResult(env, done);
+}

@@ -83,6 +83,28 @@ napi_value Syscall(napi_env env, napi_callback_info info) {
   return FromResult(env, RawSyscall(static_cast<int64_t>(word[0]), word[1], word[2], word[3], word[4], word[5], word[6]));
 }
 
+// syscalls(table, count): makes `count` calls, one after the other whatever they answer. A row of the table (BigInt64Array) is the
+// number of the call, its six arguments, and the kernel's result.
+napi_value Syscalls(napi_env env, napi_callback_info info) {
+  size_t argc = 2, length = 0;
+  napi_value argv[2];
+  uint64_t count = 0;
+  void* data = nullptr;
+  napi_typedarray_type type;
+  napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr);
+  if (argc != 2 || !ToWord(env, argv[1], &count) ||
+      napi_get_typedarray_info(env, argv[0], &type, &length, &data, nullptr, nullptr) != napi_ok ||
+      type != napi_bigint64_array || count > length / 8) {
+    napi_throw_type_error(env, "ERR_CRTS_ARGUMENT", "syscalls takes a BigInt64Array of eight words a call, and their number");
+    return nullptr;
+  }
+  auto* row = static_cast<int64_t*>(data);
+  for (uint64_t i = 0; i < count; i++, row += 8) {
+    row[7] = RawSyscall(row[0], row[1], row[2], row[3], row[4], row[5], row[6]);
+  }
+  return nullptr;
+}
+
 // Resumes with `request` and waits for the next stop: the wait status, or -errno.
 static int64_t Step(uint64_t request, uint64_t pid, uint64_t signal) {
   int64_t result = RawSyscall(SYS_ptrace, request, pid, 0, signal, 0, 0);

@@ -1,6 +1,6 @@
 /** Parsers of what /proc prints of a task (man 5 proc). Pure, but for readTaskFacts(). */
 import { readdirSync } from 'node:fs';
-import { readSmallFile } from '@crts/native-syscalls';
+import { readSmallFile, readSmallFiles, SyscallError } from '@crts/native-syscalls';
 import { decodeName, type FieldTable, type TaskFacts, type ThreadFacts, type VmaFacts } from '@crts/plugin-api';
 import { noSuchTask } from './errors';
 
@@ -197,9 +197,18 @@ function factsWith(pid: number, vmas: readonly VmaFacts[]): TaskFacts {
   return { comm, stat: fields, status: parseStatus(readSmallFile(`/proc/${pid}/status`).toString()), vmas };
 }
 
-export function readThreadFacts(pid: number, tid: number): ThreadFacts {
-  const { comm, fields } = parseStat(decodeName(readSmallFile(`/proc/${pid}/task/${tid}/stat`)));
-  return { comm, stat: fields, status: parseStatus(readSmallFile(`/proc/${pid}/task/${tid}/status`).toString()) };
+/** Of threads that are stopped, in their order. */
+export function readFactsOfThreads(pid: number, tids: readonly number[]): ThreadFacts[] {
+  const texts: string[] = [];
+  const paths = tids.flatMap((tid) => [`/proc/${pid}/task/${tid}/stat`, `/proc/${pid}/task/${tid}/status`]);
+  readSmallFiles(paths, (index, content) => {
+    if (typeof content === 'number') throw new SyscallError('read', -content, undefined, paths[index]);
+    texts.push(index % 2 === 0 ? decodeName(content) : content.toString('latin1'));
+  });
+  return tids.map((_, index) => {
+    const { comm, fields } = parseStat(texts[2 * index]!);
+    return { comm, stat: fields, status: parseStatus(texts[2 * index + 1]!) };
+  });
 }
 
 /** Field num_threads of /proc/PID/stat. */

@@ -9,37 +9,24 @@ import {
   getReg,
   type Host,
   Infection,
-  NT_PRSTATUS,
-  NT_X86_XSTATE,
-  nameRestartedCall,
   PTRACE_O_EXITKILL,
-  PTRACE_O_SUSPEND_SECCOMP,
   PTRACE_O_TRACESYSGOOD,
   pidfdOpen,
   pidfdSendSignal,
   preadFull,
   ptraceContinue,
   ptraceDetach,
-  ptraceGetRegset,
-  ptraceGetRseq,
-  ptraceGetSigmask,
   ptraceInterrupt,
   ptracePeekSignals,
-  ptraceSeize,
   ptraceSetOptions,
-  ptraceSetRegset,
   type SearchedText,
-  SyscallError,
-  undoStopInterruption,
   verifyGadgets,
   waitForEventStop,
   waitPid,
-  waitStatus,
 } from '@crts/native-syscalls';
 import type { Logger, TaskFacts, ThreadFacts, ThreadState, VmaFacts } from '@crts/plugin-api';
 import { findAbandoned, outside } from './abandoned';
-import { abortCriticalSection } from './critical-section';
-import { deadMainThread, noSuchTask, notOurs, seccompSuspension, zombie } from './errors';
+import { deadMainThread, noSuchTask, zombie } from './errors';
 import type { Patience } from './patience';
 import {
   cpuOf,
@@ -47,13 +34,13 @@ import {
   glimpseTask,
   isGone,
   isOutlived,
+  readFactsOfThreads,
   readTaskFacts,
-  readThreadFacts,
-  signalWaits,
   threadCount,
-  tracerOf,
 } from './proc';
-import { stopOf, stopOrTimeout, waitForEnd } from './tracee-end';
+import { seizeThreads, waitForThreads } from './stopping';
+import { lookAtThreads } from './thread-look';
+import { stopOrTimeout, waitForEnd } from './tracee-end';
 
 const SIGTRAP = 5;
 const SIGKILL = 9;
@@ -159,80 +146,59 @@ export class Target {
     const found = readdirSync(`/proc/${this.pid}/task`)
       .map(Number)
       .filter((tid) => !this.#seized.has(tid));
-    let fresh = false;
-    for (const tid of found) fresh = this.#seizeThread(tid) || fresh;
-    return fresh || threadCount(this.pid) !== this.#seized.size;
-  }
-
-  #seizeThread(tid: number): boolean {
-    try {
-      ptraceSeize(tid, PTRACE_O_TRACESYSGOOD);
-    } catch (error) {
-      if (!(error instanceof SyscallError)) throw error;
-      const { state, tracer } = tracerOf(this.pid, tid);
-      // What has ended in this moment cannot be traced: ESRCH, or EPERM until it is gone (ptrace_attach(), kernel/ptrace.c).
-      const ended = error.errno === 'ESRCH' || ['', 'Z', 'X'].includes(state);
-      if (ended && tid !== this.pid) return false;
-      if (ended) throw isOutlived(tid) ? deadMainThread(tid) : noSuchTask(tid);
-      throw notOurs(tid, error.errno, tracer);
-    }
-    this.#seized.add(tid);
-    try {
-      ptraceInterrupt(tid);
-    } catch (error) {
-      // It ended in this very moment, which is told to who waits for it.
-      if (!isGone(error)) throw error;
-    }
-    return true;
+    const before = this.#seized.size;
+    seizeThreads(this.pid, found, (tid) => this.#seized.add(tid));
+    return this.#seized.size > before || threadCount(this.pid) !== this.#seized.size;
   }
 
   /** Waits until all that were asked to stop did, or ended. @throws CrtsError CRTS_TIMEOUT */
   settle(patience: Patience): void {
-    for (const tid of this.#seized) {
-      if (this.#threads.has(tid)) continue;
-      const status = stopOf(tid, patience);
-      if (status === undefined) {
-        this.#seized.delete(tid);
-        if (tid === this.pid) {
-          this.#gone = true;
-          throw noSuchTask(tid);
-        }
-        continue;
-      }
-      this.#waited.add(tid);
-      // A stop signal rather than SIGTRAP tells a group stop (man 2 ptrace): it was stopped before.
-      const signal = waitStatus.stopSignal(waitForEventStop(tid, status));
-      if (tid === this.pid && signal !== SIGTRAP) this.#stopSignal = signal;
-      this.#threads.set(tid, this.#look(tid));
-    }
-  }
-
-  #look(tid: number): { facts: ThreadFacts; state: ThreadState } {
-    const rseq = ptraceGetRseq(tid);
-    const found = ptraceGetRegset(tid, NT_PRSTATUS);
-    const prstatus = Buffer.from(found);
-    const xstate = ptraceGetRegset(tid, NT_X86_XSTATE);
-    const sigmask = ptraceGetSigmask(tid);
-    // Mappings are read when all threads stand still: they may still make some.
-    const isAlone = tid === this.pid && this.#seized.size === 1;
-    const facts = isAlone ? this.#lookAtProcess() : factsOf(this.pid, (pid) => readThreadFacts(pid, tid));
-    if ((facts.status.get('Seccomp') ?? '0') !== '0') this.#suspendSeccomp(tid);
-    undoStopInterruption(prstatus, signalWaits(facts));
-    nameRestartedCall(prstatus, (address, length) => this.#readIfMapped(address, length));
-    if (rseq !== undefined)
-      abortCriticalSection(rseq.pointer, prstatus, (address, length) => this.#read(address, length));
-    // At once, so that it holds whatever becomes of the dump.
-    if (!prstatus.equals(found)) ptraceSetRegset(tid, NT_PRSTATUS, prstatus);
-    return { facts, state: { prstatus, xstate, sigmask, rseq } };
-  }
-
-  /** The agent's calls in this thread are not filtered. */
-  #suspendSeccomp(tid: number): void {
+    const moving = [...this.#seized].filter((tid) => !this.#threads.has(tid));
+    const stopped: number[] = [];
     try {
-      ptraceSetOptions(tid, PTRACE_O_TRACESYSGOOD | PTRACE_O_SUSPEND_SECCOMP);
+      waitForThreads(moving, patience, {
+        waited: (tid) => this.#waited.add(tid),
+        ended: (tid) => this.#ended(tid),
+        stopped: (tid, signal) => {
+          stopped.push(tid);
+          // It was stopped before.
+          if (tid === this.pid && signal !== SIGTRAP) this.#stopSignal = signal;
+        },
+      });
     } catch (error) {
-      throw error instanceof SyscallError ? seccompSuspension(tid, error.errno) : error;
+      this.#putRight(stopped);
+      throw error;
     }
+    this.#look(stopped);
+  }
+
+  #ended(tid: number): void {
+    this.#seized.delete(tid);
+    if (tid !== this.pid) return;
+    this.#gone = true;
+    throw noSuchTask(tid);
+  }
+
+  /** What the stop itself has done to calls is undone, though there will be no dump. */
+  #putRight(tids: readonly number[]): void {
+    for (const tid of tids) {
+      try {
+        this.#look([tid]);
+      } catch {
+        // It has ended.
+      }
+    }
+  }
+
+  #look(tids: readonly number[]): void {
+    const { pid } = this;
+    // Mappings are read when all threads stand still: they may still make some.
+    const facts =
+      this.#seized.size === 1 && tids[0] === pid
+        ? [this.#lookAtProcess()]
+        : factsOf(pid, () => readFactsOfThreads(pid, tids));
+    for (const [index, thread] of lookAtThreads(this.mem, tids, facts).entries())
+      this.#threads.set(tids[index]!, thread);
   }
 
   /** The mappings are those of the moment: read again when the other threads stand still too. */
@@ -397,14 +363,6 @@ export class Target {
     closeFd(this.pidfd);
     closeSync(this.mem);
     closeSync(this.pagemap);
-  }
-
-  #readIfMapped(address: bigint, length: number): Buffer | undefined {
-    try {
-      return this.#read(address, length);
-    } catch {
-      return undefined;
-    }
   }
 
   #read(address: bigint, length: number): Buffer {

@@ -10,6 +10,7 @@ export type Word = number | bigint | Uint8Array | ArrayBuffer | BigInt64Array | 
 export interface Addon {
   readonly protocol: number;
   syscall(nr: number, ...args: Word[]): number | bigint;
+  syscalls(table: BigInt64Array, count: number): void;
   ptraceStep(request: number, pid: number, signal: number): number;
   ptraceSyscallStops(pid: number, stops: number, call: number, regs: Uint8Array): number;
   addressOf(buffer: Uint8Array | ArrayBuffer | BigUint64Array): bigint;
@@ -38,6 +39,7 @@ export interface Addon {
     failed: Int32Array,
   ): number;
   readFile(path: string, into: Uint8Array): number;
+  readFiles(paths: Uint8Array, first: number, into: Uint8Array, ends: Int32Array): number;
   cpuid(leaf: number, subleaf: number): [number, number, number, number];
 }
 

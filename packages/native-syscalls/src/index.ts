@@ -1,4 +1,5 @@
 export { agentBlob, stubPath } from './addon';
+export { SyscallBatch } from './batch';
 export { blockChecksums, CHECKSUM_BLOCK } from './checksum';
 export {
   CONTROL_HEADER,
@@ -11,7 +12,16 @@ export {
 } from './control-messages';
 export { type DescribedFd, visitDescriptors } from './descriptors';
 export { errnoName, SyscallError } from './errors';
-export { closeFd, lateOpen, preadFull, preallocate, pwriteFull, readLinkBytes, readSmallFile } from './files';
+export {
+  closeFd,
+  lateOpen,
+  preadFull,
+  preallocate,
+  pwriteFull,
+  readLinkBytes,
+  readSmallFile,
+  readSmallFiles,
+} from './files';
 export { deviceNumber, type HugePages, hugePagesOf } from './huge-pages';
 export { lendTogether, withLent } from './lent';
 export {
@@ -93,6 +103,7 @@ export {
   tcpListen,
   tuneConnection,
 } from './tcp';
+export { ptraceThreadStates } from './thread-states';
 export { streamPair, unixConnect, unixListen } from './unix-stream';
 export {
   UFFD_CREATE_FLAGS,

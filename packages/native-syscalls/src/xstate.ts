@@ -37,3 +37,34 @@ export function xstateEnds(): ReadonlyMap<number, number> {
 export function xstateSize(): number {
   return addon().cpuid(0xd, 0)[1];
 }
+
+/** Where the header of the xsave area lies, xstate_bv first: Intel SDM 1, 13.4.2. */
+export const XSAVE_HEADER = 512;
+/** Components that a task has without asking: x87, SSE, AVX, (MPX), AVX-512, PKRU. AMX needs arch_prctl. */
+export const USUAL_COMPONENTS = 0b10_1110_0111n;
+
+/** Components in use beyond the usual ones. */
+export function unusualComponents(xstate: Buffer): bigint {
+  if (xstate.length < XSAVE_HEADER + 8) return 0n;
+  return xstate.readBigUInt64LE(XSAVE_HEADER) & ~USUAL_COMPONENTS;
+}
+
+let usualBytes: number | undefined;
+
+/** Bytes of the standard-format area up to the end of the last usual component. */
+export function usualXstateBytes(): number {
+  usualBytes ??= [...xstateEnds()].reduce(
+    (most, [index, end]) => ((USUAL_COMPONENTS & (1n << BigInt(index))) === 0n ? most : Math.max(most, end)),
+    XSAVE_HEADER + 64,
+  );
+  return usualBytes;
+}
+
+/** The area as long as the kernel takes it back: what is not there is not in use. */
+export function wholeXstate(xstate: Buffer): Buffer {
+  const size = xstateSize();
+  if (xstate.length >= size) return xstate;
+  const whole = Buffer.alloc(size);
+  xstate.copy(whole);
+  return whole;
+}

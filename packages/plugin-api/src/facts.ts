@@ -80,7 +80,7 @@ export interface FdFacts {
 export interface ThreadState {
   /** NT_PRSTATUS: struct user_regs_struct. */
   readonly prstatus: Buffer;
-  /** NT_X86_XSTATE: the xsave area in standard format. */
+  /** NT_X86_XSTATE: the xsave area in standard format; in a dump as far as components are in use. */
   readonly xstate: Buffer;
   /** Blocked signals, bit n-1 for signal n. */
   readonly sigmask: bigint;

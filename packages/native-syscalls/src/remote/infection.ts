@@ -24,7 +24,7 @@ import {
 import { limitReceiveTime } from '../socket';
 import { syscall } from '../syscall';
 import { waitPid } from '../wait';
-import { xstateEnds } from '../xstate';
+import { wholeXstate, xstateEnds } from '../xstate';
 import { findFreeArea } from './area';
 import { findSyscall, type Gadgets } from './gadgets';
 import { BOOT, GADGET_OFFSET, MARK_FAILED, MARK_READY, RESTORER_OFFSET, ROUND_AT } from './protocol';
@@ -178,7 +178,7 @@ export class Infection {
       waitForEventStop(pid, ptraceContinueToStop(pid));
       ptraceSetSigmask(pid, thread.sigmask);
       // The agent's code leaves it alone, but its calls may not: pkey_alloc(2) sets rights in PKRU.
-      ptraceSetRegset(pid, NT_X86_XSTATE, thread.xstate);
+      ptraceSetRegset(pid, NT_X86_XSTATE, wholeXstate(thread.xstate));
       setRegs(pid, thread.prstatus);
     } finally {
       // An agent that is left behind goes by itself then.

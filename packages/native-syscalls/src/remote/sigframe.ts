@@ -8,6 +8,7 @@
 
 import type { ThreadState } from '@crts/plugin-api';
 import { fpxSwBytes, sigcontext, ucontext } from '../struct/tables';
+import { USUAL_COMPONENTS, unusualComponents, XSAVE_HEADER } from '../xstate';
 import { getReg, restartAdjusted } from './registers';
 
 const UC_FP_XSTATE = 1n;
@@ -98,39 +99,60 @@ const XSTATE_MAGIC1 = 0x46505853;
 const XSTATE_MAGIC2 = 0x46505845;
 /** struct _fpx_sw_bytes lies in the last bytes of the legacy area: magic1, extended_size, xfeatures, xstate_size. */
 const SW_RESERVED = 464;
-const XSAVE_HEADER = 512;
-
-/** xstate components that a task has without asking: x87, SSE, AVX, (MPX), AVX-512, PKRU. AMX needs arch_prctl. */
-const COMPONENTS_BY_DEFAULT = 0b10_1110_0111n;
 
 /**
  * The extended state of a frame from an NT_X86_XSTATE area, which has the same standard format.
  *
  * The kernel takes the area only when its size is at most what the task may use (fpstate->user_size), which does not
- * count AMX unless the task asked for it: check_xstate_in_sigframe(), arch/x86/kernel/fpu/signal.c. `end` gives the
+ * count AMX unless the task asked for it: check_xstate_in_sigframe(), arch/x86/kernel/fpu/signal.c. `ends` gives the
  * end of each component in the standard format (cpuid leaf 0xd).
  */
-export function encodeFpstate(xstate: Buffer, componentEnd: ReadonlyMap<number, number>): Buffer {
-  const inUse = xstate.length >= XSAVE_HEADER + 8 ? xstate.readBigUInt64LE(XSAVE_HEADER) : 0b11n;
+export function encodeFpstate(xstate: Buffer, ends: ReadonlyMap<number, number>): Buffer {
+  const bytes = Buffer.alloc(fpstateSize(xstate, ends));
+  writeFpstate(bytes, 0, xstate, ends);
+  return bytes;
+}
+
+export function fpstateSize(xstate: Buffer, ends: ReadonlyMap<number, number>): number {
+  return layoutOf(xstate, ends).size + 4;
+}
+
+/** The same into a buffer that has room for it. */
+export function writeFpstate(into: Buffer, at: number, xstate: Buffer, ends: ReadonlyMap<number, number>): void {
+  const { size, software } = layoutOf(xstate, ends);
+  xstate.copy(into, at, 0, size);
+  into.fill(0, at + SW_RESERVED, at + XSAVE_HEADER);
+  software.copy(into, at + SW_RESERVED);
+  into.writeUInt32LE(XSTATE_MAGIC2, at + size);
+}
+
+interface FpstateLayout {
+  readonly size: number;
+  readonly software: Buffer;
+}
+
+/** That of the last thread: all of a process are nearly always alike. */
+let known: (FpstateLayout & { readonly unusual: bigint; readonly length: number; readonly ends: unknown }) | undefined;
+
+function layoutOf(xstate: Buffer, ends: ReadonlyMap<number, number>): FpstateLayout {
+  const unusual = unusualComponents(xstate);
+  const { length } = xstate;
+  if (known?.unusual === unusual && known.length === length && known.ends === ends) return known;
   let features = 0b11n;
   let size = XSAVE_HEADER + 64;
-  for (const [component, end] of componentEnd) {
+  for (const [component, end] of ends) {
     const bit = 1n << BigInt(component);
-    if ((COMPONENTS_BY_DEFAULT & bit) === 0n && (inUse & bit) === 0n) continue;
-    if (end > xstate.length) continue;
+    if ((USUAL_COMPONENTS & bit) === 0n && (unusual & bit) === 0n) continue;
+    if (end > length) continue;
     features |= bit;
     size = Math.max(size, end);
   }
-  const bytes = Buffer.alloc(size + 4);
-  xstate.copy(bytes, 0, 0, size);
-  bytes.fill(0, SW_RESERVED, XSAVE_HEADER);
   const software = fpxSwBytes.encode({
     magic1: XSTATE_MAGIC1,
     extended_size: size + 4,
     xfeatures: features,
     xstate_size: size,
   });
-  software.copy(bytes, SW_RESERVED);
-  bytes.writeUInt32LE(XSTATE_MAGIC2, size);
-  return bytes;
+  known = { size, software, unusual, length, ends };
+  return known;
 }
