@@ -59,33 +59,44 @@ export interface Questions {
   read(each?: (handler: string, answer: () => void) => void): void;
 }
 
+export interface ThreadQuestions {
+  readonly program: ProgramBuilder;
+  /** The answers to the program are those of this thread. */
+  read(thread: StoppedThread): void;
+}
+
 /** Questions to the process and to its main thread. */
 export function askProcess(registry: Registry, task: Frozen): Questions {
-  return ask(registry, (handler, program) => [
-    handler.dump?.(task, program),
-    handler.dumpThread?.(task.threads[0]!, program),
-  ]);
-}
-
-export function askThread(registry: Registry, thread: StoppedThread): Questions {
-  return ask(registry, (handler, program) => [handler.dumpThread?.(thread, program)]);
-}
-
-function ask(
-  registry: Registry,
-  emit: (handler: Registry['taskState'][number], program: ProgramBuilder) => readonly ((() => void) | undefined)[],
-): Questions {
   const program = new ProgramBuilder();
   const readers: { readonly handler: string; readonly answer: () => void }[] = [];
   for (const handler of registry.taskState) {
     program.origin = { plugin: handler.name, stage: 'dump' };
-    for (const answer of emit(handler, program))
-      if (answer !== undefined) readers.push({ handler: handler.name, answer });
+    const answer = handler.dump?.(task, program);
+    if (answer !== undefined) readers.push({ handler: handler.name, answer });
+    const ofThread = handler.dumpThread?.(program);
+    if (ofThread !== undefined) readers.push({ handler: handler.name, answer: () => ofThread(task.threads[0]!) });
   }
   return {
     program,
     read: (each = (_handler, answer) => answer()) => {
       for (const { handler, answer } of readers) each(handler, answer);
+    },
+  };
+}
+
+/** What is asked of every further thread. */
+export function askThread(registry: Registry): ThreadQuestions {
+  const program = new ProgramBuilder();
+  const readers: ((thread: StoppedThread) => void)[] = [];
+  for (const handler of registry.taskState) {
+    program.origin = { plugin: handler.name, stage: 'dump' };
+    const answer = handler.dumpThread?.(program);
+    if (answer !== undefined) readers.push(answer);
+  }
+  return {
+    program,
+    read: (thread) => {
+      for (const answer of readers) answer(thread);
     },
   };
 }

@@ -265,11 +265,9 @@ function dumpTask({ registry, writer, parent, request }: FrozenSession, { task, 
 function askThreads(registry: Registry, task: Frozen): void {
   const others = task.threads.slice(1);
   if (others.length === 0) return;
-  const asked = others.map((thread) => ({ thread, questions: askThread(registry, thread) }));
-  task.target.infection.runThreads(
-    asked.map(({ thread, questions }) => ({ tid: thread.hostTid, state: thread.state, program: questions.program })),
-  );
-  for (const { questions } of asked) questions.read();
+  const { program, read } = askThread(registry);
+  const asked = others.map(({ hostTid, state }) => ({ tid: hostTid, state }));
+  task.target.infection.askThreads(asked, program, (index) => read(others[index]!));
 }
 
 /** All or none: an engine that dies on the way takes the rest with it. */

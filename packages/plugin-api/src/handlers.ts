@@ -150,9 +150,11 @@ export interface TaskStateHandler {
    */
   dump?(task: FrozenTask, program: Program): () => void;
   /**
-   * The same for one thread. Calls that only ask: nothing that sleeps, changes the thread, or touches its restart block.
+   * The same for threads: the questions are put together once, and asked of every thread. The function returned runs for each, when
+   * results and outputs of the program are that thread's. Calls that only ask: nothing that sleeps, changes the thread, or touches
+   * its restart block.
    */
-  dumpThread?(thread: FrozenThread, program: Program): () => void;
+  dumpThread?(program: Program): (thread: FrozenThread) => void;
   /** Validates its part of the images and adds its passes. No I/O. */
   plan?(images: TaskImages, plan: TaskPlan, context: RestoreContext): void;
   /** The same for one thread; `core` is its `core_entry`. */

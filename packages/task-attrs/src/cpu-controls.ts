@@ -24,7 +24,7 @@ const ARCH_SET_CPUID = 0x1012;
 const CONTROLS = ['store_bypass', 'indirect_branch', 'l1d_flush'] as const;
 
 /** Instructions that fault or do not speculate, and what a memory failure does: per thread. */
-export function dumpCpuControls(thread: FrozenThread, program: Program): () => void {
+export function dumpCpuControls(program: Program): (thread: FrozenThread) => void {
   const speculation = CONTROLS.map((_, control) =>
     program.call('prctl', [PR_GET_SPECULATION_CTRL, control, 0, 0, 0], { expect: 'any' }),
   );
@@ -32,7 +32,7 @@ export function dumpCpuControls(thread: FrozenThread, program: Program): () => v
   program.call('prctl', [PR_GET_TSC, tsc]);
   const cpuid = program.call('arch_prctl', [ARCH_GET_CPUID, 0], { expect: 'any' });
   const failure = program.call('prctl', [PR_MCE_KILL_GET, 0, 0, 0, 0]);
-  return () => {
+  return (thread) => {
     const own = ownEntry(thread.core as CoreEntry);
     CONTROLS.forEach((field, control) => {
       const value = Number(speculation[control]!.value);

@@ -99,9 +99,9 @@ describe('dump', () => {
     };
     const thread = { tid: 12, core: images.core, facts: task.facts };
     const process = attributesHandler.dump(task as unknown as FrozenTask, program);
-    const main = attributesHandler.dumpThread(thread as unknown as FrozenThread, program);
+    const main = attributesHandler.dumpThread(program);
     process();
-    main();
+    main(thread as unknown as FrozenThread);
     return images;
   }
 

@@ -104,12 +104,12 @@ export const attributesHandler = {
     };
   },
 
-  dumpThread(thread: FrozenThread, program: Program) {
-    const readers = [dumpScheduling, dumpMemoryPolicy, dumpCpuControls].map((dump) => dump(thread, program));
-    return () => {
+  dumpThread(program: Program) {
+    const readers = [dumpScheduling, dumpMemoryPolicy, dumpCpuControls].map((dump) => dump(program));
+    return (thread: FrozenThread) => {
       const core = (thread.core as CoreEntry).thread_core!;
       core.comm = thread.facts.comm;
-      for (const read of readers) read();
+      for (const read of readers) read(thread);
       noteDispatch(thread);
     };
   },

@@ -13,12 +13,12 @@ const MODE_MAX = 6;
 const FLAG_MASK = 0xe000;
 
 /** The thread's own NUMA policy. Those of mappings (mbind) belong to the mappings. */
-export function dumpMemoryPolicy(thread: FrozenThread, program: Program): () => void {
+export function dumpMemoryPolicy(program: Program): (thread: FrozenThread) => void {
   const mode = program.out(4);
   const nodes = program.out(NODES / 8);
   // ENOSYS on a kernel without NUMA.
   const result = program.call('get_mempolicy', [mode, nodes, NODES, null, 0], { expect: 'any' });
-  return () => {
+  return (thread) => {
     const policy = mode.read().readUInt32LE(0);
     if (result.value !== 0n || policy === MPOL_DEFAULT) return;
     const own = ownEntry(thread.core as CoreEntry);

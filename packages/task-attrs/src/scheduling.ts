@@ -34,12 +34,12 @@ function isRealTime(policy: number): boolean {
   return policy === FIFO || policy === RR;
 }
 
-export function dumpScheduling(thread: FrozenThread, program: Program): () => void {
+export function dumpScheduling(program: Program): (thread: FrozenThread) => void {
   const slack = program.call('prctl', [PR_GET_TIMERSLACK]);
   const ioPriority = program.call('ioprio_get', [IOPRIO_WHO_PROCESS, 0]);
   const attributes = program.out(schedAttr.size);
   program.call('sched_getattr', [0, attributes, schedAttr.size, 0]);
-  return () => {
+  return (thread) => {
     const { stat } = thread.facts;
     const core = thread.core as CoreEntry;
     const policy = Number(stat.policy);

@@ -16,7 +16,7 @@ let dispatch: object | undefined;
 
 /** Dumps one part of a thread with these answers: outputs in order, results by call and first argument. */
 function dumped(
-  dump: (thread: FrozenThread, program: Program) => () => void,
+  dump: (program: Program) => (thread: FrozenThread) => void,
   outputs: readonly Buffer[],
   results: Record<string, bigint> = {},
   stat: Record<string, string> = {},
@@ -33,7 +33,7 @@ function dumped(
   } as unknown as Program;
   const core = { thread_core: {} as Record<string, unknown> };
   const facts = { stat: { policy: '0', nice: '0', flags: '0', rt_priority: '0', ...stat } };
-  dump({ tid: 12, hostTid: 12, core, facts } as unknown as FrozenThread, program)();
+  dump(program)({ tid: 12, hostTid: 12, core, facts } as unknown as FrozenThread);
   return core.thread_core as Record<string, unknown> & { crts: Record<string, unknown> };
 }
 

@@ -52,7 +52,7 @@ describe('dump', () => {
         value: name === 'prctl' ? 0x10n : ENOKEY,
       }),
     } as unknown as Program;
-    credentialsHandler.dumpThread(thread as unknown as FrozenThread, program)();
+    credentialsHandler.dumpThread(program)(thread as unknown as FrozenThread);
     return (thread.core.thread_core as { creds?: object }).creds;
   }
 
@@ -81,8 +81,8 @@ test.each([
   const program = {
     call: (_: string, args: readonly unknown[]) => ({ value: args[1] === id ? 4711n : -126n }),
   } as unknown as Program;
-  const read = credentialsHandler.dumpThread(thread as unknown as FrozenThread, program);
-  expect(read).toThrow(
+  const read = credentialsHandler.dumpThread(program);
+  expect(() => read(thread as unknown as FrozenThread)).toThrow(
     expect.objectContaining({ code: 'CRTS_KEYRING', kind: 'refused', pid: 12, what: expect.stringMatching(what) }),
   );
 });

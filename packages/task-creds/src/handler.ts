@@ -35,14 +35,14 @@ export const credentialsHandler = {
     return UNCONFINED.test(label) ? undefined : labelled(thread.tid, label);
   },
 
-  dumpThread(thread: FrozenThread, program: Program) {
+  dumpThread(program: Program) {
     const securebits = program.call('prctl', [PR_GET_SECUREBITS]);
     // Asking for the session's keyring would give the thread one: lookup_user_key(), security/keys/process_keys.c.
     const keyrings = KEYRINGS.map(({ id, name }) => ({
       name,
       result: program.call('keyctl', [KEYCTL_GET_KEYRING_ID, id, 0], { expect: 'any' }),
     }));
-    return () => {
+    return (thread: FrozenThread) => {
       // ENOKEY where there is none, ENOSYS on a kernel without keys.
       const used = keyrings.find(({ result }) => result.value > 0n);
       if (used !== undefined) throw keyring(thread.tid, used.name);

@@ -27,7 +27,7 @@ function thread(prstatus: Buffer, xstate = area(), status: Record<string, string
 
 function dumped(changes: Partial<Record<UserReg, bigint>>) {
   const frozen = thread(registers(changes));
-  registersHandler.dumpThread(frozen)();
+  registersHandler.dumpThread()(frozen);
   return frozen.core.thread_info!;
 }
 
@@ -79,7 +79,7 @@ describe('restore', () => {
   test('every register comes back, with nothing for the kernel to restart', () => {
     const values = registers({ r15: 15n, rbx: 3n, fs_base: 0x7000n, gs_base: 0x8000n, rax: 7n });
     const frozen = thread(values);
-    registersHandler.dumpThread(frozen)();
+    registersHandler.dumpThread()(frozen);
     const { prstatus } = restored(frozen.core.thread_info);
     expect(prstatus).toEqual(values);
     expect(getReg(prstatus, 'orig_rax')).toBe(BigInt.asUintN(64, -1n));

@@ -67,8 +67,8 @@ export const registersHandler = {
     return unheld === 0n ? undefined : xstateInUse(tid, componentNames(unheld));
   },
 
-  dumpThread(thread: FrozenThread) {
-    return () => {
+  dumpThread() {
+    return (thread: FrozenThread) => {
       const core = thread.core as CoreEntry;
       const regs = restartAdjusted(thread.state.prstatus);
       const gpregs = { mode: NATIVE } as UserX86RegsEntry;

@@ -66,9 +66,9 @@ describe('dump', () => {
     const thread = { core, state: { sigmask: 5n }, pendingSignals: () => [siginfo(34).siginfo] };
     const task = { images: { core }, threads: [thread], pendingSignals: () => [siginfo(10).siginfo] };
     const process = signalsHandler.dump(task as unknown as FrozenTask, program);
-    const main = signalsHandler.dumpThread(thread as unknown as FrozenThread, program);
+    const main = signalsHandler.dumpThread(program);
     process();
-    main();
+    main(thread as unknown as FrozenThread);
     return { ...core, signals };
   }
 

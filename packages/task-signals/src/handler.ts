@@ -51,12 +51,12 @@ export const signalsHandler = {
     };
   },
 
-  dumpThread(thread: FrozenThread, program: Program) {
+  dumpThread(program: Program) {
     const stack = program.out(stackT.size);
     program.call('sigaltstack', [null, stack]);
     const parentDeath = program.out(4);
     program.call('prctl', [PR_GET_PDEATHSIG, parentDeath]);
-    return () => {
+    return (thread: FrozenThread) => {
       const own = (thread.core as CoreEntry).thread_core!;
       own.blk_sigset = thread.state.sigmask;
       own.signals_p = { signals: thread.pendingSignals().map((siginfo) => ({ siginfo })) };

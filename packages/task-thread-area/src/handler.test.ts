@@ -25,7 +25,7 @@ function dumped(rseq: object | undefined) {
     call: () => 0,
   } as unknown as Program;
   const thread = { core: { thread_info: {}, thread_core: {} }, state: { rseq } };
-  threadAreaHandler.dumpThread(thread as unknown as FrozenThread, program)();
+  threadAreaHandler.dumpThread(program)(thread as unknown as FrozenThread);
   return thread.core;
 }
 

@@ -15,14 +15,14 @@ const USER_END = 0x7fff_ffff_f000n;
 export const threadAreaHandler = {
   name: 'task-thread-area',
 
-  dumpThread(thread: FrozenThread, program: Program) {
+  dumpThread(program: Program) {
     // Only for the caller itself, and only with CONFIG_CHECKPOINT_RESTORE: prctl_get_tid_address(), kernel/sys.c.
     const tidAddress = program.out(8);
     program.call('prctl', [PR_GET_TID_ADDRESS, tidAddress]);
     const head = program.out(8);
     const length = program.out(8);
     program.call('get_robust_list', [0, head, length]);
-    return () => {
+    return (thread: FrozenThread) => {
       const core = thread.core as CoreEntry;
       core.thread_info!.clear_tid_addr = tidAddress.read().readBigUInt64LE(0);
       core.thread_core!.futex_rla = head.read().readBigUInt64LE(0);

@@ -3,7 +3,6 @@ import { itimerval } from '@crts/native-syscalls';
 import type {
   CrtsError,
   FrozenTask,
-  FrozenThread,
   Program,
   RestoreContext,
   TaskImages,
@@ -46,9 +45,7 @@ export const timersHandler = {
     };
   },
 
-  dumpThread(thread: FrozenThread) {
-    return () => noteThread(thread);
-  },
+  dumpThread: () => noteThread,
 
   plan(images: TaskImages, plan: TaskPlan, context: RestoreContext): void {
     const timers = (images.core as CoreEntry).tc?.timers;

@@ -5,12 +5,14 @@
 import type { Program, ThreadState } from '@crts/plugin-api';
 import type { Infection } from './infection';
 import { ProgramBuilder } from './program-builder';
+import type { AskedThread } from './thread-questions';
 import type { ThreadRun } from './threads';
 
 /** What the engine asks of an infected task. */
 export interface Host {
   readonly task: { run(program: ProgramBuilder | ((program: Program) => void)): void };
   runThreads(threads: readonly ThreadRun[]): void;
+  askThreads(threads: readonly AskedThread[], program: ProgramBuilder, answered: (index: number) => void): void;
   cure(): void;
   close(): void;
 }
@@ -33,6 +35,10 @@ export class Guest implements Host {
 
   runThreads(threads: readonly ThreadRun[]): void {
     this.#host.runThreads(threads);
+  }
+
+  askThreads(threads: readonly AskedThread[], program: ProgramBuilder, answered: (index: number) => void): void {
+    this.#host.askThreads(threads, program, answered);
   }
 
   /** It is itself already. */

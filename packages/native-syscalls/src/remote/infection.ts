@@ -27,13 +27,15 @@ import { waitPid } from '../wait';
 import { wholeXstate, xstateEnds } from '../xstate';
 import { findFreeArea } from './area';
 import { findSyscall, type Gadgets } from './gadgets';
+import type { ProgramBuilder } from './program-builder';
 import { BOOT, GADGET_OFFSET, MARK_FAILED, MARK_READY, RESTORER_OFFSET, ROUND_AT } from './protocol';
 import { getReg, QUIET, withRegs } from './registers';
 import { RemoteTask } from './remote-task';
 import { findScratch } from './scratch';
 import { encodeFpstate, encodeFrame, encodeOwnFrame, FRAME_SIZE, ZERO_REGISTERS } from './sigframe';
 import { goOnFromStop, stepToCall, syscallStops, waitForEventStop } from './stops';
-import { visitThreads } from './thread-visit';
+import { type AskedThread, questionThreads } from './thread-questions';
+import { type AgentPlace, visitThreads } from './thread-visit';
 import type { ThreadRun } from './threads';
 
 const SYS_MMAP = 9n;
@@ -159,7 +161,16 @@ export class Infection {
    * @throws CrtsError of the first instruction whose expectation was unmet, when all threads are themselves again
    */
   runThreads(threads: readonly ThreadRun[]): void {
-    visitThreads({ pid: this.#request.pid, area: this.#area, areaSize: this.#areaSize, arena: this.#arena }, threads);
+    visitThreads(this.#place, threads);
+  }
+
+  /** The same with one program for all; `answered` is called for each thread when the results are its own. */
+  askThreads(threads: readonly AskedThread[], program: ProgramBuilder, answered: (index: number) => void): void {
+    questionThreads(this.#place, threads, program, answered);
+  }
+
+  get #place(): AgentPlace {
+    return { pid: this.#request.pid, area: this.#area, areaSize: this.#areaSize, arena: this.#arena };
   }
 
   /**

@@ -35,12 +35,15 @@ const RESTART_CODES = new Set([512n, 513n, 514n, 516n]);
  * is made again from its beginning: the remaining time is known to the kernel only.
  */
 export function restartAdjusted(regs: Buffer): Buffer {
-  const interrupted =
-    getReg(regs, 'orig_rax') < 1n << 63n && RESTART_CODES.has(BigInt.asUintN(64, -getReg(regs, 'rax')));
-  return withRegs(regs, {
-    ...(interrupted ? { rax: getReg(regs, 'orig_rax'), rip: getReg(regs, 'rip') - 2n } : {}),
-    orig_rax: -1n,
-  });
+  const copy = Buffer.from(regs);
+  const number = getReg(regs, 'orig_rax');
+  const interrupted = number < 1n << 63n && RESTART_CODES.has(BigInt.asUintN(64, -getReg(regs, 'rax')));
+  if (interrupted) {
+    setReg(copy, 'rax', number);
+    setReg(copy, 'rip', getReg(regs, 'rip') - 2n);
+  }
+  setReg(copy, 'orig_rax', -1n);
+  return copy;
 }
 
 const ERESTART_RESTARTBLOCK = 516n;

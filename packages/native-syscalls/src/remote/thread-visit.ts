@@ -11,12 +11,10 @@ import { waitPid } from '../wait';
 import { ROUND, ROUND_AT, THREAD_ENTRY } from './protocol';
 import { QUIET, withRegs } from './registers';
 import { goOnFromStop, waitForEventStop } from './stops';
-import { ThreadRound, type ThreadRun } from './threads';
-
-const ALL_SIGNALS = (1n << 64n) - 1n;
+import { ALL_SIGNALS, ThreadRound, type ThreadRun } from './threads';
 
 /** The agent in the task: code and arena, and the engine's mapping of the arena. */
-interface AgentPlace {
+export interface AgentPlace {
   readonly pid: number;
   readonly area: bigint;
   readonly areaSize: bigint;

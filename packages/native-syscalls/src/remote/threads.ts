@@ -48,12 +48,12 @@ export interface RoundPlace {
   readonly roundAt: number;
 }
 
-const ALL_SIGNALS = (1n << 64n) - 1n;
+export const ALL_SIGNALS = (1n << 64n) - 1n;
 /** The program's stack: run() and what it calls need 600 bytes. */
-const STACK_BYTES = 2048;
+export const STACK_BYTES = 2048;
 /** The extended state in a signal frame must be aligned so. */
 const ALIGN = 64;
-const HEAD = align(THREAD.size);
+export const HEAD = align(THREAD.size);
 const FUTEX_WAIT = 0;
 /** How long the engine sleeps before it looks after the threads. */
 const LOOK_AFTER_NS = 50_000_000n;
@@ -98,13 +98,7 @@ export class ThreadRound<R extends ThreadProgram = ThreadRun> {
 
   /** Sleeps until all programs have ended; `lookAfter` is called now and then, and throws when that cannot be any more. */
   wait(lookAfter: () => void): void {
-    const word = addon().addressOf(this.#arena) + BigInt(this.#place.roundAt + ROUND.finished);
-    const timeout = new BigInt64Array([0n, LOOK_AFTER_NS]);
-    while (!this.finished) {
-      const result = rawSyscall('futex', word, FUTEX_WAIT, 0, timeout, null, 0);
-      if (result === -ETIMEDOUT) lookAfter();
-      else if (result < 0 && result !== -EAGAIN && result !== -EINTR) throw new SyscallError('futex', -result);
-    }
+    waitForRound(this.#arena, this.#place.roundAt, lookAfter);
   }
 
   /**
@@ -179,7 +173,18 @@ export class ThreadRound<R extends ThreadProgram = ThreadRun> {
   }
 }
 
-function align(size: number): number {
+/** ThreadRound.wait() for a round that lies there. */
+export function waitForRound(arena: Buffer, roundAt: number, lookAfter: () => void): void {
+  const word = addon().addressOf(arena) + BigInt(roundAt + ROUND.finished);
+  const timeout = new BigInt64Array([0n, LOOK_AFTER_NS]);
+  while (arena.readUInt32LE(roundAt + ROUND.finished) !== 1) {
+    const result = rawSyscall('futex', word, FUTEX_WAIT, 0, timeout, null, 0);
+    if (result === -ETIMEDOUT) lookAfter();
+    else if (result < 0 && result !== -EAGAIN && result !== -EINTR) throw new SyscallError('futex', -result);
+  }
+}
+
+export function align(size: number): number {
   return Math.ceil(size / ALIGN) * ALIGN;
 }
 
