@@ -14,7 +14,7 @@ import { type FrozenSession, onTree, refuseTree } from './frozen-session';
 import { Frozen } from './frozen-task';
 import { identify } from './object-ids';
 import { type ParentSet, startTracking } from './parent-set';
-import { isGone } from './proc';
+import { isGone, threadsOf } from './proc';
 import { type Registry, reportUnused } from './registry';
 import { rehearse } from './rehearsal';
 import { DumpRemaps } from './remaps';
@@ -45,9 +45,14 @@ export function dumpTree(request: DumpRequest): DumpOutcome {
 function prepareImages(writer: ImageWriter, { known }: FrozenTree, withoutPages: boolean): void {
   const kinds = withoutPages ? TASK_IMAGES.filter((kind) => kind !== 'pagemap') : TASK_IMAGES;
   const tasks = known.flatMap((pid) => kinds.map((kind) => [kind, pid] as const));
+  const threads = known.flatMap((pid) =>
+    threadsOf(pid)
+      .filter((tid) => tid !== pid)
+      .map((tid) => ['core', tid] as const),
+  );
   const pages = withoutPages ? [] : known.map((_, index) => ['pages', index + 1] as const);
   const tables = known.map((_, index) => ['fdinfo', index + 2] as const);
-  writer.prepare([...TREE_IMAGES, ...tasks, ...tables, ...pages]);
+  writer.prepare([...TREE_IMAGES, ...tasks, ...threads, ...tables, ...pages]);
 }
 
 /** One agent for each address space. */

@@ -211,6 +211,15 @@ export function readFactsOfThreads(pid: number, tids: readonly number[]): Thread
   });
 }
 
+/** Numbers of a running process's threads; none when it has ended. */
+export function threadsOf(pid: number): number[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`).map(Number);
+  } catch {
+    return [];
+  }
+}
+
 /** Field num_threads of /proc/PID/stat. */
 export function threadCount(pid: number): number {
   return Number(statField(readSmallFile(`/proc/${pid}/stat`).toString('latin1'), 'num_threads'));

@@ -40,13 +40,17 @@ function decode(schema: MessageSchema, reader: WireReader, trail: string[]): Ima
   if (trail.length > DEPTH_MAX) throw wrong('CRTS_IMAGE_WIRE', 'messages are nested too deep', trail, reader.at);
   const value: Bag = {};
   for (const field of schema.repeated) value[field.name] = [];
+  let number = 0;
+  let field: FieldSchema | undefined;
   while (reader.at < reader.end) {
     const start = reader.at;
     reader.varint();
     if (reader.high !== 0) throw wrong('CRTS_IMAGE_WIRE', 'a field number is too large', trail, start);
-    const number = reader.low >>> 3;
     const wire = reader.low & 7;
-    const field = schema.byNumber.get(number);
+    if (number !== reader.low >>> 3) {
+      number = reader.low >>> 3;
+      field = schema.byNumber.get(number);
+    }
     if (field === undefined) {
       if (number === 0) throw wrong('CRTS_IMAGE_WIRE', 'field number 0 does not exist', trail, start);
       reader.skip(wire);
@@ -140,10 +144,11 @@ function encode(schema: MessageSchema, value: Bag, writer: WireWriter, trail: st
     }
     keys += 1;
     if (field.repeated) {
-      for (const one of given as unknown[]) {
-        writer.uint32(field.tag);
-        writeScalar(field, one, writer, trail);
-      }
+      if (!writeNumbers(field, given as unknown[], writer))
+        for (const one of given as unknown[]) {
+          writer.uint32(field.tag);
+          writeScalar(field, one, writer, trail);
+        }
     } else {
       writer.uint32(field.tag);
       writeScalar(field, given, writer, trail);
@@ -153,6 +158,15 @@ function encode(schema: MessageSchema, value: Bag, writer: WireWriter, trail: st
   const all = Object.keys(value);
   if (all.length !== keys) refuseOthers(schema, all, trail);
   for (const field of unknown) writer.raw(field.bytes);
+}
+
+/** Registers of a thread are some 400 numbers. False: what is wrong with them is to be told, or they are of another type. */
+function writeNumbers({ code, tag }: FieldSchema, values: readonly unknown[], writer: WireWriter): boolean {
+  const at = writer.length;
+  if (code === CODE.uint32 && writer.uint32s(tag, values)) return true;
+  if (code === CODE.uint64 && writer.uint64s(tag, values)) return true;
+  writer.length = at;
+  return false;
 }
 
 function refuseOthers(schema: MessageSchema, keys: readonly string[], trail: readonly string[]): void {

@@ -26,6 +26,14 @@ export class WireReader {
   /** Reads a varint into `low` and `high`. */
   varint(): void {
     const { bytes, end } = this;
+    // Nearly all are of one byte.
+    const first = this.at < end ? bytes[this.at]! : 0x80;
+    if (first < 0x80) {
+      this.at += 1;
+      this.low = first;
+      this.high = 0;
+      return;
+    }
     let low = 0;
     let high = 0;
     // Bits of the bytes 0 to 4 are the low word's, and the last three of byte 4 and all that follow the high one's.
@@ -143,6 +151,28 @@ export class WireWriter {
       high >>>= 7;
     }
     bytes[this.length++] = low;
+  }
+
+  /** Each behind its tag. False, and nothing is written of it, at the first that is no unsigned number of 32 bits. */
+  uint32s(tag: number, values: readonly unknown[]): boolean {
+    this.reserve(10 * values.length);
+    for (const value of values) {
+      if (typeof value !== 'number' || value >>> 0 !== value) return false;
+      this.uint32(tag);
+      this.uint32(value);
+    }
+    return true;
+  }
+
+  /** The same with 64 bits. */
+  uint64s(tag: number, values: readonly unknown[]): boolean {
+    for (const value of values) {
+      if (typeof value !== 'bigint' || (value !== 0n && BigInt.asUintN(64, value) !== value)) return false;
+      this.uint32(tag);
+      if (value === 0n) this.uint32(0);
+      else this.uint64(value);
+    }
+    return true;
   }
 
   fixed32(value: number): void {

@@ -33,9 +33,11 @@ export function kcmp(pid1: number, pid2: number, type: number): number {
 
 /** CPUs of a thread as the kernel's bit mask; pid 0 is the caller. */
 export function getAffinity(pid: number): Buffer {
-  const mask = Buffer.alloc(1024);
-  return mask.subarray(0, syscall('sched_getaffinity', pid, mask.length, mask));
+  affinity ??= Buffer.alloc(1024);
+  return Buffer.from(affinity.subarray(0, syscall('sched_getaffinity', pid, affinity.length, affinity)));
 }
+
+let affinity: Buffer | undefined;
 
 export function setAffinity(pid: number, mask: Buffer): void {
   syscall('sched_setaffinity', pid, mask.length, mask);

@@ -170,14 +170,17 @@ const PEEK_SHARED = 1;
 /** Signals taken in one call; RLIMIT_SIGPENDING bounds the queue itself. */
 const PEEK_BATCH = 32;
 
+/** Used again and again: most threads have no signals. */
+let peeked: Buffer | undefined;
+
 /** Signals in a stopped thread's queue, or in its process's, in the order of delivery; they stay queued. */
 export function ptracePeekSignals(pid: number, shared: boolean): Buffer[] {
   const found: Buffer[] = [];
+  peeked ??= Buffer.alloc(SIGINFO_SIZE * PEEK_BATCH);
   for (;;) {
-    const batch = Buffer.alloc(SIGINFO_SIZE * PEEK_BATCH);
     const arg = peekSiginfoArgs.encode({ off: BigInt(found.length), flags: shared ? PEEK_SHARED : 0, nr: PEEK_BATCH });
-    const count = syscall('ptrace', PTRACE_PEEKSIGINFO, pid, arg, batch);
-    for (let i = 0; i < count; i++) found.push(batch.subarray(i * SIGINFO_SIZE, (i + 1) * SIGINFO_SIZE));
+    const count = syscall('ptrace', PTRACE_PEEKSIGINFO, pid, arg, peeked);
+    for (let i = 0; i < count; i++) found.push(Buffer.from(peeked.subarray(i * SIGINFO_SIZE, (i + 1) * SIGINFO_SIZE)));
     if (count < PEEK_BATCH) return found;
   }
 }

@@ -163,9 +163,11 @@ export const attributesHandler = {
 
 /** Whether the thread has a cookie of core scheduling. EINVAL or ENODEV: the kernel or the CPU has none. */
 function hasCoreCookie(tid: number): boolean {
-  const cookie = new BigUint64Array(1);
-  return rawSyscall('prctl', PR_SCHED_CORE, 0, tid, 0, cookie) === 0 && cookie[0] !== 0n;
+  const result = rawSyscall('prctl', PR_SCHED_CORE, 0, tid, 0, cookie);
+  return result === 0 && cookie[0] !== 0n;
 }
+
+const cookie = new BigUint64Array(1);
 
 /** Components of the extended state that any process may use. */
 function ownComponents(): bigint {

@@ -71,10 +71,8 @@ export function fpregsFromXstate(xstate: Buffer, components: ReadonlyMap<number,
   for (const [bit, { field, word }] of COMPONENT_FIELDS) {
     const part = components.get(bit);
     if (part === undefined || part.offset + part.sizeBytes > xstate.length) continue;
-    for (let at = part.offset; at < part.offset + part.sizeBytes; at += word) {
-      if (word === 4) (xsave[field] as number[]).push(xstate.readUInt32LE(at));
-      else (xsave[field] as bigint[]).push(xstate.readBigUInt64LE(at));
-    }
+    if (word === 4) (xsave[field] as number[]) = words(xstate, part.offset, part.sizeBytes / word);
+    else (xsave[field] as bigint[]) = longs(xstate, part.offset, part.sizeBytes / word);
   }
   for (const [bit, { field }] of OWN_FIELDS) {
     const part = components.get(bit);
@@ -135,10 +133,10 @@ export function xstateFromFpregs(
     if (values.length * word !== part.sizeBytes) {
       throw badRegisters(`fpregs.xsave.${field}`, `${values.length} values where ${part.sizeBytes / word} belong`);
     }
-    values.forEach((value, index) => {
-      if (word === 4) out.writeUInt32LE(value as number, part.offset + 4 * index);
-      else out.writeBigUInt64LE(value as bigint, part.offset + 8 * index);
-    });
+    const view = new DataView(out.buffer, out.byteOffset + part.offset, part.sizeBytes);
+    for (let index = 0; index < values.length; index++)
+      if (word === 4) view.setUint32(4 * index, values[index] as number, true);
+      else view.setBigUint64(8 * index, values[index] as bigint, true);
     held |= mask;
   }
   let own = 0n;
@@ -162,8 +160,19 @@ export function hasTiles({ xsave }: UserX86FpregsEntry): boolean {
   return [...OWN_FIELDS.values()].some(({ field }) => xsave?.[field] !== undefined);
 }
 
+/** By DataView: the methods of Buffer check each place, and put 64-bit numbers together in JavaScript. */
 function words(bytes: Buffer, at: number, count: number): number[] {
-  return Array.from({ length: count }, (_, index) => bytes.readUInt32LE(at + 4 * index));
+  const view = new DataView(bytes.buffer, bytes.byteOffset + at, 4 * count);
+  const found: number[] = [];
+  for (let index = 0; index < count; index++) found.push(view.getUint32(4 * index, true));
+  return found;
+}
+
+function longs(bytes: Buffer, at: number, count: number): bigint[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset + at, 8 * count);
+  const found: bigint[] = [];
+  for (let index = 0; index < count; index++) found.push(view.getBigUint64(8 * index, true));
+  return found;
 }
 
 function writeWords(out: Buffer, at: number, values: readonly number[], count: number, field: string): void {
