@@ -1,6 +1,6 @@
 /** Stops a whole tree: every process, every thread, also those born meanwhile. */
 import { readdirSync } from 'node:fs';
-import { readSmallFile, type SearchedText } from '@crts/native-syscalls';
+import { readSmallFile, readSmallFiles, type SearchedText, SyscallError } from '@crts/native-syscalls';
 import { CrtsError, decodeName, type Logger } from '@crts/plugin-api';
 import { escaping, ownTree, zombie } from './errors';
 import type { Freezer } from './freezer';
@@ -280,14 +280,14 @@ function descendants(root: number): number[] {
 /** Children of all threads of a process: man 5 proc, /proc/PID/task/TID/children. Exact when all threads are stopped. */
 function childrenOf(pid: number): number[] {
   try {
-    return readdirSync(`/proc/${pid}/task`).flatMap((tid) =>
-      readSmallFile(`/proc/${pid}/task/${tid}/children`)
-        .toString('latin1')
-        .trim()
-        .split(' ')
-        .filter(Boolean)
-        .map(Number),
-    );
+    const found: number[] = [];
+    const paths = readdirSync(`/proc/${pid}/task`).map((tid) => `/proc/${pid}/task/${tid}/children`);
+    readSmallFiles(paths, (index, content) => {
+      if (typeof content === 'number') throw new SyscallError('read', -content, undefined, paths[index]);
+      if (content.length > 0)
+        for (const child of content.toString('latin1').trim().split(' ')) found.push(Number(child));
+    });
+    return found;
   } catch (error) {
     if (isGone(error)) return [];
     throw error;

@@ -1,5 +1,12 @@
 import type { CoreEntry, FdinfoEntry, TaskKobjIdsEntry } from '@crts/image-io';
-import { preadFull, ptraceGetSyscallDispatch, readLinkBytes, readSmallFile } from '@crts/native-syscalls';
+import {
+  preadFull,
+  ptraceGetSyscallDispatch,
+  readLinkBytes,
+  readSmallFile,
+  readSmallFiles,
+  SyscallError,
+} from '@crts/native-syscalls';
 import {
   type ClockShift,
   decodeName,
@@ -47,7 +54,7 @@ export class StoppedThread implements FrozenThread {
   }
 
   readProc(name: string): string {
-    return readSmallFile(`/proc/${this.task.hostPid}/task/${this.hostTid}/${name}`).toString();
+    return this.task.readThreadFile(this.hostTid, name);
   }
 
   pendingSignals(): readonly Buffer[] {
@@ -89,6 +96,8 @@ export class Frozen implements FrozenTask {
   readonly threads: readonly StoppedThread[];
   readonly facts: TaskFacts;
   readonly clockShift: ClockShift | undefined;
+  /** Files under /proc/PID/task/TID by name, and by thread. */
+  readonly #threadFiles = new Map<string, ReadonlyMap<number, string | number>>();
   descriptors: readonly FdinfoEntry[] = [];
   tableHolders: readonly number[] | undefined;
 
@@ -143,6 +152,18 @@ export class Frozen implements FrozenTask {
     return readSmallFile(`/proc/${this.hostPid}/${name}`).toString();
   }
 
+  /** What is asked of one thread is asked of all. They stand still. */
+  readThreadFile(hostTid: number, name: string): string {
+    let files = this.#threadFiles.get(name);
+    if (files === undefined) {
+      files = readOfThreads(this.hostPid, this.threads, name);
+      this.#threadFiles.set(name, files);
+    }
+    const content = files.get(hostTid)!;
+    if (typeof content === 'string') return content;
+    throw new SyscallError('read', -content, undefined, `/proc/${this.hostPid}/task/${hostTid}/${name}`);
+  }
+
   readProcBytes(name: string): Buffer {
     return readSmallFile(`/proc/${this.hostPid}/${name}`);
   }
@@ -166,6 +187,21 @@ export class Frozen implements FrozenTask {
   run(build: (program: Program) => void): void {
     this.target.infection.task.run(build);
   }
+}
+
+function readOfThreads(
+  hostPid: number,
+  threads: readonly StoppedThread[],
+  name: string,
+): ReadonlyMap<number, string | number> {
+  const found = new Map<number, string | number>();
+  readSmallFiles(
+    threads.map(({ hostTid }) => `/proc/${hostPid}/task/${hostTid}/${name}`),
+    (index, content) => {
+      found.set(threads[index]!.hostTid, typeof content === 'number' ? content : decodeName(content));
+    },
+  );
+  return found;
 }
 
 function emptyCore(): ImageRecord {

@@ -1,5 +1,5 @@
 /** What this version of the engine refuses as a whole, from facts alone. */
-import { KCMP, kcmp, readLinkBytes } from '@crts/native-syscalls';
+import { KCMP, readLinkBytes, readLinks, SyscallBatch, SyscallError } from '@crts/native-syscalls';
 import type { CrtsError, FrozenTask, TaskFacts } from '@crts/plugin-api';
 import { foreignSession, kernelThread } from './errors';
 import { foreignNamespace, unshared } from './namespace-errors';
@@ -31,14 +31,26 @@ export function refuseTask(task: FrozenTask, root: FrozenTask): CrtsError | unde
 
 /** Images have one table of descriptors, one set of directories and one set of namespaces for all threads of a process. */
 function refuseThreads({ pid, hostPid, threads }: FrozenTask): CrtsError | undefined {
+  if (threads.length === 1) return undefined;
   const others = threads.slice(1);
-  const own = others.length === 0 ? [] : NAMESPACES_BY_THREAD.map((kind) => namespace(hostPid, kind));
-  for (const { tid, hostTid } of others) {
-    for (const [kind, name] of Object.entries(SHARED_BY_THREADS))
-      if (kcmp(hostPid, hostTid, KCMP[kind as keyof typeof SHARED_BY_THREADS]) !== 0) return unshared(pid, tid, name);
-    const differs = NAMESPACES_BY_THREAD.find(
-      (kind, index) => namespace(`${hostPid}/task/${hostTid}`, kind) !== own[index],
-    );
+  const kinds = Object.entries(SHARED_BY_THREADS) as [keyof typeof SHARED_BY_THREADS, string][];
+  const batch = new SyscallBatch(others.length * kinds.length);
+  for (const { hostTid } of others) for (const [kind] of kinds) batch.add('kcmp', hostPid, hostTid, KCMP[kind]);
+  batch.run();
+  const links = readLinks(
+    threads.flatMap(({ hostTid }) => NAMESPACES_BY_THREAD.map((kind) => `/proc/${hostPid}/task/${hostTid}/ns/${kind}`)),
+  );
+  for (const [index, { tid }] of others.entries()) {
+    for (const [step, [, name]] of kinds.entries()) {
+      const order = batch.result(index * kinds.length + step);
+      if (order < 0) throw new SyscallError(`kcmp(${hostPid}, ${tid})`, -order);
+      if (order !== 0) return unshared(pid, tid, name);
+    }
+    const differs = NAMESPACES_BY_THREAD.find((_, kind) => {
+      const link = links[(index + 1) * NAMESPACES_BY_THREAD.length + kind]!;
+      // The kernel was built without this kind of namespace.
+      return typeof link === 'string' && link !== links[kind];
+    });
     if (differs !== undefined) return unshared(pid, tid, `a ${differs} namespace`);
   }
   return undefined;

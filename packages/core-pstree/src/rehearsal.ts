@@ -13,6 +13,7 @@ import { writeImages } from './tree-images';
 
 /** So many, and all code is warm. */
 const DESCRIPTORS_MAX = 512;
+const MAPPINGS_MAX = 256;
 const ARENA_BYTES = 64 * 1024;
 
 /**
@@ -76,7 +77,8 @@ function encodeImages(task: Rehearsed, files: FileTable): void {
 /** The running process as if it stood still, with the answers of nobody. */
 function running(target: Target): Stopped {
   const { pid, mem, pidfd } = target;
-  const facts = glimpseTask(pid);
+  const glimpse = glimpseTask(pid);
+  const facts = { ...glimpse, vmas: glimpse.vmas.slice(0, MAPPINGS_MAX) };
   const state: ThreadState = {
     prstatus: Buffer.alloc(USER_REGS_SIZE),
     xstate: Buffer.alloc(xstateSize()),

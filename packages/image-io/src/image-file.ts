@@ -121,9 +121,9 @@ function decodeAt(
   }
 }
 
-/** The bytes of an image. */
-export function encodeImage(kind: ImageKind, items: readonly ImageItem[]): Buffer {
-  const writer = new WireWriter();
+/** The bytes of an image. `writer` may be used again and again; what is returned lasts until then. */
+export function encodeImage(kind: ImageKind, items: readonly ImageItem[], writer = new WireWriter()): Buffer {
+  writer.beginAnew();
   if (kind.prefix !== 'none') writer.fixed32(kind.prefix === 'service' ? SERVICE_MAGIC : IMAGE_MAGIC);
   writer.fixed32(kind.magic);
   const before: ImageRecord[] = [];

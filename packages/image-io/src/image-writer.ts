@@ -3,6 +3,7 @@ import { CrtsError, type ImageRecord, type ImageSink } from '@crts/plugin-api';
 import { SUFFIXES } from './compressed-names';
 import { encodeImage, type ImageItem } from './image-file';
 import { imageFileName, imageKind } from './kinds';
+import { WireWriter } from './wire';
 
 const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 export const TEMPORARY = '.crts-part-';
@@ -26,6 +27,7 @@ export class ImageWriter implements ImageSink {
   /** Those that have their own names already. */
   readonly #named = new Set<string>();
   readonly #isFresh: boolean;
+  readonly #writer = new WireWriter();
 
   private constructor(directory: string, dirFd: number) {
     this.directory = directory;
@@ -60,7 +62,7 @@ export class ImageWriter implements ImageSink {
 
   writeItems(kind: string, id: number | undefined, items: readonly ImageItem[]): void {
     const description = imageKind(kind);
-    const bytes = encodeImage(description, items);
+    const bytes = encodeImage(description, items, this.#writer);
     const fd = this.#create(imageFileName(description, id));
     for (let done = 0; done < bytes.length; ) done += this.#call('write', kind, () => writeSync(fd, bytes, done));
   }

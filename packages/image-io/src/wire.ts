@@ -117,9 +117,14 @@ export class WireWriter {
   #bytes = Buffer.allocUnsafe(256);
   length = 0;
 
-  /** All that was written; the writer is done. */
+  /** All that was written, until it is begun anew. */
   finish(): Buffer {
     return this.#bytes.subarray(0, this.length);
+  }
+
+  /** Forgets what was written. */
+  beginAnew(): void {
+    this.length = 0;
   }
 
   /** Unsigned, at most 32 bits. */
@@ -153,23 +158,28 @@ export class WireWriter {
     bytes[this.length++] = low;
   }
 
-  /** Each behind its tag. False, and nothing is written of it, at the first that is no unsigned number of 32 bits. */
+  /** Each behind its tag. False, and what was written of it is to be taken back, at the first that is no unsigned number of 32 bits. */
   uint32s(tag: number, values: readonly unknown[]): boolean {
     this.reserve(10 * values.length);
-    for (const value of values) {
+    const bytes = this.#bytes;
+    let at = this.length;
+    for (let index = 0; index < values.length; index++) {
+      const value = values[index];
       if (typeof value !== 'number' || value >>> 0 !== value) return false;
-      this.uint32(tag);
-      this.uint32(value);
+      at = put(bytes, put(bytes, at, tag), value);
     }
+    this.length = at;
     return true;
   }
 
   /** The same with 64 bits. */
   uint64s(tag: number, values: readonly unknown[]): boolean {
-    for (const value of values) {
+    this.reserve(15 * values.length);
+    for (let index = 0; index < values.length; index++) {
+      const value = values[index];
       if (typeof value !== 'bigint' || (value !== 0n && BigInt.asUintN(64, value) !== value)) return false;
-      this.uint32(tag);
-      if (value === 0n) this.uint32(0);
+      this.length = put(this.#bytes, this.length, tag);
+      if (value === 0n) this.#bytes[this.length++] = 0;
       else this.uint64(value);
     }
     return true;
@@ -231,4 +241,16 @@ export class WireWriter {
     this.#bytes.copy(grown, 0, 0, this.length);
     this.#bytes = grown;
   }
+}
+
+/** Writes a varint of at most 32 bits where there is room for it; returns where it ends. */
+function put(bytes: Buffer, at: number, value: number): number {
+  let next = at;
+  let rest = value;
+  while (rest > 0x7f) {
+    bytes[next++] = (rest & 0x7f) | 0x80;
+    rest >>>= 7;
+  }
+  bytes[next++] = rest;
+  return next;
 }

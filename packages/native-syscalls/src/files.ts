@@ -2,7 +2,9 @@
 import { closeSync, openSync } from 'node:fs';
 import type { LateFd } from '@crts/plugin-api';
 import { addon } from './addon';
+import { SyscallBatch } from './batch';
 import { SyscallError } from './errors';
+import { addressOf } from './memory';
 import { cPath, rawSyscall, syscall, syscallOn } from './syscall';
 
 const EINTR = 4;
@@ -92,6 +94,29 @@ export function readLinkBytes(path: string): Buffer {
   const text = Buffer.allocUnsafe(LINK_BYTES);
   return text.subarray(0, syscallOn(path, 'readlink', cPath(path), text, LINK_BYTES));
 }
+
+/** Texts of many links under /proc, in one native call; of one that cannot be read the errno, negative. */
+export function readLinks(paths: readonly string[]): (string | number)[] {
+  const names = Buffer.from(`${paths.join('\0')}\0`);
+  const room = Buffer.allocUnsafe(paths.length * SHORT_LINK_BYTES);
+  const namesAt = Number(addressOf(names));
+  const roomAt = Number(addressOf(room));
+  const batch = new SyscallBatch(paths.length);
+  let at = 0;
+  for (let index = 0; index < paths.length; index++) {
+    batch.add('readlink', namesAt + at, roomAt + index * SHORT_LINK_BYTES, SHORT_LINK_BYTES);
+    at = names.indexOf(0, at) + 1;
+  }
+  batch.run();
+  return paths.map((_, index) => {
+    const result = batch.result(index);
+    const start = index * SHORT_LINK_BYTES;
+    return result < 0 ? result : room.toString('latin1', start, start + result);
+  });
+}
+
+/** Of a namespace: `cgroup:[4026531835]`. */
+const SHORT_LINK_BYTES = 64;
 
 export function closeFd(fd: number): void {
   syscall('close', fd);

@@ -19,6 +19,7 @@ export {
   preallocate,
   pwriteFull,
   readLinkBytes,
+  readLinks,
   readSmallFile,
   readSmallFiles,
 } from './files';

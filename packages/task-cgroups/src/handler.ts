@@ -10,7 +10,7 @@ import type {
   ThreadPlan,
 } from '@crts/plugin-api';
 import { OWN_SET, SetImage, setOf } from './image';
-import { keyOf, readMembership } from './membership';
+import { keyOf, type Membership, parseMembership, readMembership } from './membership';
 import { Places } from './places';
 
 const PLUGIN = 'task-cgroups';
@@ -34,14 +34,19 @@ export const cgroupsHandler = {
         for (const thread of task.threads) note(thread, OWN_SET);
         return;
       }
-      const known = task.threads.map((thread) => ({
-        thread,
-        membership: readMembership(`/proc/${task.hostPid}/task/${thread.hostTid}`),
-      }));
-      const kinds = [...new Map(known.map(({ membership }) => [keyOf(membership), membership])).values()];
+      // Threads are nearly always in the same.
+      const byText = new Map<string, Membership>();
+      const known = task.threads.map((thread) => {
+        const text = thread.readProc('cgroup');
+        const membership = byText.get(text) ?? parseMembership(text);
+        byText.set(text, membership);
+        return { thread, membership };
+      });
+      const kinds = [...new Map([...byText.values()].map((membership) => [keyOf(membership), membership])).values()];
       const isThreaded = (hierarchy: string) => new Set(kinds.map((kind) => kind.get(hierarchy))).size > 1;
       const image = SetImage.of(task.tree, () => readMembership('/proc/self'));
-      for (const { thread, membership } of known) note(thread, image.add(membership, isThreaded));
+      const sets = new Map([...byText.values()].map((one) => [one, image.add(one, isThreaded)]));
+      for (const { thread, membership } of known) note(thread, sets.get(membership)!);
     };
   },
 
