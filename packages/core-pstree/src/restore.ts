@@ -207,7 +207,11 @@ function runStage(stage: Stage, running: readonly Running[], help: PageHelp, stu
       else {
         hosts += 1;
         if (step.kind === 'threads')
-          one.remote.createThreads(one.task.threads, (tid, errno) => forkFailed(tid, errno, `clone3(set_tid=${tid})`));
+          one.remote.createThreads(
+            // Without the state: that is for a thread that could go back to it when the engine dies, 3 kB of the arena each.
+            one.task.threads.map(({ tid, program }) => ({ tid, program })),
+            (tid, errno) => forkFailed(tid, errno, `clone3(set_tid=${tid})`),
+          );
         else hostStep(step, one.remote, stubOf);
       }
     }

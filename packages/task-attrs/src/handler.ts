@@ -163,6 +163,7 @@ export const attributesHandler = {
 
 /** Whether the thread has a cookie of core scheduling. EINVAL or ENODEV: the kernel or the CPU has none. */
 function hasCoreCookie(tid: number): boolean {
+  cookie[0] = 0n;
   const result = rawSyscall('prctl', PR_SCHED_CORE, 0, tid, 0, cookie);
   return result === 0 && cookie[0] !== 0n;
 }
