@@ -37,6 +37,14 @@ test('tmpfs', async () => {
   await target.finish();
 });
 
+test('procfs: found by --irmap-scan-path', async () => {
+  const target = await Target.program('inotify-proc');
+  must(target.dump('--irmap-scan-path', '/proc/sys/kernel'));
+  await target.gone();
+  must(target.restore());
+  await target.finish();
+});
+
 test('renamed between dump and restore: the watch is on what it was on', async () => {
   const target = await Target.program('inotify-plain', ['DIR']);
   must(target.dump());
