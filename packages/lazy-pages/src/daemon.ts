@@ -22,6 +22,8 @@ const AHEAD_BYTES = 64n * 1024n;
 /** In the background pieces grow while nobody waits: CRIU's bounds. */
 const PIECE_MIN_BYTES = 64n * 1024n;
 const PIECE_MAX_BYTES = 4n * 1024n * 1024n;
+/** Scattered pages that somebody who waits may have to wait for. */
+const PARTS_MAX = 64;
 const ENOENT = 2;
 const ESRCH = 3;
 const EAGAIN = 11;
@@ -147,11 +149,17 @@ export class LazyServer {
     else if (errno !== 0) throw cannotFill(client.pid, address, 'UFFDIO_ZEROPAGE', errnoName(errno));
   }
 
+  /** One piece, in as many parts as it is scattered. */
   #background(): void {
-    const client = this.#clients.find(({ ranges }) => !ranges.isEmpty);
-    if (client === undefined) return;
-    const { start } = client.ranges.first!;
-    this.#fill(client, client.ranges.at(start, this.#piece)!);
+    let left = this.#piece;
+    for (let parts = 0; parts < PARTS_MAX && left > 0n; parts++) {
+      const client = this.#clients.find(({ ranges }) => !ranges.isEmpty);
+      if (client === undefined) return;
+      const { start } = client.ranges.first!;
+      const range = client.ranges.at(start, left)!;
+      left -= range.end - range.start;
+      if (this.#fill(client, range) !== 0) return;
+    }
   }
 
   /** Puts pages into place, as many as there are in one piece; EAGAIN when events have to be read first. */

@@ -90,3 +90,28 @@ test('a thousand steps beside a simple model', () => {
     );
   expect(left).toEqual([...model].sort(([a], [b]) => a - b));
 });
+
+test('tens of thousands of ranges go from the front, and from elsewhere, and none is lost', () => {
+  const count = 20_000;
+  const ranges = new LazyRanges(
+    Array.from({ length: count }, (_, index) => {
+      const start = BigInt(index) * 0x2000n;
+      return { start, end: start + 0x1000n, from: start };
+    }),
+  );
+  const seen: bigint[] = [];
+  for (let step = 0; !ranges.isEmpty; step++) {
+    const { start, end } = ranges.first!;
+    seen.push(start);
+    ranges.drop(start, end);
+    if (step % 1000 === 999) {
+      // Somebody waits for a page in the middle.
+      const far = start + 0x2000n * 500n;
+      if (ranges.at(far, 0x1000n) === undefined) continue;
+      seen.push(far);
+      ranges.drop(far, far + 0x1000n);
+    }
+  }
+  expect(new Set(seen).size).toBe(count);
+  expect([ranges.bytes, ranges.first]).toEqual([0n, undefined]);
+});

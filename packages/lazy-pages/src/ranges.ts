@@ -7,28 +7,32 @@ export interface LazyRange {
   readonly from: bigint;
 }
 
+const COMPACT_MIN = 1024;
+
 /** Ascending, never overlapping. */
 export class LazyRanges {
   #ranges: LazyRange[];
+  /** So many at the front are no more. What comes in the background comes from there: moving all others each time would take seconds. */
+  #gone = 0;
 
   constructor(ranges: readonly LazyRange[] = []) {
     this.#ranges = [...ranges].sort((a, b) => (a.start < b.start ? -1 : 1));
   }
 
   get isEmpty(): boolean {
-    return this.#ranges.length === 0;
+    return this.#ranges.length === this.#gone;
   }
 
   get bytes(): bigint {
-    return this.#ranges.reduce((sum, { start, end }) => sum + end - start, 0n);
+    return this.all().reduce((sum, { start, end }) => sum + end - start, 0n);
   }
 
   get first(): LazyRange | undefined {
-    return this.#ranges[0];
+    return this.#ranges[this.#gone];
   }
 
   all(): readonly LazyRange[] {
-    return this.#ranges;
+    return this.#ranges.slice(this.#gone);
   }
 
   /** What is missing at `address`, from there on, at most `lengthBytes`. */
@@ -54,7 +58,7 @@ export class LazyRanges {
   }
 
   copy(): LazyRanges {
-    return new LazyRanges(this.#ranges);
+    return new LazyRanges(this.all());
   }
 
   /** Takes [start, end) out and returns it. */
@@ -71,13 +75,23 @@ export class LazyRanges {
       taken.push({ start: from, end: to, from: range.from + (from - range.start) });
       if (to < range.end) kept.push({ start: to, end: range.end, from: range.from + (to - range.start) });
     }
-    this.#ranges.splice(first, last - first, ...kept);
+    if (first === this.#gone && kept.length <= last - first) {
+      this.#gone = last - kept.length;
+      for (const [index, range] of kept.entries()) this.#ranges[this.#gone + index] = range;
+      this.#compact();
+    } else this.#ranges.splice(first, last - first, ...kept);
     return taken;
+  }
+
+  #compact(): void {
+    if (this.#gone < COMPACT_MIN || 2 * this.#gone < this.#ranges.length) return;
+    this.#ranges = this.#ranges.slice(this.#gone);
+    this.#gone = 0;
   }
 
   /** Index of the first range that ends behind `address`. */
   #firstBehind(address: bigint): number {
-    let low = 0;
+    let low = this.#gone;
     let high = this.#ranges.length;
     while (low < high) {
       const middle = (low + high) >> 1;
