@@ -100,6 +100,25 @@ describe.each(versions)('freezer of cgroup %s', (version: FreezerVersion) => {
     await target.finish();
   });
 
+  test('a stopped program, and a stopped one beside it', async () => {
+    const target = await start('busy', ['integer']);
+    const other = spawn(...cgroup.around('sleep', ['100']), { stdio: 'ignore' });
+    await until('both to be in the cgroup', () => cgroup.processes.includes(other.pid!));
+    const isStopped = (pid: number) => /^State:\s+T/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+    for (const pid of [target.pid, other.pid!]) process.kill(pid, 'SIGSTOP');
+    await until('both to stop', () => isStopped(target.pid) && isStopped(other.pid!));
+    must(target.dump('--leave-running', ...option()));
+    expect([target.pid, other.pid!].map(isStopped)).toEqual([true, true]);
+    target.clearImages();
+    must(target.dump(...option()));
+    await target.gone();
+    expect(isStopped(other.pid!)).toBe(true);
+    must(target.restore());
+    expect(isStopped(target.pid)).toBe(true);
+    process.kill(target.pid, 'SIGCONT');
+    await target.finish();
+  });
+
   test('others in the cgroup stand still during the dump, and go on after it', async () => {
     const target = await start('busy', ['integer']);
     const other = await start('busy', ['float']);

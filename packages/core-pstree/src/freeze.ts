@@ -5,7 +5,7 @@ import { CrtsError, decodeName, type Logger } from '@crts/plugin-api';
 import { escaping, ownTree, zombie } from './errors';
 import type { Freezer } from './freezer';
 import { Patience } from './patience';
-import { isGone, parseStat, statField } from './proc';
+import { isGone, isJobStopped, parseStat, statField, threadsOf } from './proc';
 import { Target } from './target';
 
 /** A dead process that its parent has not waited for. */
@@ -125,6 +125,11 @@ export class FrozenTree {
     const tids = new Set<number>();
     for (const pid of [this.#root, ...descendants(this.#root)]) {
       if (pid !== this.#root && isDead(pid)) continue;
+      // It cannot get out of its stop, which PTRACE_SEIZE waits for, before the thaw: it is seized with what is found later.
+      if (isJobStopped(pid)) {
+        for (const tid of threadsOf(pid)) tids.add(tid);
+        continue;
+      }
       const target = this.#open(pid);
       target.seize();
       asked.push(target);

@@ -8,7 +8,7 @@ import { ptraceDetach, ptraceInterrupt, ptraceSeize, rawSyscall, SyscallError } 
 import type { Logger } from '@crts/plugin-api';
 import { freezerFailed, freezesItself, noFreezer, outsideFreezer, tooDeep } from './freezer-errors';
 import type { Patience } from './patience';
-import { stateOf } from './proc';
+import { isJobStopped, stateOf } from './proc';
 import { stopOrTimeout } from './tracee-end';
 import { Watchdog } from './watchdog';
 
@@ -144,6 +144,8 @@ export class Freezer {
   }
 
   #seize(tid: number): void {
+    // It stands still, and PTRACE_SEIZE would wait for it until the thaw (ptrace_attach(), kernel/ptrace.c).
+    if (isJobStopped(tid)) return;
     try {
       ptraceSeize(tid, 0);
       this.#bystanders.add(tid);

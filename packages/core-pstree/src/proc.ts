@@ -83,6 +83,15 @@ export function stateOf(tid: number): string {
 }
 
 /** Each field is looked for when it is asked for: there are sixty, of which a thread needs twenty. */
+/** Whether the thread is stopped by a signal (job control): also one that is frozen in its stop, whose state is another. */
+export function isJobStopped(tid: number): boolean {
+  try {
+    return readSmallFile(`/proc/${tid}/wchan`).toString('latin1') === 'do_signal_stop';
+  } catch {
+    return false;
+  }
+}
+
 export function parseStatus(text: string): FieldTable {
   const lines = `\n${text}`;
   return {
