@@ -18,6 +18,31 @@ const NONE: UnknownField[] = [];
 
 type Bag = ImageRecord & { [UNKNOWN]?: UnknownField[] };
 
+/**
+ * Tasks of a tree have most of their state in common, so that one message is often the one before again: it is decoded once,
+ * and those who get it must not change it. Bytes of larger images are not kept for that.
+ */
+export const REPEATED_MAX = 64 * 1024;
+
+/** A message as it was decoded last, and where it came from. */
+export interface Decoded {
+  readonly bytes: Buffer;
+  readonly start: number;
+  readonly end: number;
+  readonly value: ImageRecord;
+}
+
+/** The message that was decoded last, where these bytes are its bytes. */
+export function sameAsLast(
+  last: Decoded | undefined,
+  bytes: Buffer,
+  start: number,
+  end: number,
+): ImageRecord | undefined {
+  if (last === undefined || last.end - last.start !== end - start) return undefined;
+  return bytes.compare(last.bytes, last.start, last.end, start, end) === 0 ? last.value : undefined;
+}
+
 /** Decodes one message. 64-bit fields are bigint, 32-bit ones number, `string`s names (see decodeName). */
 export function decodeMessage(name: string, bytes: Buffer, start = 0, end = bytes.length): ImageRecord {
   return decode(messageSchema(name), new WireReader(bytes, start, end), [name]);
@@ -117,9 +142,12 @@ function readScalar(field: FieldSchema, reader: WireReader, trail: string[]): un
       const length = reader.length();
       const start = reader.at;
       reader.advance(length);
+      const known = sameAsLast(field.last, reader.bytes, start, start + length);
+      if (known !== undefined) return known;
       trail.push(field.name);
       const value = decode(messageSchema(field.ref), new WireReader(reader.bytes, start, start + length), trail);
       trail.pop();
+      if (reader.bytes.length <= REPEATED_MAX) field.last = { bytes: reader.bytes, start, end: start + length, value };
       return value;
     }
     default: {

@@ -25,6 +25,19 @@ test.each(recorded)('%s decodes and encodes to the same bytes', (path) => {
   expect(encodeImage(kind, items).equals(bytes)).toBe(true);
 });
 
+test('what an image has in common with the one before is decoded once', () => {
+  const bytes = readFileSync(join(fixtures, 'sleep/core-6370.img'));
+  const [first] = decode(Buffer.from(bytes), 'core-1.img').items;
+  const [again] = decode(Buffer.from(bytes), 'core-2.img').items;
+  expect(again!.value).toBe(first!.value);
+  const kind = detectKind(bufferSource(bytes), 'core-1.img');
+  const value = first!.value as { tc: object; thread_core: { sched_nice: number } };
+  const changed = { ...value, thread_core: { ...value.thread_core, sched_nice: 5 } };
+  const [other] = decode(encodeImage(kind, [{ value: changed }]), 'core-3.img').items;
+  expect(other!.value).toEqual(changed);
+  expect(other!.value.tc).toBe(value.tc);
+});
+
 test('the recorded images are of many kinds', () => {
   const kinds = new Set(recorded.map((path) => decode(readFileSync(join(fixtures, path)), basename(path)).kind.kind));
   expect([...kinds].sort()).toEqual(

@@ -1,6 +1,6 @@
 /** Framing: two magic words, then entries of u32 size, message, and the bytes that the message announces. */
 import type { ImageRecord } from '@crts/plugin-api';
-import { decodeMessage, writeMessage } from './codec';
+import { type Decoded, decodeMessage, REPEATED_MAX, sameAsLast, writeMessage } from './codec';
 import { ImageError } from './errors';
 import { IMAGE_MAGIC, type ImageKind, kindByMagic, SERVICE_MAGIC } from './kinds';
 import { WireWriter } from './wire';
@@ -106,6 +106,10 @@ export function* readPlaces(source: ByteSource, kind: ImageKind, file: string): 
   }
 }
 
+/** What was decoded last in each of the first places of an image, by message: codec.ts, REPEATED_MAX. */
+const lastEntries = new Map<string, Decoded[]>();
+const LAST_MAX = 64;
+
 /** Offsets in errors are counted from the start of the file: `place.offset` is the entry's. */
 function decodeAt(
   message: string,
@@ -114,8 +118,18 @@ function decodeAt(
   end: number,
   place: { file: string; offset: number; entry: number },
 ): ImageRecord {
+  const isKept = bytes.length <= REPEATED_MAX && place.entry < LAST_MAX;
+  const last = isKept ? (lastEntries.get(message) ?? []) : [];
+  // Which message it is may depend on the entries before.
+  const known = sameAsLast(last[place.entry], bytes, start, end);
+  if (known !== undefined) return known;
   try {
-    return decodeMessage(message, bytes, start, end);
+    const value = decodeMessage(message, bytes, start, end);
+    if (isKept) {
+      last[place.entry] = { bytes, start, end, value };
+      lastEntries.set(message, last);
+    }
+    return value;
   } catch (error) {
     throw error instanceof ImageError ? error.at({ ...place, offset: place.offset + 4 - start }) : error;
   }

@@ -11,6 +11,11 @@ const READ = constants.O_RDONLY | constants.O_NOFOLLOW;
 /** Link to the set that an increment builds on. */
 const PARENT = 'parent';
 
+interface OpenFile {
+  readonly fd: number;
+  readonly sizeBytes: number;
+}
+
 /** Reads an image set. Files are opened relative to one directory descriptor and never through a symbolic link. */
 export class ImageReader implements ImageSource {
   readonly directory: string;
@@ -65,9 +70,9 @@ export class ImageReader implements ImageSource {
   }
 
   has(kind: string, id?: number): boolean {
-    const fd = this.#tryOpen(imageFileName(imageKind(kind), id));
-    if (fd !== undefined) closeSync(fd);
-    return fd !== undefined;
+    const file = this.#tryOpen(imageFileName(imageKind(kind), id));
+    if (file !== undefined) closeSync(file.fd);
+    return file !== undefined;
   }
 
   ids(kind: string): number[] {
@@ -83,9 +88,9 @@ export class ImageReader implements ImageSource {
 
   /** Whether a later set, or a restore, has taken pages out of this one. */
   get isDeduplicated(): boolean {
-    const fd = this.#tryOpen(DEDUPLICATED);
-    if (fd !== undefined) closeSync(fd);
-    return fd !== undefined;
+    const file = this.#tryOpen(DEDUPLICATED);
+    if (file !== undefined) closeSync(file.fd);
+    return file !== undefined;
   }
 
   markDeduplicated(): void {
@@ -110,9 +115,9 @@ export class ImageReader implements ImageSource {
   *items(kind: string, id?: number): Generator<ImageItem> {
     const description = imageKind(kind);
     const name = imageFileName(description, id);
-    const fd = this.#open(name);
+    const { fd, sizeBytes } = this.#open(name);
     try {
-      yield* readItems(fileSource(fd), description, `${this.directory}/${name}`);
+      yield* readItems(fileSource(fd, sizeBytes), description, `${this.directory}/${name}`);
     } finally {
       closeSync(fd);
     }
@@ -130,7 +135,7 @@ export class ImageReader implements ImageSource {
     const name = imageFileName(imageKind(kind), id);
     const known = this.#plain.get(`${this.directory}/${name}`) ?? this.#raw.get(name);
     if (known !== undefined) return known;
-    const fd = this.#open(name);
+    const { fd } = this.#open(name);
     this.#raw.set(name, fd);
     return fd;
   }
@@ -139,8 +144,8 @@ export class ImageReader implements ImageSource {
     const name = imageFileName(imageKind(kind), id);
     const image = this.compressed().find((one) => one.name.startsWith(`${name}.`));
     if (image === undefined || this.#plain.has(`${this.directory}/${name}`))
-      return fstatSync(this.rawFd(kind, id), { bigint: true }).size;
-    const fd = this.#open(image.name);
+      return BigInt(fstatSync(this.rawFd(kind, id)).size);
+    const { fd } = this.#open(image.name);
     try {
       return BigInt(tableOf(fd, `${this.directory}/${image.name}`).plainBytes);
     } finally {
@@ -168,22 +173,22 @@ export class ImageReader implements ImageSource {
 
   /** A regular file of the set, to be closed by the caller; undefined where there is none of the name. */
   openFile(name: string): number | undefined {
-    return this.#tryOpen(name);
+    return this.#tryOpen(name)?.fd;
   }
 
-  #open(name: string): number {
-    const fd = this.#tryOpen(name);
-    const other = fd === undefined ? this.compressed().find((one) => one.name.startsWith(`${name}.`)) : undefined;
+  #open(name: string): OpenFile {
+    const file = this.#tryOpen(name);
+    const other = file === undefined ? this.compressed().find((one) => one.name.startsWith(`${name}.`)) : undefined;
     if (other !== undefined)
       throw new ImageError('CRTS_IMAGES_COMPRESSED', 'the image is compressed', {
         file: `${this.directory}/${other.name}`,
       });
-    if (fd === undefined)
+    if (file === undefined)
       throw new ImageError('CRTS_IMAGE_MISSING', 'the image file is missing', { file: `${this.directory}/${name}` });
-    return fd;
+    return file;
   }
 
-  #tryOpen(name: string): number | undefined {
+  #tryOpen(name: string): OpenFile | undefined {
     let fd: number;
     try {
       fd = openSync(`/proc/self/fd/${this.#dirFd}/${name}`, READ);
@@ -194,7 +199,8 @@ export class ImageReader implements ImageSource {
         file: `${this.directory}/${name}`,
       });
     }
-    if (fstatSync(fd).isFile()) return fd;
+    const stat = fstatSync(fd);
+    if (stat.isFile()) return { fd, sizeBytes: stat.size };
     closeSync(fd);
     throw new ImageError('CRTS_IMAGE_MISSING', 'this is no regular file', { file: `${this.directory}/${name}` });
   }
@@ -203,8 +209,7 @@ export class ImageReader implements ImageSource {
 /** Files up to this size are read at once: one call instead of two per entry. */
 const WHOLE_MAX = 4 * 1024 * 1024;
 
-export function fileSource(fd: number): ByteSource {
-  const sizeBytes = fstatSync(fd).size;
+export function fileSource(fd: number, sizeBytes = fstatSync(fd).size): ByteSource {
   const read = (offset: number, length: number): Buffer => {
     const bytes = Buffer.allocUnsafe(Math.max(0, Math.min(length, sizeBytes - offset)));
     let done = 0;

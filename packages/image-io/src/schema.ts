@@ -1,3 +1,4 @@
+import type { Decoded } from './codec';
 import { ENUMS, MESSAGE_TEXT } from './generated/messages';
 import { WIRE } from './wire';
 
@@ -15,6 +16,8 @@ export interface FieldSchema {
   readonly tag: number;
   readonly repeated: boolean;
   readonly required: boolean;
+  /** Of a message: the one that was decoded last. */
+  last?: Decoded | undefined;
   /** How JSON shows it: `hex`, `flags=mmap.prot`; empty for plain. */
   readonly show: string;
 }
@@ -104,6 +107,7 @@ function parseField(text: string): FieldSchema {
     tag: ((Number(number) << 3) | wire) >>> 0,
     repeated: rule === '*',
     required: rule === 'r',
+    last: undefined,
     show: show ?? '',
   };
 }
