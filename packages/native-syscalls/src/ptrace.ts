@@ -8,6 +8,7 @@ import { peekSiginfoArgs, ptraceRseqConfiguration, ptraceSudConfig, seccompMetad
 import { rawSyscall, syscall } from './syscall';
 
 // include/uapi/linux/ptrace.h
+const PTRACE_PEEKUSER = 3;
 const PTRACE_CONT = 7;
 const PTRACE_DETACH = 17;
 const PTRACE_SETOPTIONS = 0x4200;
@@ -67,6 +68,21 @@ export function ptraceSyscallStops(pid: number, stops: number, regs: Buffer, cal
   const status = addon().ptraceSyscallStops(pid, stops, call, regs);
   if (status < 0) throw new SyscallError(`ptrace(PTRACE_SYSCALL, ${pid})`, -status);
   return status;
+}
+
+/** The same without waiting. */
+export function ptraceResumeToSyscall(pid: number, signal = 0): void {
+  syscall('ptrace', PTRACE_SYSCALL, pid, 0, signal);
+}
+
+const WORD = new BigUint64Array(1);
+/** orig_rax is the 16th word of struct user_regs_struct, with which struct user begins. */
+const ORIG_RAX = 15 * 8;
+
+/** Number of the system call that a thread is stopped in. */
+export function ptraceSyscallNumber(pid: number): bigint {
+  syscall('ptrace', PTRACE_PEEKUSER, pid, ORIG_RAX, WORD);
+  return WORD[0]!;
 }
 
 /** Resumes and returns the wait status of the next stop; `signal` is delivered as the task resumes. */

@@ -33,9 +33,13 @@ export function xstateEnds(): ReadonlyMap<number, number> {
   return ends;
 }
 
+let size: number | undefined;
+
 /** Bytes of the standard-format area with everything that the kernel enabled: what NT_X86_XSTATE takes and gives. */
 export function xstateSize(): number {
-  return addon().cpuid(0xd, 0)[1];
+  // In a virtual machine the instruction is a trap.
+  size ??= addon().cpuid(0xd, 0)[1];
+  return size;
 }
 
 /** Where the header of the xsave area lies, xstate_bv first: Intel SDM 1, 13.4.2. */

@@ -7,6 +7,7 @@ import {
   PTRACE_EVENT_STOP,
   ptraceContinue,
   ptraceDetach,
+  ptraceGetRegset,
   ptraceGetSigmask,
   ptraceInterrupt,
   ptraceSeize,
@@ -17,7 +18,7 @@ import {
 import { rawSyscall, syscall } from '../syscall';
 import { WNOHANG, waitPid, waitStatus } from '../wait';
 import { getReg, withRegs } from './registers';
-import { stateOf, stepToCall, syscallStops, TRACE_OPTIONS, waitForEventStop } from './stops';
+import { stateOf, stepAllToCall, TRACE_OPTIONS, toSyscallStops, waitForEventStop } from './stops';
 import type { StubTask } from './stub';
 
 const SYS_MUNMAP = 11;
@@ -28,36 +29,59 @@ export interface FinalThread {
   readonly state: ThreadState;
 }
 
+/** What becomes of a task. */
+export interface Completion {
+  readonly stub: StubTask;
+  /** A `syscall` instruction of the task itself: its vdso's. */
+  readonly syscallAt: bigint;
+  readonly main: ThreadState;
+  readonly threads: readonly FinalThread[];
+  /** No other task has an agent in this address space afterwards; else nothing is unmapped. */
+  readonly isLast: boolean;
+}
+
 /**
- * The last step but one: the agent leaves its doorbell, unmaps itself and its arena with a `syscall` instruction of the task
- * (its vdso's), and at that call's exit each thread gets its own registers, extended state and mask. All are stopped then;
- * letTaskRun() lets them go. `isLast`: no other task has an agent in this address space; else the call is not made.
+ * The last step but one: the agents leave their doorbells and unmap themselves and their arenas with a `syscall` instruction of the
+ * task, and at that call's exit each thread gets its own registers, extended state and mask. All are stopped then;
+ * letTaskRun() lets them go. Tasks take each step side by side, so that no agent is left in memory that is unmapped.
  *
- * An engine that dies meanwhile takes the unfinished task with it (PTRACE_O_EXITKILL).
+ * An engine that dies meanwhile takes the unfinished tasks with it (PTRACE_O_EXITKILL).
  */
-export function completeTask(
-  stub: StubTask,
-  syscallAt: bigint,
-  main: ThreadState,
-  threads: readonly FinalThread[],
-  isLast = true,
-): void {
-  const pid = stub.hostPid;
-  const all = [...threads.map(({ hostTid }) => hostTid), pid];
-  for (const tid of all) if (!stub.traced.has(tid)) ptraceSeize(tid, TRACE_OPTIONS);
-  for (const tid of all) ptraceInterrupt(tid);
-  for (const tid of all) waitForEventStop(tid, waitPid(tid)!.status);
-  stub.task.sendLeave(syscallAt, 0n);
-  const entry = stepToCall(pid, SYS_MUNMAP, () => true);
-  if (!isLast) ptraceSetRegset(pid, NT_PRSTATUS, withRegs(entry, { orig_rax: -1n }));
-  const left = syscallStops(pid, 1);
-  if (isLast && getReg(left, 'rax') !== 0n) throw agentSilent(pid, 'could not be unmapped');
-  for (const { hostTid, state } of [...threads, { hostTid: pid, state: main }]) {
-    ptraceSetRegset(hostTid, NT_X86_XSTATE, state.xstate);
-    ptraceSetRegset(hostTid, NT_PRSTATUS, state.prstatus);
-    ptraceSetSigmask(hostTid, state.sigmask);
-    if (state.syscallDispatch !== undefined) ptraceSetSyscallDispatch(hostTid, state.syscallDispatch);
+export function completeTasks(tasks: readonly Completion[]): void {
+  for (const { stub, threads } of tasks)
+    for (const tid of threadsOf(stub, threads)) if (!stub.traced.has(tid)) ptraceSeize(tid, TRACE_OPTIONS);
+  for (const { stub, threads } of tasks) for (const tid of threadsOf(stub, threads)) ptraceInterrupt(tid);
+  for (const { stub, threads } of tasks)
+    for (const tid of threadsOf(stub, threads)) waitForEventStop(tid, waitPid(tid)!.status);
+  for (const { stub, syscallAt } of tasks) stub.task.sendLeave(syscallAt, 0n);
+  const pids = tasks.map(({ stub }) => stub.hostPid);
+  stepAllToCall(pids, SYS_MUNMAP);
+  for (const { stub, isLast } of tasks) if (!isLast) skipCall(stub.hostPid);
+  toSyscallStops(pids);
+  for (const { stub, main, threads, isLast } of tasks) {
+    const pid = stub.hostPid;
+    if (isLast && getReg(ptraceGetRegset(pid, NT_PRSTATUS), 'rax') !== 0n)
+      throw agentSilent(pid, 'could not be unmapped');
+    for (const { hostTid, state } of threads) setState(hostTid, state);
+    setState(pid, main);
   }
+}
+
+function* threadsOf({ hostPid }: StubTask, threads: readonly FinalThread[]): Generator<number> {
+  for (const { hostTid } of threads) yield hostTid;
+  yield hostPid;
+}
+
+/** Of a thread that is stopped at the entry. */
+function skipCall(pid: number): void {
+  ptraceSetRegset(pid, NT_PRSTATUS, withRegs(ptraceGetRegset(pid, NT_PRSTATUS), { orig_rax: -1n }));
+}
+
+function setState(tid: number, { xstate, prstatus, sigmask, syscallDispatch }: ThreadState): void {
+  ptraceSetRegset(tid, NT_X86_XSTATE, xstate);
+  ptraceSetRegset(tid, NT_PRSTATUS, prstatus);
+  ptraceSetSigmask(tid, sigmask);
+  if (syscallDispatch !== undefined) ptraceSetSyscallDispatch(tid, syscallDispatch);
 }
 
 /** Lets a completed task run. */

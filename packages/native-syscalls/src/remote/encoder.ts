@@ -1,6 +1,6 @@
 import type { Arg, LateFd } from '@crts/plugin-api';
 import { CrtsError } from '@crts/plugin-api';
-import { DataSlot, type Instruction, LoadedSlot, OutputSlot, ResultSlot } from './instruction';
+import { DataSlot, type Instruction, LoadedSlot, OutputSlot, ResultSlot, ScratchSlot } from './instruction';
 import { showInstruction } from './program-text';
 import { ARG, INSTRUCTION, MAX_FDS, OP, SUM_BITS } from './protocol';
 
@@ -34,8 +34,8 @@ const RESULT64 = INSTRUCTION.result / 8;
 export function encodeBatch(instructions: readonly Instruction[], start: number, arena: Buffer, limit: number): Batch {
   const batch = measure(instructions, start, limit);
   for (const slot of batch.data) {
-    if (slot.content === undefined) arena.fill(0, slot.at, slot.at + slot.sizeBytes);
-    else arena.set(slot.content, slot.at);
+    if (slot.content !== undefined) arena.set(slot.content, slot.at);
+    else if (!(slot instanceof ScratchSlot)) arena.fill(0, slot.at, slot.at + slot.sizeBytes);
   }
   const w32 = new Uint32Array(arena.buffer, arena.byteOffset, batch.count * SIZE32);
   const w64 = new BigInt64Array(arena.buffer, arena.byteOffset, batch.count * SIZE64);

@@ -1,5 +1,5 @@
 export { type AddressRange, findFreeArea } from './area';
-export { completeTask, type FinalThread, letTaskRun, stopTask } from './completion';
+export { type Completion, completeTasks, type FinalThread, letTaskRun, stopTask } from './completion';
 export { encodeBatch, settleBatch } from './encoder';
 export { findGadgets, findSyscall, type Gadgets, type SearchedText, verifyGadgets } from './gadgets';
 export { Guest, type Host } from './guest';

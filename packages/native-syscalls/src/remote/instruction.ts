@@ -1,5 +1,6 @@
 import type { Arg, CallOptions, Data, LateFd, Loaded, Output, PageRun, Result } from '@crts/plugin-api';
 import type { PieceTable } from './pieces';
+import { RUN_SIZE } from './protocol';
 
 /** Who emitted an instruction; the engine sets it around each handler's turn. */
 export interface Origin {
@@ -72,6 +73,9 @@ export class DataSlot implements Data {
   }
 }
 
+/** Room that the agent uses for itself: what is in it means nothing, before and after. */
+export class ScratchSlot extends DataSlot {}
+
 /** Room that calls write to. Its bytes are copied out after each batch and carried into a later one that uses it. */
 export class OutputSlot extends DataSlot implements Output {
   #ran = false;
@@ -113,12 +117,14 @@ export class LoadedSlot implements Loaded {
 
 /** Page runs as the agent reads them: struct agent_run, three 64-bit words each. */
 export function encodeRuns(runs: readonly PageRun[]): Buffer {
-  const words = new BigUint64Array(runs.length * 3);
+  // Mostly a slice of Node's pool, which is aligned so.
+  const bytes = Buffer.allocUnsafe(runs.length * RUN_SIZE);
+  const words = new BigUint64Array(bytes.buffer, bytes.byteOffset, runs.length * 3);
   let at = 0;
   for (const run of runs) {
     words[at++] = run.addr;
     words[at++] = run.lengthBytes;
     words[at++] = run.fileOffset;
   }
-  return Buffer.from(words.buffer);
+  return bytes;
 }

@@ -8,7 +8,15 @@ import {
   type Program,
 } from '@crts/plugin-api';
 import { syscallNumber } from '../syscall-numbers';
-import { DataSlot, encodeRuns, type Instruction, type Origin, OutputSlot, ResultSlot } from './instruction';
+import {
+  DataSlot,
+  encodeRuns,
+  type Instruction,
+  type Origin,
+  OutputSlot,
+  ResultSlot,
+  ScratchSlot,
+} from './instruction';
 import { pieceTable } from './pieces';
 import { showInstruction } from './program-text';
 import { DROP, OP, UPDATE_ROOM } from './protocol';
@@ -25,6 +33,9 @@ export interface ForkChannel {
 /** A part of memory. */
 export type Stretch = Omit<PageRun, 'fileOffset'>;
 
+/** One for all calls that say nothing: a tree has a hundred thousand. */
+const PLAIN: CallOptions = {};
+
 /** Collects the instructions of one program. Knows no task: plans are built and tested with it on any machine. */
 export class ProgramBuilder implements Program {
   readonly instructions: Instruction[] = [];
@@ -33,7 +44,7 @@ export class ProgramBuilder implements Program {
   /** Where pages are read to be compared: one place for all instructions. */
   #room: DataSlot | undefined;
 
-  call(name: string, args: readonly Arg[], options: CallOptions = {}): ResultSlot {
+  call(name: string, args: readonly Arg[], options: CallOptions = PLAIN): ResultSlot {
     if (args.length > 6) throw new RangeError(`${name}: a system call has at most six arguments`);
     return this.#add(OP.SYSCALL, name, syscallNumber(name), args, options);
   }
@@ -55,22 +66,22 @@ export class ProgramBuilder implements Program {
   store(data: Data, offset: number, value: Arg, sizeBytes: 4 | 8): void {
     if (offset < 0 || offset + sizeBytes > data.sizeBytes) throw new RangeError('a stored word must lie in its data');
     const storeAt = { data: data as DataSlot, offset };
-    this.#add(OP.STORE, 'store', 0, [value, sizeBytes], {}, undefined, storeAt);
+    this.#add(OP.STORE, 'store', 0, [value, sizeBytes], PLAIN, undefined, storeAt);
   }
 
-  moveFd(from: Arg, to: number, cloexec: boolean, options: CallOptions = {}): void {
+  moveFd(from: Arg, to: number, cloexec: boolean, options: CallOptions = PLAIN): void {
     this.#add(OP.MOVE_FD, 'move_fd', 0, [from, to, cloexec ? 1 : 0], options);
   }
 
-  receiveFd(source: number | LateFd, options: CallOptions = {}): ResultSlot {
+  receiveFd(source: number | LateFd, options: CallOptions = PLAIN): ResultSlot {
     return this.#add(OP.RECEIVE_FD, 'receive_fd', 0, [], options, [source]);
   }
 
-  pagesToFile(fd: Arg, runs: readonly PageRun[], options: CallOptions = {}): ResultSlot {
+  pagesToFile(fd: Arg, runs: readonly PageRun[], options: CallOptions = PLAIN): ResultSlot {
     return this.#pages(OP.PAGES_WRITE, 'pages_to_file', fd, runs, options);
   }
 
-  pagesFromFile(fd: Arg, runs: readonly PageRun[], options: CallOptions = {}): ResultSlot {
+  pagesFromFile(fd: Arg, runs: readonly PageRun[], options: CallOptions = PLAIN): ResultSlot {
     return this.#pages(OP.PAGES_READ, 'pages_from_file', fd, runs, options);
   }
 
@@ -93,10 +104,10 @@ export class ProgramBuilder implements Program {
    * its parent stay shared; pages of `dropped` are given back to the kernel. The result is the number of bytes written.
    * For the engine alone.
    */
-  updatePages(fd: Arg, runs: readonly PageRun[], dropped: readonly Stretch[], options: CallOptions = {}): ResultSlot {
+  updatePages(fd: Arg, runs: readonly PageRun[], dropped: readonly Stretch[], options: CallOptions = PLAIN): ResultSlot {
     const all = [...dropped.map((stretch) => ({ ...stretch, fileOffset: DROP })), ...runs];
     const table = new DataSlot(all.length * 24, encodeRuns(all), undefined);
-    this.#room ??= new DataSlot(UPDATE_ROOM);
+    this.#room ??= new ScratchSlot(UPDATE_ROOM);
     return this.#add(OP.PAGES_UPDATE, 'update_pages', 0, [fd, table, all.length, this.#room], options);
   }
 
@@ -104,7 +115,7 @@ export class ProgramBuilder implements Program {
    * Forks a child with an agent of its own, under `pid` (0: any); `channel` is its end of what connects it with the
    * engine. For the engine alone: plugins do not make tasks.
    */
-  fork(pid: number, flags: bigint, channel: ForkChannel, options: CallOptions = {}): ResultSlot {
+  fork(pid: number, flags: bigint, channel: ForkChannel, options: CallOptions = PLAIN): ResultSlot {
     const doorbell = this.receiveFd(channel.doorbell);
     const arena = this.receiveFd(channel.arena);
     const place = this.bytes(channel.place);
@@ -112,11 +123,11 @@ export class ProgramBuilder implements Program {
   }
 
   /** Makes a thread of the task, with a `struct agent_thread` at `block`. For the engine alone. */
-  thread(tid: number, block: bigint, options: CallOptions = {}): ResultSlot {
+  thread(tid: number, block: bigint, options: CallOptions = PLAIN): ResultSlot {
     return this.#add(OP.THREAD, 'thread', 0, [tid, block], options);
   }
 
-  useTiles(config: Data, options: CallOptions = {}): void {
+  useTiles(config: Data, options: CallOptions = PLAIN): void {
     this.#add(OP.TILES, 'use_tiles', 0, [config], options);
   }
 

@@ -1,12 +1,12 @@
 import { CrtsError, type LateFd, type PageRun } from '@crts/plugin-api';
 import { agentSilent, errnoName, taskGone } from '../errors';
-import { receiveMessage, sendMessage } from '../socket';
+import { receiveReply, sendRequest } from './doorbell';
 import { type Batch, encodeBatch, settleBatch } from './encoder';
 import type { Instruction } from './instruction';
 import { SharedTransfer } from './pieces';
 import { ProgramBuilder } from './program-builder';
 import { showInstruction } from './program-text';
-import { REPLY_SIZE, REQUEST, REQUEST_SIZE } from './protocol';
+import { REQUEST } from './protocol';
 
 /** A program on its way through a task, batch by batch. */
 export interface Run {
@@ -111,7 +111,7 @@ export class RemoteTask {
 
   /** Tells the agent to let go of the doorbell and to go on at `ip` with stack `stack`. */
   sendLeave(ip: bigint, stack: bigint): void {
-    if (!sendMessage(this.#doorbell, request(REQUEST.LEAVE, ip, stack))) throw taskGone(this.pid, 'its release');
+    if (!sendRequest(this.#doorbell, REQUEST.LEAVE, ip, stack)) throw taskGone(this.pid, 'its release');
   }
 
   #transfer({ together }: Instruction): SharedTransfer | undefined {
@@ -122,7 +122,7 @@ export class RemoteTask {
 
   #ring(count: number, fds: readonly (number | LateFd)[]): void {
     const taken = fds.map((fd) => (typeof fd === 'number' ? fd : fd.take()));
-    if (!sendMessage(this.#doorbell, request(REQUEST.RUN, BigInt(count), 0n), taken)) {
+    if (!sendRequest(this.#doorbell, REQUEST.RUN, BigInt(count), 0n, taken)) {
       throw taskGone(this.pid, 'a program of the agent');
     }
     for (const fd of fds) if (typeof fd !== 'number') fd.sent();
@@ -130,10 +130,9 @@ export class RemoteTask {
 
   /** Number of instructions that met their expectation. */
   #answer(count: number): number {
-    const reply = Buffer.alloc(REPLY_SIZE);
-    if (receiveMessage(this.#doorbell, reply, this.#lookAfter) !== REPLY_SIZE)
-      throw taskGone(this.pid, 'a program of the agent');
-    const done = Number(reply.readBigUInt64LE(8));
+    const reply = receiveReply(this.#doorbell, this.#lookAfter);
+    if (reply === undefined) throw taskGone(this.pid, 'a program of the agent');
+    const { done } = reply;
     if (done > count) throw agentSilent(this.pid, `claims ${done} of ${count} instructions`);
     return done;
   }
@@ -163,12 +162,4 @@ export function unmet(instruction: Instruction, pid: number): Error {
     call: showInstruction(instruction),
     errno: errno ?? `result ${value}`,
   });
-}
-
-function request(kind: number, a: bigint, b: bigint): Buffer {
-  const bytes = Buffer.alloc(REQUEST_SIZE);
-  bytes.writeBigUInt64LE(BigInt(kind), 0);
-  bytes.writeBigUInt64LE(a, 8);
-  bytes.writeBigUInt64LE(b, 16);
-  return bytes;
 }

@@ -7,10 +7,14 @@ import {
   PTRACE_O_TRACESYSGOOD,
   ptraceContinue,
   ptraceContinueToStop,
+  ptraceResumeToSyscall,
+  ptraceSyscallNumber,
   ptraceSyscallStops,
 } from '../ptrace';
 import { WNOHANG, waitPid, waitStatus } from '../wait';
 import { getReg, USER_REGS_SIZE } from './registers';
+
+const SIGTRAP_SYSCALL = 0x85;
 
 /** Of tasks under restore: they end when the engine does. */
 export const TRACE_OPTIONS = PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL;
@@ -46,6 +50,34 @@ function makeStops(pid: number, stops: number, regs: Buffer, call?: number): voi
     throw (error as SyscallError).errno === 'EAGAIN' ? agentSilent(pid, 'is stopped again and again') : error;
   }
   if (!waitStatus.stopped(status)) throw taskGone(pid, 'its infection');
+}
+
+/** Resumes all of them to their next entry or exit of a system call, side by side. */
+export function toSyscallStops(pids: readonly number[]): void {
+  let moving = pids.map((pid) => ({ pid, signal: 0 }));
+  for (let stops = 0; moving.length > 0; stops++) {
+    if (stops === 64) throw agentSilent(moving[0]!.pid, 'is stopped again and again');
+    for (const { pid, signal } of moving) ptraceResumeToSyscall(pid, signal);
+    const interrupted: { pid: number; signal: number }[] = [];
+    for (const { pid } of moving) {
+      const { status } = waitPid(pid)!;
+      if (!waitStatus.stopped(status)) throw taskGone(pid, 'its release');
+      // A SIGSTOP that arrives now is delivered and makes a group stop; it takes effect again when the thread is let go (man 2 ptrace).
+      if (waitStatus.stopSignal(status) !== SIGTRAP_SYSCALL)
+        interrupted.push({ pid, signal: waitStatus.heldSignal(status) });
+    }
+    moving = interrupted;
+  }
+}
+
+/** Steps all of them, side by side, until each is in `call`; bounded. */
+export function stepAllToCall(pids: readonly number[], call: number): void {
+  let moving = pids;
+  for (let stops = 0; moving.length > 0; stops++) {
+    if (stops === 64) throw agentSilent(moving[0]!, 'did not reach its next step');
+    toSyscallStops(moving);
+    moving = moving.filter((pid) => ptraceSyscallNumber(pid) !== BigInt(call));
+  }
 }
 
 /**

@@ -13,10 +13,11 @@ import {
   ptraceSeize,
   ptraceSetRegset,
 } from '../ptrace';
-import { limitReceiveTime, receiveMessage, sendMessage, seqpacketPair } from '../socket';
+import { limitReceiveTime, sendMessage, seqpacketPair } from '../socket';
 import { WNOHANG, waitPid, waitStatus } from '../wait';
+import { receiveReply } from './doorbell';
 import { type ForkChannel, ProgramBuilder } from './program-builder';
-import { BOOT, FORK_BOOT, PLACE, REPLY, REPLY_SIZE, ROUND_AT, THREAD_ENTRY } from './protocol';
+import { BOOT, FORK_BOOT, PLACE, REPLY, ROUND_AT, THREAD_ENTRY } from './protocol';
 import { QUIET, withRegs } from './registers';
 import { RemoteTask } from './remote-task';
 import { stateOf, TRACE_OPTIONS, waitForEventStop } from './stops';
@@ -207,12 +208,10 @@ export class StubYard {
   }
 
   #answered(own: number, hostPid: number, arena: Buffer, rank: number): StubTask {
-    const reply = Buffer.alloc(REPLY_SIZE);
     const lookAfter = watch(hostPid);
     limitReceiveTime(own, LOOK_AFTER_US);
     try {
-      if (receiveMessage(own, reply, lookAfter) !== REPLY_SIZE || reply.readBigUInt64LE(0) !== BigInt(REPLY.READY))
-        return this.#died(own, hostPid);
+      if (receiveReply(own, lookAfter)?.kind !== REPLY.READY) return this.#died(own, hostPid);
     } catch (error) {
       closeFd(own);
       throw error;
