@@ -1,7 +1,7 @@
 /** Which private mappings a task keeps of the task that forks it: docs/adr/0021. */
 import type { PageSource, Stage, StoredRun } from '@crts/plugin-api';
 import type { ForkPlan } from './forks/plan';
-import { FILLED, MAPPED, type PlanBuilder } from './plan';
+import { FILLED, inStage, MAPPED, type PlanBuilder } from './plan';
 import { compare, lengthOf, type PlannedMapping, type Range } from './private-memory';
 
 const USER_END = 0x7fff_ffff_f000n;
@@ -120,8 +120,8 @@ function addPasses(plan: PlanBuilder, agent: Range): void {
   if (early.length > 0) {
     addClearing(plan, stage, agent);
     for (const one of early) {
-      const { needs = [], provides = [] } = one.head;
-      plan.pass({ ...one.head, stage, needs, provides: [...provides, MAPPED] }, (program) => one.make(program));
+      const { needs, provides = [] } = one.head;
+      plan.pass(inStage(one.head, stage, needs, [...provides, MAPPED]), (program) => one.make(program));
     }
     addFilling(plan, stage);
     addClosing(plan, stage);

@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs';
+import { rawSyscall } from '@crts/native-syscalls';
 
 /** An init process may collect its orphans at intervals (seen: every two seconds). */
 const WAIT_MAX_MS = 5000;
 const PAUSE_MS = 5;
+const ESRCH = 3;
 
 /**
  * Waits for the dead of the dump that nobody has reaped yet: those whose parents ended with them come to init, and until
@@ -17,6 +19,8 @@ export function waitForLingering(pids: readonly number[]): void {
 }
 
 function isZombie(pid: number): boolean {
+  // Mostly the number is free, and one call tells.
+  if (rawSyscall('kill', pid, 0) === -ESRCH) return false;
   try {
     return /\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
   } catch {

@@ -82,6 +82,17 @@ test('a plan is readable text, and needs the whole final thread', () => {
   ]);
 });
 
+test('tasks of a tree meet where one may need what another has made, and nowhere else', () => {
+  const programs = (barriers: boolean) => {
+    const plan = new PlanBuilder(12);
+    for (const stage of STAGES.slice(3)) plan.pass(pass(stage, stage).head, (program) => void program.call('getpid', []));
+    plan.finalThread({ prstatus: Buffer.alloc(0), xstate: Buffer.alloc(0), sigmask: 0n });
+    return plan.compile(barriers).steps.map(({ stage }) => stage);
+  };
+  expect(programs(false)).toEqual(['forking']);
+  expect(programs(true)).toEqual(['forking', 'sharing', 'memory', 'sigchld', 'credentials']);
+});
+
 test('a thread gets its filters, and what comes after, in a program of its own', () => {
   const compiled = (isFiltered: boolean) => {
     const thread = new ThreadPlanBuilder(12, 13, true);

@@ -91,16 +91,12 @@ export class PlanBuilder implements TaskPlan, ThreadPlan {
   privateMapping(head: MappingHead, mapping: PrivateMapping): void {
     const planned = new PlannedMapping(head, mapping, this.filler!);
     this.mappings.push(planned);
-    const { provides = [] } = head;
-    const isWhole = (name: string) => name.startsWith('vma');
-    const first = { ...head, provides: [...provides.filter((name) => !isWhole(name)), MAPPED] };
-    this.pass({ ...first, stage: 'memory' }, (program) => {
+    const { made, finished } = passesOf(head);
+    this.pass(made, (program) => {
       if (!planned.isEarly) planned.make(program);
     });
     // All mappings get their pages together.
-    this.pass({ ...head, stage: 'memory', needs: [FILLED], provides: provides.filter(isWhole) }, (program) =>
-      mapping.finish(program),
-    );
+    this.pass(finished, (program) => mapping.finish(program));
   }
 
   hostStep(head: PassHead & { readonly why: string }, run: (step: HostStepContext) => void): void {
@@ -145,14 +141,17 @@ export class PlanBuilder implements TaskPlan, ThreadPlan {
         steps.push({ kind: 'threads', stage, head: pass.head });
         continue;
       }
-      if (program === undefined || (barriers && programStage !== stage)) {
+      if (program === undefined || (barriers && programStage !== stage && ALSO_IN[stage] !== programStage)) {
         program = new ProgramBuilder();
         programStage = stage;
         steps.push({ kind: 'program', stage, program });
       }
-      program.origin = { plugin: pass.head.plugin, stage: pass.head.stage, what: pass.head.what };
+      program.origin = pass.head;
       pass.emit(program);
     }
+    // Of a tree of a thousand tasks, what is compiled makes room for what is still to be.
+    this.#passes.length = 0;
+    this.mappings.length = 0;
     const thread = this.#thread.complete();
     return { steps, leading: this.#compileLeading(), thread, suspendSeccomp: this.#suspendSeccomp };
   }
@@ -170,6 +169,39 @@ export class PlanBuilder implements TaskPlan, ThreadPlan {
       },
     };
   }
+}
+
+/** Spelled out: of a spread V8 makes a shape for each object, and trees have tens of thousands of these. */
+export function inStage(
+  { plugin, what, needs, provides }: MappingHead,
+  stage: Stage,
+  ownNeeds = needs ?? NOTHING,
+  ownProvides = provides ?? NOTHING,
+): PassHead {
+  return { plugin, stage, what, needs: ownNeeds, provides: ownProvides };
+}
+
+const NOTHING: readonly string[] = [];
+
+interface MappingPasses {
+  readonly made: PassHead;
+  readonly finished: PassHead;
+}
+
+/** By head: tasks with equal images have the same ones. */
+const mappingPasses = new WeakMap<MappingHead, MappingPasses>();
+
+function passesOf(head: MappingHead): MappingPasses {
+  const known = mappingPasses.get(head);
+  if (known !== undefined) return known;
+  const { needs, provides = NOTHING } = head;
+  const isWhole = (name: string) => name.startsWith('vma');
+  const passes = {
+    made: inStage(head, 'memory', needs, [...provides.filter((name) => !isWhole(name)), MAPPED]),
+    finished: inStage(head, 'memory', [FILLED], provides.filter(isWhole)),
+  };
+  mappingPasses.set(head, passes);
+  return passes;
 }
 
 /** A thread besides the main one: all its passes are one program, or two with its filters suspended for the second. */
@@ -213,7 +245,7 @@ export class ThreadPlanBuilder implements ThreadPlan {
     for (const { head, emit } of orderPasses(this.#passes, OF_THE_PROCESS)) {
       const isLate = STAGES.indexOf(head.stage) >= STAGES.indexOf('credentials');
       const into = (isLate ? unfiltered : undefined) ?? program;
-      into.origin = { plugin: head.plugin, stage: head.stage, what: head.what };
+      into.origin = head;
       emit(into);
     }
     return { tid: this.tid, program, unfiltered, state: this.#thread.complete() };
@@ -240,6 +272,9 @@ class FinalThread {
   }
 }
 
+/** Stages whose passes go into a program of the one before: no task has to wait for the others in between. */
+const ALSO_IN: Partial<Record<Stage, Stage>> = { resources: 'forking', resume: 'credentials' };
+
 /** By stage, then so that what a pass needs comes before it; passes that do not care keep their order. */
 export function orderPasses<P extends { readonly head: PassHead }>(
   passes: readonly P[],
@@ -247,16 +282,23 @@ export function orderPasses<P extends { readonly head: PassHead }>(
 ): P[] {
   const ordered: P[] = [];
   const provided = new Set(given);
+  // Each mapping has a name that mostly nobody asks for.
+  const wanted = new Set<string>();
+  for (const { head } of passes) for (const need of head.needs ?? []) wanted.add(need);
   for (const stage of STAGES) {
     const members = passes.filter((pass) => pass.head.stage === stage);
     const providers = new Map<string, P[]>();
-    for (const pass of members) for (const name of pass.head.provides ?? []) addProvider(providers, name, pass);
+    for (const pass of members)
+      for (const name of pass.head.provides ?? []) if (wanted.has(name)) addProvider(providers, name, pass);
     const done = new Set<P>();
     // Names whose providers are all in place: ten thousand passes that need one do not look at ten thousand providers each.
     const complete = new Set<string>();
-    const visit = (pass: P, path: readonly P[]): void => {
+    /** Passes on the way to the one that is visited. */
+    const path: P[] = [];
+    const visit = (pass: P): void => {
       if (done.has(pass)) return;
       if (path.includes(pass)) throw planCycle([...path.slice(path.indexOf(pass)), pass].map((one) => one.head.what));
+      path.push(pass);
       for (const need of pass.head.needs ?? []) {
         if (complete.has(need)) continue;
         const before = providers.get(need) ?? [];
@@ -264,14 +306,15 @@ export function orderPasses<P extends { readonly head: PassHead }>(
         let isOwn = false;
         for (const provider of before) {
           if (provider === pass) isOwn = true;
-          else visit(provider, [...path, pass]);
+          else visit(provider);
         }
         if (!isOwn) complete.add(need);
       }
+      path.pop();
       done.add(pass);
       ordered.push(pass);
     };
-    for (const pass of members) visit(pass, []);
+    for (const pass of members) visit(pass);
     for (const name of providers.keys()) provided.add(name);
   }
   return ordered;

@@ -66,10 +66,9 @@ export class PageFiller {
   update(program: Program, range: Range, parent: PageSource): void {
     const own = this.pages.runs(range.start, range.end);
     const { both, mine, others } = compare(own, parent.runs(range.start, range.end));
-    const what = `compare the pages of ${show(range)} with the parent's`;
     const update = (fd: number, runs: readonly StoredRun[], dropped: readonly Stretch[]) => {
       // Plans of the engine are made of builders that know its own operations.
-      const result = (program as ProgramBuilder).updatePages(fd, runs, dropped, { what });
+      const result = (program as ProgramBuilder).updatePages(fd, runs, dropped);
       if (runs.length > 0) this.#updates.push(result);
     };
     for (const part of parts(others)) update(-1, [], part);
@@ -168,8 +167,7 @@ export class PlannedMapping {
       return;
     }
     // The parent's has its first protection as long as others are forked.
-    if (this.origin.mapping.prot !== prot)
-      program.call('mprotect', [start, end - start, prot], { what: `protection of ${show(this.range)}` });
+    if (this.origin.mapping.prot !== prot) program.call('mprotect', [start, end - start, prot]);
     if (hasPages) this.filler.update(program, this.range, this.origin.filler.pages);
   }
 }

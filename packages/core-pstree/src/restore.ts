@@ -1,7 +1,8 @@
 import { closeSync, openSync } from 'node:fs';
 import { type CoreEntry, ImageReader, type MmEntry } from '@crts/image-io';
 import {
-  completeTask,
+  type Completion,
+  completeTasks,
   currentCpu,
   type FinalThread,
   findSyscall,
@@ -264,28 +265,50 @@ function hostStep(
 /** Every task is itself again, and stopped, before the first one runs. */
 function release({ tasks }: TreeRestore, nursery: Nursery, leaveStopped: boolean): void {
   const completed: { readonly hostPid: number; readonly threads: readonly FinalThread[] }[] = [];
-  // Children first: the agent of a parent is still there to be told of their stops.
-  for (const task of tasks.toReversed()) {
-    const stub = nursery.stub(task.set.pid);
-    const { hostPid } = stub;
-    const threads = task.threads.map(({ tid, state }) => ({ hostTid: tid, state }));
-    // The first of those that share memory has the agents' area unmapped, after all others.
-    const isLast = task.set.owners.vm === task.set.pid;
-    completeTask(stub, syscallAddress(hostPid, task), task.plan.thread, threads, isLast);
-    const { tc } = task.set.images.core as CoreEntry;
-    if (tc?.task_state !== TASK_STOPPED) {
-      completed.unshift({ hostPid, threads });
-      continue;
+  for (const batch of releasedTogether(tasks)) {
+    completeTasks(batch.map((task) => completionOf(task, nursery.stub(task.set.pid))));
+    for (const task of batch) {
+      const { hostPid } = nursery.stub(task.set.pid);
+      const threads = finalThreads(task);
+      if (!isStopped(task)) {
+        completed.unshift({ hostPid, threads });
+        continue;
+      }
+      const sets = tasks.map(({ set }) => set);
+      stopTask(hostPid, threads, stopSignalOf(task.set, sets, task.plan.thread.sigmask));
+      const parent = tasks.find(({ set }) => set.pid === task.set.ppid);
+      if (parent !== undefined) tellOfStop(nursery.stub(parent.set.pid).task, hostPid, task.set, parent.set);
     }
-    const sets = tasks.map(({ set }) => set);
-    stopTask(hostPid, threads, stopSignalOf(task.set, sets, task.plan.thread.sigmask));
-    const parent = tasks.find(({ set }) => set.pid === task.set.ppid);
-    if (parent !== undefined) tellOfStop(nursery.stub(parent.set.pid).task, hostPid, task.set, parent.set);
   }
   for (const { hostPid, threads } of completed) {
     if (leaveStopped) stopTask(hostPid, threads);
     else letTaskRun(hostPid, threads);
   }
+}
+
+/** Children first, one by one, where the agent of a parent has to be told of their stops; else all at once. */
+function releasedTogether(tasks: readonly TaskRestore[]): readonly (readonly TaskRestore[])[] {
+  const order = tasks.toReversed();
+  return tasks.some(isStopped) ? order.map((task) => [task]) : [order];
+}
+
+function isStopped({ set }: TaskRestore): boolean {
+  return (set.images.core as CoreEntry).tc?.task_state === TASK_STOPPED;
+}
+
+function finalThreads({ threads }: TaskRestore): FinalThread[] {
+  return threads.map(({ tid, state }) => ({ hostTid: tid, state }));
+}
+
+function completionOf(task: TaskRestore, stub: StubTask): Completion {
+  return {
+    stub,
+    syscallAt: syscallAddress(stub.hostPid, task),
+    main: task.plan.thread,
+    threads: finalThreads(task),
+    // The first of those that share memory has the agents' area unmapped, after all others.
+    isLast: task.set.owners.vm === task.set.pid,
+  };
 }
 
 /** The parent knows of the stop what it knew, and gets no signal for it but one that waited at the dump too. */

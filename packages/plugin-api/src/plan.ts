@@ -4,8 +4,9 @@ import type { FileRecord } from './handlers';
 import type { Arg, Program } from './program';
 
 /**
- * Stages of a restore, in order. All tasks meet between two of them, but for `inheritance`: what a task makes there is
- * there before it forks its children, each of which starts with it.
+ * Stages of a restore, in order. All tasks meet before `sharing`, `memory`, `sigchld` and `credentials`, and a task in `resources` or
+ * `resume` may be ahead of others. What a task makes in `inheritance` is there before it forks its children, each of which starts
+ * with it.
  */
 export const STAGES = [
   'namespaces',

@@ -174,8 +174,16 @@ export function vmaEntry(
   };
 }
 
+const layouts = new WeakMap<ImageRecord, Layout>();
+
 /** Reads and checks the part of a vma_entry that is common to all kinds. */
 export function layoutOf(entry: ImageRecord, plugin: string): Layout {
+  const layout = layouts.get(entry) ?? checkedLayout(entry, plugin);
+  layouts.set(entry, layout);
+  return layout;
+}
+
+function checkedLayout(entry: ImageRecord, plugin: string): Layout {
   const { start, end, prot, flags } = entry as { start: bigint; end: bigint; prot: number; flags: number };
   const bad = (what: string) =>
     new CrtsError({
@@ -224,10 +232,11 @@ export function finishMapping(program: Program, layout: Layout, mappedProt: numb
       what: `protection key ${layout.pkey}`,
     });
   else if (mappedProt !== layout.prot) program.call('mprotect', [layout.start, length, layout.prot]);
-  for (let advice = 0; advice < 32; advice++) {
-    if ((layout.madv & (1n << BigInt(advice))) !== 0n)
-      program.call('madvise', [layout.start, length, advice], { what: `madvise ${advice}` });
-  }
+  // Most have none.
+  if (layout.madv !== 0n)
+    for (let advice = 0; advice < 32; advice++)
+      if ((layout.madv & (1n << BigInt(advice))) !== 0n)
+        program.call('madvise', [layout.start, length, advice], { what: `madvise ${advice}` });
   if ((layout.state & VMA_STATE.lockOnFault) !== 0) program.call('mlock2', [layout.start, length, MLOCK_ONFAULT]);
   else if ((layout.flags & MAP.locked) !== 0) program.call('mlock', [layout.start, length]);
   if (layout.name !== undefined)
