@@ -8,6 +8,7 @@ import {
   type Layout,
   layoutOf,
   MAP,
+  type MappingHead,
   PROT,
   type RestoreContext,
   refusedFlag,
@@ -68,48 +69,59 @@ export const anonymousHandler: VmaHandler = {
     if ((entry.status & VMA_STATUS.guard) !== 0) return planGuard(entry, plan);
     const layout = namedWherePossible(layoutOf(entry, NAME), context);
     const runs = context.pages.runs(layout.start, layout.end);
-    const range = `0x${layout.start.toString(16)}-0x${layout.end.toString(16)}`;
+    const { range, head } = wordsOf(entry);
     const isHugeTlb = (layout.flags & MAP.hugeTlb) !== 0;
     const kind = (layout.state & VMA_STATE.droppable) === 0 ? MAP.private : MAP.droppable;
     const kept = layout.flags & (MAP.growsDown | MAP.noReserve | MAP.hugeTlb | MAP.hugeSize);
     const flags = kind | MAP.anonymous | MAP.fixedNoReplace | kept;
     // The nameless file is as long as a mapping that may write to it needs: hugetlbfs_file_mmap(), fs/hugetlbfs/inode.c.
     const prot = firstProtection(layout, runs.length > 0 || isHugeTlb);
-    plan.privateMapping(
-      {
-        plugin: NAME,
-        what: `anonymous ${range}`,
-        needs: ['mm:cleared'],
-        provides: [vmaResource(layout.start), 'vmas'],
+    plan.privateMapping(head, {
+      start: layout.start,
+      end: layout.end,
+      source: isOfItsOwn(flags, prot)
+        ? undefined
+        : `anonymous 0x${flags.toString(16)}${wantsHuge(layout) ? ' huge' : ''}`,
+      hasPages: runs.length > 0,
+      prot,
+      map: (program) => {
+        program.call('mmap', [layout.start, layout.end - layout.start, prot, flags, -1, isHugeTlb ? entry.pgoff : 0n], {
+          expect: layout.start,
+          what: `map ${range}`,
+          ...(isHugeTlb ? { fail: (errno) => noHugePages(range, hugePageBytes(layout.flags), errno) } : {}),
+        });
+        if (wantsHuge(layout) && isFull(layout, runs))
+          program.call('madvise', [layout.start, layout.end - layout.start, MADV_HUGEPAGE], {
+            what: 'fill it with huge pages',
+          });
       },
-      {
-        start: layout.start,
-        end: layout.end,
-        source: isOfItsOwn(flags, prot)
-          ? undefined
-          : `anonymous 0x${flags.toString(16)}${wantsHuge(layout) ? ' huge' : ''}`,
-        hasPages: runs.length > 0,
-        prot,
-        map: (program) => {
-          program.call(
-            'mmap',
-            [layout.start, layout.end - layout.start, prot, flags, -1, isHugeTlb ? entry.pgoff : 0n],
-            {
-              expect: layout.start,
-              what: `map ${range}`,
-              ...(isHugeTlb ? { fail: (errno) => noHugePages(range, hugePageBytes(layout.flags), errno) } : {}),
-            },
-          );
-          if (wantsHuge(layout) && isFull(layout, runs))
-            program.call('madvise', [layout.start, layout.end - layout.start, MADV_HUGEPAGE], {
-              what: 'fill it with huge pages',
-            });
-        },
-        finish: (program) => finishMapping(program, layout, prot),
-      },
-    );
+      finish: (program) => finishMapping(program, layout, prot),
+    });
   },
 };
+
+interface Words {
+  readonly range: string;
+  readonly head: MappingHead;
+}
+
+/** By entry: tasks with equal images have the same ones, and texts of addresses cost more than all else here. */
+const known = new WeakMap<VmaEntry, Words>();
+
+function wordsOf(entry: VmaEntry): Words {
+  const found = known.get(entry);
+  if (found !== undefined) return found;
+  const range = `0x${entry.start.toString(16)}-0x${entry.end.toString(16)}`;
+  const head = {
+    plugin: NAME,
+    what: `anonymous ${range}`,
+    needs: ['mm:cleared'],
+    provides: [vmaResource(entry.start), 'vmas'],
+  };
+  const words = { range, head };
+  known.set(entry, words);
+  return words;
+}
 
 /** madvise(MADV_HUGEPAGE), which comes before the pages where all of it is filled, and with the other advice else. */
 function wantsHuge({ madv }: Layout): boolean {

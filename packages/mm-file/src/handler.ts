@@ -6,6 +6,7 @@ import {
   isHuge,
   layoutOf,
   MAP,
+  type MappingHead,
   PROT,
   type Program,
   type RestoreContext,
@@ -70,12 +71,7 @@ export const fileHandler: VmaHandler = {
     const range = { start: layout.start, end: layout.end };
     const prot = firstProtection(layout, runs.length > 0);
     const flags = (shared ? MAP.shared : MAP.private) | MAP.fixedNoReplace | (layout.flags & MAP.noReserve);
-    const head = {
-      plugin: NAME,
-      what: `${path} at 0x${layout.start.toString(16)}`,
-      needs: ['mm:cleared'],
-      provides: [vmaResource(layout.start), 'vmas'],
-    };
+    const head = headOf(entry, path);
     const map = (program: Program): void => {
       // CRIU leaves the entry of a mapped file at O_RDONLY and keeps the flags with the mapping.
       const fd = context.files.open(program, fileId, entry.fdflags);
@@ -92,9 +88,11 @@ export const fileHandler: VmaHandler = {
         map(program);
         finish(program);
       });
+    // No spread in what every mapping of every task has: V8 would make a shape of its own for each.
     else
       plan.privateMapping(head, {
-        ...range,
+        start: layout.start,
+        end: layout.end,
         // Of a file that is made by the restore, contents and size may come later.
         source: context.files.record(fileId).field === 'reg' ? sourceOf(entry, prot, flags) : undefined,
         hasPages: runs.length > 0,
@@ -104,6 +102,22 @@ export const fileHandler: VmaHandler = {
       });
   },
 };
+
+/** By entry: tasks with equal images have the same ones, and texts of addresses cost more than all else here. */
+const heads = new WeakMap<VmaEntry, { readonly path: string; readonly head: MappingHead }>();
+
+function headOf(entry: VmaEntry, path: string): MappingHead {
+  const known = heads.get(entry);
+  if (known?.path === path) return known.head;
+  const head = {
+    plugin: NAME,
+    what: `${path} at 0x${entry.start.toString(16)}`,
+    needs: ['mm:cleared'],
+    provides: [vmaResource(entry.start), 'vmas'],
+  };
+  heads.set(entry, { path, head });
+  return head;
+}
 
 /** The place in the file that would lie at address 0 tells parts of one mapping from others. */
 function sourceOf(

@@ -129,7 +129,8 @@ function overlapping(runs: readonly StoredRun[], from: bigint, to: bigint): Stor
     const run = runs[index]!;
     const start = run.addr > from ? run.addr : from;
     const end = run.addr + run.lengthBytes < to ? run.addr + run.lengthBytes : to;
-    found.push({ ...run, addr: start, lengthBytes: end - start, fileOffset: run.fileOffset + (start - run.addr) });
+    const fileOffset = run.fileOffset + (start - run.addr);
+    found.push({ addr: start, lengthBytes: end - start, fileOffset, file: run.file });
   }
   return found;
 }

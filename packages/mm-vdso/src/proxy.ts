@@ -1,6 +1,6 @@
 import type { MmEntry, VmaEntry } from '@crts/image-io';
 import { closeFd, findFreeArea, memfd, pwriteFull } from '@crts/native-syscalls';
-import { type RestoreContext, type TaskImages, VMA_STATUS } from '@crts/plugin-api';
+import { type PageSource, type RestoreContext, type TaskImages, VMA_STATUS } from '@crts/plugin-api';
 import { vdsoDiffers } from './errors';
 import { type KernelVdso, misfit } from './kernel-vdso';
 import { redirected } from './redirect';
@@ -14,6 +14,9 @@ export interface VdsoProxy {
   readonly code: Buffer;
 }
 
+/** By the pages that have its code: both handlers ask. */
+const known = new WeakMap<PageSource, { readonly proxy: VdsoProxy | undefined }>();
+
 /**
  * What becomes of the vdso of a task: undefined where it is this kernel's own, or there is none.
  * @throws CrtsError where it is another one that cannot be redirected
@@ -23,6 +26,12 @@ export function proxyOf(
   context: RestoreContext,
   kernel: KernelVdso | undefined,
 ): VdsoProxy | undefined {
+  const found = known.get(context.pages) ?? { proxy: findProxy(images, context, kernel) };
+  known.set(context.pages, found);
+  return found.proxy;
+}
+
+function findProxy(images: TaskImages, context: RestoreContext, kernel: KernelVdso | undefined): VdsoProxy | undefined {
   const { vmas } = images.mm as MmEntry;
   const having = (status: number) => vmas.filter((vma) => (vma.status & status) !== 0);
   const vdsos = having(VMA_STATUS.vdso);

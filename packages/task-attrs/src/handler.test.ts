@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { ProgramBuilder } from '@crts/native-syscalls';
 import type {
   FrozenTask,
@@ -153,10 +154,11 @@ describe('dump', () => {
 describe('plan', () => {
   function compile(tc: object, thread: object = {}, mm: object = {}) {
     const passes = new Map<string, string[]>();
+    const steps: string[] = [];
     const plan = {
       pid: 12,
       tid: 12,
-      hostStep: () => undefined,
+      hostStep: ({ what }: { what: string }) => steps.push(what),
       pass: (head: PassHead, emit: (program: Program) => void) => {
         const program = new ProgramBuilder();
         emit(program);
@@ -164,11 +166,21 @@ describe('plan', () => {
       },
     };
     const images = { core: { tc: { comm: 'prog', personality: 0, ...tc }, thread_core: thread }, mm };
-    attributesHandler.plan(images as unknown as TaskImages, plan as unknown as TaskPlan);
-    const context = { log: { warn: () => undefined } } as unknown as RestoreContext;
+    const context = { log: { warn: () => undefined }, options: {} } as unknown as RestoreContext;
+    attributesHandler.plan(images as unknown as TaskImages, plan as unknown as TaskPlan, context);
     attributesHandler.planThread(images.core, plan as unknown as ThreadPlan, context);
-    return (stage: string) => passes.get(stage) ?? [];
+    return (stage: string) => (stage === 'host' ? steps : (passes.get(stage) ?? []));
   }
+
+  test('what crts has itself is inherited', () => {
+    const oom = Number(readFileSync('/proc/self/oom_score_adj', 'utf8'));
+    const filter = Number.parseInt(readFileSync('/proc/self/coredump_filter', 'utf8'), 16);
+    expect(compile({ oom_score_adj: oom }, { crts: { coredump_filter: filter } })('host')).toEqual([]);
+    expect(compile({ oom_score_adj: oom + 1 }, { crts: { coredump_filter: filter ^ 1 } })('host')).toEqual([
+      `oom_score_adj ${oom + 1}`,
+      `coredump_filter 0x${(filter ^ 1).toString(16)}`,
+    ]);
+  });
 
   test('personality and subreaper first', () => {
     expect(compile({ personality: 0x40000, child_subreaper: true })('forking')).toEqual([

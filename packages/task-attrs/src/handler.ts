@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import type { CoreEntry, MmEntry } from '@crts/image-io';
 import { rawSyscall } from '@crts/native-syscalls';
 import {
@@ -18,6 +18,7 @@ import { dumpCpuControls, planCpuControls } from './cpu-controls';
 import { noteDispatch, planDispatch, refuseDispatch } from './dispatch';
 import { badAttribute, componentNotAllowed, coreCookie, schedulingPolicy } from './errors';
 import { dumpMemoryPolicy, planMemoryPolicy } from './memory-policy';
+import { type OwnAttributes, ownAttributes } from './own-attributes';
 import { ownEntry } from './own-entry';
 import { dumpScheduling, isCarried, planScheduling } from './scheduling';
 
@@ -114,16 +115,16 @@ export const attributesHandler = {
     };
   },
 
-  plan(images: TaskImages, plan: TaskPlan): void {
+  plan(images: TaskImages, plan: TaskPlan, context: RestoreContext): void {
     const core = images.core as CoreEntry;
     const mm = images.mm as MmEntry;
     const { tc, thread_core: thread } = core;
     if (tc === undefined || thread === undefined) throw badAttribute('tc', 'tc or thread_core is missing');
-    planFiles(core, plan);
+    planFiles(core, plan, ownAttributes(context.options));
     planEarly(core, plan);
     const permission = thread.crts?.xcomp_permission ?? 0n;
     plan.pass({ plugin: 'task-attrs', stage: 'resume', what: 'dumpable, huge pages, barriers' }, (program) => {
-      for (let component = 0; component < 63; component++)
+      for (let component = 0; permission !== 0n && component < 63; component++)
         if ((permission & (1n << BigInt(component))) !== 0n)
           program.call('arch_prctl', [ARCH_REQ_XCOMP_PERM, component], {
             what: `allow component ${component} of the extended state`,
@@ -184,22 +185,20 @@ function autogroupNice(task: FrozenTask): number {
 }
 
 /** Attributes that are files under /proc/PID. */
-function planFiles(core: CoreEntry, plan: TaskPlan): void {
+function planFiles(core: CoreEntry, plan: TaskPlan, own: OwnAttributes): void {
   const { oom_score_adj: oom, loginuid } = core.tc!;
   const { coredump_filter: filter, autogroup_nice: autogroup } = core.thread_core!.crts ?? {};
   const why = 'the files are under /proc, which the task may not see in its own mount tree';
-  plan.hostStep(
-    { plugin: 'task-attrs', stage: 'forking', what: 'oom_score_adj and coredump_filter', why },
-    ({ hostPid }) => {
-      if (oom !== undefined) writeDiffering(`/proc/${hostPid}/oom_score_adj`, String(oom));
-      if (filter !== undefined)
-        writeDiffering(
-          `/proc/${hostPid}/coredump_filter`,
-          `0x${filter.toString(16)}`,
-          (text) => Number.parseInt(text, 16) === filter,
-        );
-    },
-  );
+  if (oom !== undefined && oom !== own.oomScoreAdj)
+    plan.hostStep({ plugin: 'task-attrs', stage: 'forking', what: `oom_score_adj ${oom}`, why }, ({ hostPid }) =>
+      writeFileSync(`/proc/${hostPid}/oom_score_adj`, String(oom)),
+    );
+  if (filter !== undefined && filter !== own.coredumpFilter) {
+    const text = `0x${filter.toString(16)}`;
+    plan.hostStep({ plugin: 'task-attrs', stage: 'forking', what: `coredump_filter ${text}`, why }, ({ hostPid }) =>
+      writeFileSync(`/proc/${hostPid}/coredump_filter`, text),
+    );
+  }
   if (autogroup !== undefined) {
     if (autogroup < -20 || autogroup > 19) throw badAttribute('thread_core.crts.autogroup_nice', String(autogroup));
     // The session is there when the forking is over.
@@ -209,9 +208,8 @@ function planFiles(core: CoreEntry, plan: TaskPlan): void {
     );
   }
   // Only a task itself may set its loginuid: proc_loginuid_write(), fs/proc/base.c.
-  const own = ownLoginuid();
   // A kernel without audit has no loginuid, which is as good as unset.
-  if (loginuid === undefined || loginuid === own || (own === undefined && loginuid === UNSET_UID)) return;
+  if (loginuid === undefined || loginuid === (own.loginuid ?? UNSET_UID)) return;
   plan.pass({ plugin: 'task-attrs', stage: 'resources', what: `loginuid ${loginuid}` }, (program) => {
     const text = program.bytes(Buffer.from(String(loginuid)));
     const fd = program.call('openat', [-100, program.cstring('/proc/self/loginuid'), 1, 0]);
@@ -229,22 +227,6 @@ function planEarly(core: CoreEntry, plan: TaskPlan): void {
       if (subreaper === true) program.call('prctl', [PR.setChildSubreaper, 1]);
     },
   );
-}
-
-function writeDiffering(
-  path: string,
-  value: string,
-  equal: (text: string) => boolean = (text) => text === value,
-): void {
-  if (!equal(readFileSync(path, 'utf8').trim())) writeFileSync(path, value);
-}
-
-function ownLoginuid(): number | undefined {
-  try {
-    return Number(readFileSync('/proc/self/loginuid', 'utf8'));
-  } catch {
-    return undefined;
-  }
 }
 
 function readOptional(task: FrozenTask, file: string): string | undefined {

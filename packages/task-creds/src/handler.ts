@@ -23,6 +23,7 @@ const SECBIT_NO_SETUID_FIXUP = 4;
 const CAPABILITY_VERSION = 0x20080522;
 /** Highest capability of Linux 6.18, CAP_CHECKPOINT_RESTORE; bits above it are ignored by every kernel so far. */
 const LAST_CAPABILITY = 40;
+const ALL_CAPABILITIES = (1n << BigInt(LAST_CAPABILITY + 1)) - 1n;
 const NGROUPS_MAX = 65536;
 /** Labels that mean no confinement. */
 const UNCONFINED = /^(unconfined|kernel)?$/;
@@ -121,14 +122,11 @@ function emitCapabilities(program: Program, creds: CredsEntry): void {
   emitCapset(program, SETPCAP, permitted | SETPCAP, inheritable);
   // What crts itself has ambient was inherited.
   program.call('prctl', [PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0]);
-  for (let capability = 0; capability <= LAST_CAPABILITY; capability++) {
-    if ((ambient & (1n << BigInt(capability))) !== 0n)
-      program.call('prctl', [PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0], {
-        what: `ambient capability ${capability}`,
-      });
-  }
-  for (let capability = 0; capability <= LAST_CAPABILITY; capability++) {
-    if ((bounding & (1n << BigInt(capability))) !== 0n) continue;
+  for (const capability of capabilitiesOf(ambient))
+    program.call('prctl', [PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0], {
+      what: `ambient capability ${capability}`,
+    });
+  for (const capability of capabilitiesOf(~bounding & ALL_CAPABILITIES)) {
     // An older kernel does not have the newest ones: EINVAL is as good as dropped.
     program.call('prctl', [PR_CAPBSET_DROP, capability], {
       expect: capability > 37 ? 'any' : 'ok',
@@ -138,6 +136,13 @@ function emitCapabilities(program: Program, creds: CredsEntry): void {
   program.call('prctl', [PR_SET_SECUREBITS, creds.secbits]);
   emitCapset(program, capabilityMask(creds.cap_eff), permitted, inheritable);
   if (creds.no_new_privs === 1) program.call('prctl', [PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0]);
+}
+
+function capabilitiesOf(mask: bigint): number[] {
+  const found: number[] = [];
+  let left = mask & ALL_CAPABILITIES;
+  for (let capability = 0; left !== 0n; capability++, left >>= 1n) if ((left & 1n) !== 0n) found.push(capability);
+  return found;
 }
 
 function emitCapset(program: Program, effective: bigint, permitted: bigint, inheritable: bigint): void {

@@ -2,6 +2,7 @@ import type { CoreEntry } from '@crts/image-io';
 import { rlimit } from '@crts/native-syscalls';
 import {
   at,
+  type CallOptions,
   CrtsError,
   type FrozenTask,
   type Program,
@@ -63,17 +64,40 @@ export const limitsHandler = {
     plan.pass(
       { plugin: 'task-limits', stage: 'credentials', what: 'set the resource limits', provides: ['rlimits'] },
       (program) => {
-        rlimits.forEach(({ cur, max }, resource) => {
-          const limit = rlimit.encode({ rlim_cur: cur, rlim_max: max });
-          program.call('prlimit64', [0, resource, program.bytes(limit), null], {
-            what: `${LIMITS[resource]} ${cur}:${max}`,
-            fail: (errno) => cannotSet(LIMITS[resource]!, cur, max, errno),
-          });
+        const { bytes, calls } = prepared(rlimits);
+        const table = program.bytes(bytes);
+        calls.forEach((options, resource) => {
+          program.call('prlimit64', [0, resource, at(table, resource * rlimit.size), null], options);
         });
       },
     );
   },
 } satisfies TaskStateHandler;
+
+type Limits = readonly { readonly cur: bigint; readonly max: bigint }[];
+
+interface Prepared {
+  readonly bytes: Buffer;
+  readonly calls: readonly CallOptions[];
+}
+
+/** Tasks with equal images have the same ones. */
+const known = new WeakMap<Limits, Prepared>();
+
+function prepared(rlimits: Limits): Prepared {
+  const found = known.get(rlimits) ?? {
+    bytes: Buffer.concat(rlimits.map(limitBytes)),
+    calls: rlimits.map(({ cur, max }, resource) => ({
+      fail: (errno: string | undefined) => cannotSet(LIMITS[resource]!, cur, max, errno),
+    })),
+  };
+  known.set(rlimits, found);
+  return found;
+}
+
+function limitBytes({ cur, max }: { readonly cur: bigint; readonly max: bigint }): Buffer {
+  return rlimit.encode({ rlim_cur: cur, rlim_max: max });
+}
 
 function cannotSet(name: string, cur: bigint, max: bigint, errno: string | undefined): CrtsError {
   return new CrtsError({

@@ -1,4 +1,4 @@
-import type { CoreEntry, UserX86RegsEntry } from '@crts/image-io';
+import type { CoreEntry, UserX86FpregsEntry, UserX86RegsEntry } from '@crts/image-io';
 import {
   getReg,
   restartAdjusted,
@@ -87,12 +87,17 @@ export const registersHandler = {
     const info = (core as CoreEntry).thread_info;
     if (info === undefined) throw badRegisters('', 'missing: the images are not of an x86-64 task');
     if (hasTiles(info.fpregs)) planTiles(plan);
-    plan.finalThread({
-      prstatus: prstatusOf(info.gpregs),
-      xstate: xstateFromFpregs(info.fpregs, xstateComponents(), xstateSize()),
-    });
+    plan.finalThread({ prstatus: prstatusOf(info.gpregs), xstate: xstateOf(info.fpregs) });
   },
 } satisfies TaskStateHandler;
+
+let last: { readonly entry: UserX86FpregsEntry; readonly xstate: Buffer } | undefined;
+
+/** Threads with equal images have one area of 11 kB among them. */
+function xstateOf(entry: UserX86FpregsEntry): Buffer {
+  if (last?.entry !== entry) last = { entry, xstate: xstateFromFpregs(entry, xstateComponents(), xstateSize()) };
+  return last.xstate;
+}
 
 /** ARCH_REQ_XCOMP_PERM and its component: arch/x86/include/uapi/asm/prctl.h. */
 const ARCH_REQ_XCOMP_PERM = 0x1023;

@@ -99,7 +99,8 @@ describe('dump', () => {
 
 describe('plan', () => {
   test('actions in their order; the mask of the thread goes to the last step', () => {
-    const { passes, final } = compile({}, { blk_sigset: 7n });
+    const ignoring = actions().map((action) => ({ ...action, sigaction: 1n }));
+    const { passes, final } = compile({ sigactions: ignoring }, { blk_sigset: 7n });
     expect(final).toEqual({ sigmask: 7n });
     expect(passes.map(({ head }) => head)).toMatchObject([
       { stage: 'sigchld', needs: ['vmas'], provides: ['sigactions'] },
@@ -109,6 +110,15 @@ describe('plan', () => {
     expect(numbers).not.toContain(9);
     expect(numbers).not.toContain(19);
     expect(numbers.at(-1)).toBe(64);
+  });
+
+  test('what a task is born with is not set', () => {
+    const [first, second, third, ...others] = actions();
+    const { passes } = compile(
+      { sigactions: [first, { ...second, flags: 4n }, { ...third, mask: 1n }, ...others] },
+      { blk_sigset: 7n },
+    );
+    expect(passes[0]!.program.instructions.map(({ args }) => args[0])).toEqual([2, 3]);
   });
 
   test('waiting signals are queued after the actions: an ignored one would be lost', () => {

@@ -103,8 +103,10 @@ export const signalsHandler = {
         provides: ['sigactions'],
       },
       (program) => {
-        CARRIED.forEach((signal, index) => {
-          program.call('rt_sigaction', [signal, program.bytes(actionBytes(tc.sigactions[index]!)), null, SIGSET], {
+        tc.sigactions.forEach((action, index) => {
+          if (isDefault(action)) return;
+          const signal = CARRIED[index]!;
+          program.call('rt_sigaction', [signal, program.bytes(actionBytes(action)), null, SIGSET], {
             what: `action of signal ${signal}`,
           });
         });
@@ -173,6 +175,11 @@ function saEntry(actions: BigUint64Array, index: number): SaEntry {
     restorer: actions[word + 2]!,
     mask: actions[word + 3]!,
   };
+}
+
+/** Restored tasks are born with all actions like that: CrtsSpawnChild(), native/addon/spawn.cc. */
+function isDefault({ sigaction, flags, restorer, mask }: SaEntry): boolean {
+  return sigaction === 0n && flags === 0n && restorer === 0n && mask === 0n;
 }
 
 function actionBytes(entry: SaEntry): Buffer {
