@@ -85,7 +85,8 @@ test('a plan is readable text, and needs the whole final thread', () => {
 test('tasks of a tree meet where one may need what another has made, and nowhere else', () => {
   const programs = (barriers: boolean) => {
     const plan = new PlanBuilder(12);
-    for (const stage of STAGES.slice(3)) plan.pass(pass(stage, stage).head, (program) => void program.call('getpid', []));
+    for (const stage of STAGES.slice(3))
+      plan.pass(pass(stage, stage).head, (program) => void program.call('getpid', []));
     plan.finalThread({ prstatus: Buffer.alloc(0), xstate: Buffer.alloc(0), sigmask: 0n });
     return plan.compile(barriers).steps.map(({ stage }) => stage);
   };

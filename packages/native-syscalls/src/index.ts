@@ -82,7 +82,6 @@ export {
   observingWaits,
   type ReceivedMessage,
   receiveAll,
-  receiveMessage,
   sendMessage,
   seqpacketPair,
   tellObserver,

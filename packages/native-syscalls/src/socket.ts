@@ -9,12 +9,10 @@ const AF_UNIX = 1;
 const SOCK_SEQPACKET = 5;
 const SOCK_CLOEXEC = 0o2000000;
 const MSG_NOSIGNAL = 0x4000;
-const MSG_CMSG_CLOEXEC = 0x40000000;
 const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
 const SO_RCVTIMEO = 20;
 const EINTR = 4;
-const EAGAIN = 11;
 /** struct msghdr, 64-bit. */
 const MSGHDR_SIZE = 56;
 /** struct sockaddr_storage. */
@@ -62,25 +60,6 @@ export function observingWaits<T>(observe: (() => void) | undefined, action: () 
 /** Who does something else while tasks work says so now and then. */
 export function tellObserver(): void {
   waiting?.();
-}
-
-/**
- * Receives one message into `bytes`, blocking. The number of bytes; 0 when the peer is gone. `lookAfter` is called each time
- * that the limit of limitReceiveTime() is over.
- */
-export function receiveMessage(socket: number, bytes: Buffer, lookAfter?: () => void): number {
-  for (;;) {
-    const result = rawSyscall('recvfrom', socket, bytes, bytes.length, MSG_CMSG_CLOEXEC, null, null);
-    if (result === -EINTR) continue;
-    if (result === -EAGAIN && lookAfter !== undefined) {
-      tellObserver();
-      lookAfter();
-      continue;
-    }
-    if (result === -104) return 0;
-    if (result < 0) throw new SyscallError(`recvfrom(${socket})`, -result);
-    return result;
-  }
 }
 
 /** What recvmsg(2) gave. */

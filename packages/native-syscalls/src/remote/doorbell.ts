@@ -4,6 +4,7 @@
  */
 import { addon } from '../addon';
 import { SyscallError } from '../errors';
+import { tellObserver } from '../socket';
 import { rawSyscall } from '../syscall';
 import { MAX_FDS, REPLY_SIZE, REQUEST_SIZE } from './protocol';
 
@@ -81,6 +82,7 @@ export function receiveReply(socket: number, lookAfter?: () => void): Reply | un
     const result = rawSyscall('recvfrom', socket, address + REPLY_AT, REPLY_SIZE, MSG_CMSG_CLOEXEC, null, null);
     if (result === -EINTR) continue;
     if (result === -EAGAIN && lookAfter !== undefined) {
+      tellObserver();
       lookAfter();
       continue;
     }

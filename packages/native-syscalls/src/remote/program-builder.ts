@@ -104,7 +104,12 @@ export class ProgramBuilder implements Program {
    * its parent stay shared; pages of `dropped` are given back to the kernel. The result is the number of bytes written.
    * For the engine alone.
    */
-  updatePages(fd: Arg, runs: readonly PageRun[], dropped: readonly Stretch[], options: CallOptions = PLAIN): ResultSlot {
+  updatePages(
+    fd: Arg,
+    runs: readonly PageRun[],
+    dropped: readonly Stretch[],
+    options: CallOptions = PLAIN,
+  ): ResultSlot {
     const all = [...dropped.map((stretch) => ({ ...stretch, fileOffset: DROP })), ...runs];
     const table = new DataSlot(all.length * 24, encodeRuns(all), undefined);
     this.#room ??= new ScratchSlot(UPDATE_ROOM);
