@@ -149,10 +149,10 @@ export class PlanBuilder implements TaskPlan, ThreadPlan {
       program.origin = pass.head;
       pass.emit(program);
     }
+    const thread = this.#thread.complete();
     // Of a tree of a thousand tasks, what is compiled makes room for what is still to be.
     this.#passes.length = 0;
     this.mappings.length = 0;
-    const thread = this.#thread.complete();
     return { steps, leading: this.#compileLeading(), thread, suspendSeccomp: this.#suspendSeccomp };
   }
 
