@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 // Runs dist/crts.js from V8's code cache, which saves most of the start-up (docs/adr/0006-code-cache.md). V8 itself checks
-// only its version, its flags and the length of the source, so the name of the cache carries a hash of the source. The
-// first run that succeeds without a cache makes it, at its end, when all that such a run needs has been compiled.
+// only its version, its flags and the length of the source, so the name of the cache carries a hash of the source, which the
+// build has put at its end, and the time of its last change. The first run that succeeds without a cache makes it, at its
+// end, when all that such a run needs has been compiled.
 'use strict';
-const { createHash } = require('node:crypto');
 const fs = require('node:fs');
 const { join } = require('node:path');
 const { Script } = require('node:vm');
@@ -13,11 +13,8 @@ const bundle = join(dist, 'crts.js');
 const directory = join(dist, 'cache');
 
 const source = fs.readFileSync(bundle, 'latin1');
-const key = createHash('sha1')
-  .update(source, 'latin1')
-  .update(`${process.version} ${process.versions.v8} ${process.arch}`)
-  .digest('hex')
-  .slice(0, 16);
+const [sum = 'unknown'] = /[0-9a-f]{16}(?=\n$)/.exec(source.slice(-17)) ?? [];
+const key = `${sum}-${fs.statSync(bundle).mtimeMs}-${process.version}-${process.versions.v8}-${process.arch}`;
 // The two actions use different parts of the bundle.
 const words = process.argv.slice(2);
 const kind = words.includes('restore') ? 'restore' : 'dump';

@@ -1,7 +1,7 @@
 /** The compressions, each by a library that is loaded when it is asked for: docs/adr/0023-compressed-pages.md. */
 import { createRequire } from 'node:module';
 import { promisify } from 'node:util';
-import * as zlib from 'node:zlib';
+import zlib from 'node:zlib';
 import { CrtsError } from '@crts/plugin-api';
 import type { CodecName } from './compressed-names';
 import { checkZstdFrame } from './zstd-frame';
