@@ -11,6 +11,7 @@ import { rawSyscall, syscall } from './syscall';
 const PTRACE_PEEKUSER = 3;
 const PTRACE_CONT = 7;
 const PTRACE_DETACH = 17;
+const PTRACE_SYSCALL = 24;
 const PTRACE_SETOPTIONS = 0x4200;
 const PTRACE_GETREGSET = 0x4204;
 const PTRACE_SETREGSET = 0x4205;
