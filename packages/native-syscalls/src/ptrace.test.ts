@@ -20,8 +20,9 @@ import {
   SIGINFO_SIZE,
 } from './ptrace';
 import { siginfo, userRegs } from './struct/tables';
+import { ptraceThreadStates } from './thread-states';
 import { WNOHANG, waitPid, waitStatus } from './wait';
-import { xstateComponents, xstateSize } from './xstate';
+import { wholeXstate, xstateComponents, xstateSize } from './xstate';
 
 /** The child's pid, seized and stopped; it dies with this process, and at the end of the test. */
 function stopped(use: (pid: number) => void): void {
@@ -65,6 +66,22 @@ test('the extended state is as long as cpuid says', () => {
     }
     ptraceSetRegset(pid, NT_X86_XSTATE, area);
   });
+});
+
+test('states of threads are what the single calls say, the extended state as far as it is in use', () => {
+  stopped((pid) => {
+    const [state] = ptraceThreadStates([pid]);
+    expect(state!.prstatus).toEqual(ptraceGetRegset(pid, NT_PRSTATUS));
+    expect(state!.sigmask).toBe(ptraceGetSigmask(pid));
+    expect(state!.rseq).toEqual(ptraceGetRseq(pid));
+    const whole = ptraceGetRegset(pid, NT_X86_XSTATE);
+    expect(state!.xstate.length).toBeLessThanOrEqual(whole.length);
+    expect(wholeXstate(state!.xstate)).toEqual(whole);
+  });
+});
+
+test('states of a thread that is gone are an error with its call', () => {
+  expect(() => ptraceThreadStates([2 ** 22 + 1])).toThrow(expect.objectContaining({ errno: 'ESRCH' }));
 });
 
 test('the signal mask keeps all 64 bits but SIGKILL and SIGSTOP', () => {
