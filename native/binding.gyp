@@ -5,6 +5,7 @@
       'sources': [
         'addon/checksum.cc',
         'addon/exports.cc',
+        'addon/descriptors.cc',
         'addon/files.cc',
         'addon/memory.cc',
         'addon/pages.cc',

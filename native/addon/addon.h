@@ -34,6 +34,9 @@ napi_value Checksum(napi_env env, napi_callback_info info);
 napi_value Cpuid(napi_env env, napi_callback_info info);
 napi_value Describe(napi_env env, napi_callback_info info);
 napi_value HelpPages(napi_env env, napi_callback_info info);
+napi_value ListDescriptors(napi_env env, napi_callback_info info);
+napi_value SearchFile(napi_env env, napi_callback_info info);
+napi_value CloseAll(napi_env env, napi_callback_info info);
 napi_value ReadFile(napi_env env, napi_callback_info info);
 napi_value ReadFiles(napi_env env, napi_callback_info info);
 

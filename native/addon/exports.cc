@@ -17,6 +17,9 @@ static napi_value Init(napi_env env, napi_value exports) {
       {"describe", nullptr, Describe, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"helpPages", nullptr, HelpPages, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"readFiles", nullptr, ReadFiles, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"listDescriptors", nullptr, ListDescriptors, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"searchFile", nullptr, SearchFile, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"closeAll", nullptr, CloseAll, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"readFile", nullptr, ReadFile, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
   };
   napi_define_properties(env, exports, sizeof(properties) / sizeof(properties[0]), properties);

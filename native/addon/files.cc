@@ -19,11 +19,45 @@ constexpr int64_t kEmfile = -24;
 // Descriptors that are held open at once.
 constexpr uint32_t kBatch = 64;
 
-int64_t OpenForReading(const char* path) {
-  return RawSyscall(SYS_openat, AT_FDCWD, reinterpret_cast<uint64_t>(path), O_RDONLY | O_CLOEXEC, 0, 0, 0);
+int64_t OpenForReading(int64_t at, const char* path, int flags = 0) {
+  return RawSyscall(SYS_openat, at, reinterpret_cast<uint64_t>(path), O_RDONLY | O_CLOEXEC | flags, 0, 0, 0);
+}
+
+int64_t ReadLinkAt(int64_t at, const char* path, char* to, uint64_t room) {
+  return RawSyscall(SYS_readlinkat, at, reinterpret_cast<uint64_t>(path), reinterpret_cast<uint64_t>(to), room, 0, 0);
 }
 
 void Close(int64_t fd) { RawSyscall(SYS_close, fd, 0, 0, 0, 0, 0); }
+
+// The digits of a descriptor, which is not negative, in `room` of 16 bytes.
+const char* Decimal(int32_t number, char* room) {
+  char* at = room + 15;
+  *at = 0;
+  do *--at = '0' + number % 10;
+  while ((number /= 10) > 0);
+  return at;
+}
+
+// Directories of /proc/PID: names are looked up from there, which is a third of the way.
+struct Places {
+  int64_t fd;
+  int64_t fdinfo;
+
+  explicit Places(int64_t pid) : fd(Open(pid, "fd")), fdinfo(Open(pid, "fdinfo")) {}
+  ~Places() {
+    if (fd >= 0) Close(fd);
+    if (fdinfo >= 0) Close(fdinfo);
+  }
+  Places(const Places&) = delete;
+  Places& operator=(const Places&) = delete;
+
+ private:
+  static int64_t Open(int64_t pid, const char* name) {
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/%lld/%s", static_cast<long long>(pid), name);
+    return OpenForReading(AT_FDCWD, path, O_DIRECTORY);
+  }
+};
 
 // Reads until the end or until `room` is full: the number of bytes, or -errno.
 int64_t ReadAll(int64_t fd, char* to, uint64_t room) {
@@ -58,8 +92,32 @@ void AskOwner(int64_t local, descriptor_record* record) {
   record->owner_euid = uids[1];
 }
 
+// The number behind `name`, which is where `*text` is; `*text` is then behind its line. False: something else is there.
+bool TakeLine(const char** text, const char* end, const char* name, int base, uint64_t* value) {
+  size_t length = strlen(name);
+  const char* at = *text;
+  if (static_cast<size_t>(end - at) < length || memcmp(at, name, length) != 0) return false;
+  uint64_t found = 0;
+  for (at += length; at < end && *at != '\n'; at++)
+    if (*at >= '0' && *at < '0' + base) found = found * base + (*at - '0');
+  *value = found;
+  *text = at < end ? at + 1 : end;
+  return true;
+}
+
+// pos, flags and mnt_id: seq_show(), fs/proc/fd.c. What is not there stays 0.
+void ReadHead(const char* text, uint64_t size, descriptor_record* record) {
+  const char* end = text + size;
+  uint64_t pos = 0, flags = 0, mnt_id = 0;
+  if (TakeLine(&text, end, "pos:", 10, &pos) && TakeLine(&text, end, "flags:", 8, &flags))
+    TakeLine(&text, end, "mnt_id:", 10, &mnt_id);
+  record->pos = pos;
+  record->flags = flags;
+  record->mnt_id = mnt_id;
+}
+
 // Size of the record, 0 where it does not fit, or -errno with `failure` filled. `record->local` is open unless it failed.
-int64_t DescribeOne(int64_t pid, int64_t pidfd, int32_t fd, char* out, uint64_t room, Failure* failure) {
+int64_t DescribeOne(const Places& places, int64_t pidfd, int32_t fd, char* out, uint64_t room, Failure* failure) {
   if (room < sizeof(descriptor_record) + PATH_MAX) return 0;
   auto* record = reinterpret_cast<descriptor_record*>(out);
   memset(record, 0, sizeof(*record));
@@ -90,22 +148,23 @@ int64_t DescribeOne(int64_t pid, int64_t pidfd, int32_t fd, char* out, uint64_t 
   record->fs_type = filesystem.f_type;
   AskOwner(local, record);
 
-  char path[64];
+  char path[16];
   char* text = out + sizeof(*record);
-  snprintf(path, sizeof(path), "/proc/%lld/fd/%d", static_cast<long long>(pid), fd);
-  result = RawSyscall(SYS_readlink, reinterpret_cast<uint64_t>(path), reinterpret_cast<uint64_t>(text), PATH_MAX, 0, 0, 0);
+  if (places.fd < 0) return fail(DESCRIBE_LINK, places.fd);
+  result = ReadLinkAt(places.fd, Decimal(fd, path), text, PATH_MAX);
   if (result < 0) return fail(DESCRIBE_LINK, result);
   record->link_size = result;
   text += result;
 
-  snprintf(path, sizeof(path), "/proc/%lld/fdinfo/%d", static_cast<long long>(pid), fd);
-  int64_t file = OpenForReading(path);
+  if (places.fdinfo < 0) return fail(DESCRIBE_FDINFO, places.fdinfo);
+  int64_t file = OpenForReading(places.fdinfo, Decimal(fd, path));
   if (file < 0) return fail(DESCRIBE_FDINFO, file);
   uint64_t rest = room - (text - out);
   result = ReadAll(file, text, rest);
   Close(file);
   if (result < 0) return fail(DESCRIBE_FDINFO, result);
   record->fdinfo_size = result;
+  ReadHead(text, result, record);
   uint64_t size = (text - out + result + 7) & ~7ull;
   // What fills all that is left may go on.
   if (static_cast<uint64_t>(result) == rest || size > room) {
@@ -138,9 +197,10 @@ napi_value Describe(napi_env env, napi_callback_info info) {
   char* at = reinterpret_cast<char*>(out);
   char* end = at + room;
   uint32_t done = 0;
+  Places places(pid);
   for (; done < kBatch && first + done < count; done++) {
     Failure failure;
-    int64_t size = DescribeOne(pid, pidfd, numbers[first + done], at, end - at, &failure);
+    int64_t size = DescribeOne(places, pidfd, numbers[first + done], at, end - at, &failure);
     // The engine's own limit ends a batch: what is described so far is closed before the next one.
     if (size == 0 || (size == kEmfile && done > 0)) break;
     if (size < 0) {
@@ -173,7 +233,7 @@ napi_value ReadFile(napi_env env, napi_callback_info info) {
     return nullptr;
   }
   if (length + 1 >= sizeof(path)) return FromResult(env, -36 /* ENAMETOOLONG */);
-  int64_t fd = OpenForReading(path);
+  int64_t fd = OpenForReading(AT_FDCWD, path);
   if (fd < 0) return FromResult(env, fd);
   int64_t result = ReadAll(fd, static_cast<char*>(data), room);
   Close(fd);
@@ -204,7 +264,7 @@ napi_value ReadFiles(napi_env env, napi_callback_info info) {
   for (uint64_t i = 0; i < first && path < end; i++) path += strlen(path) + 1;
   uint64_t at = 0, done = 0;
   for (; path < end && first + done < count; path += strlen(path) + 1, done++) {
-    int64_t result = OpenForReading(path);
+    int64_t result = OpenForReading(AT_FDCWD, path);
     if (result >= 0) {
       int64_t fd = result;
       result = ReadAll(fd, static_cast<char*>(into) + at, room - at);

@@ -14,6 +14,9 @@ struct descriptor_record {
 	uint64_t size;
 	uint64_t nlink;
 	uint64_t fs_type; /* struct statfs, f_type */
+	uint64_t pos; /* this, flags and mnt_id: the first lines of fdinfo, the same for every kind (man 5 proc) */
+	uint32_t flags; /* with O_CLOEXEC where the descriptor has it */
+	uint32_t mnt_id;
 	uint32_t mode;
 	uint32_t uid;
 	uint32_t gid;

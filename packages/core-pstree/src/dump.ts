@@ -1,12 +1,12 @@
 import type { CoreEntry, ImageWriter } from '@crts/image-io';
-import { lendTogether, type RemoteTask, SIGINFO_SIZE } from '@crts/native-syscalls';
+import { descriptorNumbers, lendTogether, type RemoteTask, SIGINFO_SIZE } from '@crts/native-syscalls';
 import type { Output, PageStats } from '@crts/plugin-api';
 import { CrtsError } from '@crts/plugin-api';
 import { writeChecksums } from './checksums';
 import { clockShift } from './clocks';
 import { addGuards, askProcess, askThread, collectMappings } from './collect';
 import { eachOnCpu, onCpu } from './cpu';
-import { descriptorNumbers, FileTable } from './file-table';
+import { FileTable } from './file-table';
 import { append } from './forks/multimap';
 import type { FrozenTree } from './freeze';
 import { FrozenPages } from './frozen-pages';
@@ -91,7 +91,7 @@ function dumpFrozen(session: FrozenSession): DumpOutcome {
   infectAll(members);
   log.info({ pid }, 'the agents are in');
   noteUntold(members);
-  for (const { target, task, numbers } of members) task.descriptors = files.addDescriptors(task, target.pidfd, numbers);
+  for (const { target, task, numbers } of members) files.addDescriptors(task, target.pidfd, numbers);
   files.finish();
   const memory = process.hrtime.bigint();
   if (request.trackMem === true) parent.tracker.leaveParent();
@@ -220,7 +220,7 @@ function enroll(session: FrozenSession, files: FileTable): Member[] {
     const ppid = tree.parentOf(pid);
     const place = { ppid, pagesId: index + 1, ids, owners, vmas, clockShift: shift };
     const task = new Frozen(request, target, files, place);
-    // A table is described once.
+    // A table is described once. The numbers are asked for before the agent is in: it has a descriptor too.
     return { target, task, tracked, numbers: owners.files === pid ? descriptorNumbers(pid) : [] };
   });
   const tasks = members.map(({ task }) => task);

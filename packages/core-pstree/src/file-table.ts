@@ -1,22 +1,22 @@
-import { readdirSync, statSync } from 'node:fs';
-import type { FdinfoEntry, FileEntry, FownEntry } from '@crts/image-io';
-import { closeFd, cPath, type DescribedFd, kcmpFile, syscallOn, visitDescriptors } from '@crts/native-syscalls';
-import {
-  decodeName,
-  type FdDumpContext,
-  type FdFacts,
-  type FdHandler,
-  type FileRecord,
-  type FileRegistry,
-  type FrozenTask,
-  type ImageItem,
-  type ImageRecord,
-  type SharedMemory,
-  type TreeDescriptor,
-  type TreeImages,
+import { statSync } from 'node:fs';
+import type { FileEntry, FownEntry } from '@crts/image-io';
+import { closeFd, cPath, DescribedFd, SortedFiles, syscallOn, visitDescriptors } from '@crts/native-syscalls';
+import type {
+  FdDumpContext,
+  FdFacts,
+  FdHandler,
+  FileRecord,
+  FileRegistry,
+  FrozenTask,
+  ImageItem,
+  ImageRecord,
+  SharedMemory,
+  TreeDescriptor,
+  TreeImages,
 } from '@crts/plugin-api';
 import { directoryNotify, noFdHandler } from './errors';
 import { linkUnread } from './file-errors';
+import type { Frozen } from './frozen-task';
 import { bestHandler } from './registry';
 import type { DumpRemaps } from './remaps';
 
@@ -28,20 +28,18 @@ const FD_CLOEXEC = 1;
 const SHMID_MAX = 0xffff_ffffn;
 const S_IFMT = 0o170000;
 const S_IFDIR = 0o040000;
-/** Result of kcmp(2): the first is less. */
-const KCMP_LESS = 1;
 
-/** A descriptor of a task, or of the engine itself. */
-interface Holder {
-  readonly hostPid: number;
-  readonly fd: number;
-}
-
-/** A description met at a descriptor. */
-interface Known extends Holder {
+/** A description in the images. */
+interface Known {
   readonly id: number;
   readonly type: number;
 }
+
+/** The same for every description of a dump. */
+type CommonContext = Pick<
+  FdDumpContext,
+  'first' | 'addItem' | 'afterAll' | 'addSharedMemory' | 'addRecord' | 'processes' | 'descriptors'
+>;
 
 /** File descriptions of the dump: each is written once, whoever refers to it. */
 export class FileTable implements FileRegistry, TreeImages {
@@ -52,21 +50,29 @@ export class FileTable implements FileRegistry, TreeImages {
   readonly sharedMemory = new Map<number, SharedMemory>();
   readonly #handlers: readonly FdHandler[];
   readonly #remaps: DumpRemaps | undefined;
-  readonly #processes: ReadonlySet<number>;
+  readonly #common: CommonContext;
   readonly #paths = new Map<string, number>();
   readonly #firsts = new Set<string>();
   readonly #descriptors: TreeDescriptor[] = [];
   readonly #afterAll: (() => void)[] = [];
   readonly #inFlight: { readonly task: FrozenTask; readonly local: number; id: number }[] = [];
   /** Descriptions that look alike, in the order of kcmp(2). */
-  readonly #alike = new Map<string, Known[]>();
+  readonly #alike = new Map<number, SortedFiles>();
   #nextId = 1;
 
   /** `processes`: host pids of the tree. A rehearsal has no `remaps`: nothing is written. */
   constructor(handlers: readonly FdHandler[], processes: readonly number[], remaps?: DumpRemaps) {
     this.#handlers = handlers;
-    this.#processes = new Set(processes);
     this.#remaps = remaps;
+    this.#common = {
+      first: (key) => this.first(key),
+      addItem: (kind, item) => this.addItem(kind, item),
+      afterAll: (action) => this.#afterAll.push(action),
+      addSharedMemory: (memory) => this.addSharedMemory(memory),
+      addRecord: (make) => this.#push(this.#nextId++, make),
+      processes: new Set(processes),
+      descriptors: this.#descriptors,
+    };
   }
 
   addPath(task: FrozenTask, file: Parameters<FileRegistry['addPath']>[1]): number {
@@ -79,9 +85,10 @@ export class FileTable implements FileRegistry, TreeImages {
     const local = syscallOn(via, 'openat', AT_FDCWD, cPath(via), O_PATH | O_CLOEXEC, 0);
     try {
       const [id] = visitDescriptors(process.pid, undefined, [local], (described) => {
-        const stat = { ...statFacts(described), via, pid: task.pid, fd: -1, local };
-        const { mntId } = headOf(described);
-        return this.#add(task, { ...stat, link, deleted, flags, fdinfo: '', pos: 0n, mntId }, NO_OWNER);
+        const { mode, uid, gid, dev, ino, rdev, sizeBytes, nlink, fsType, mntId } = described;
+        const stat = { mode, uid, gid, dev, ino, rdev, sizeBytes, nlink, fsType, mntId };
+        const own = { ...stat, pid: task.pid, fd: -1, local, via, link, deleted, flags, fdinfo: '', pos: 0n };
+        return this.#add(task, own, NO_OWNER);
       });
       this.#paths.set(key, id!);
       return id!;
@@ -90,22 +97,23 @@ export class FileTable implements FileRegistry, TreeImages {
     }
   }
 
-  /**
-   * Dumps every descriptor of a task; the entries are those of its fdinfo image. All tasks of the tree must stand still.
-   */
-  addDescriptors(task: FrozenTask, pidfd: number, numbers: readonly number[]): FdinfoEntry[] {
+  /** Dumps every descriptor of a task. All tasks of the tree must stand still. */
+  addDescriptors(task: Frozen, pidfd: number, numbers: readonly number[]): void {
     const { hostPid } = task;
+    const descriptors: TreeDescriptor[] = [];
+    // Seen as they come.
+    task.descriptors = descriptors;
     const dump = (described: DescribedFd) => {
       const { fd } = described;
-      const facts = fdFacts(task, hostPid, described);
-      const cloexec = (facts.flags & O_CLOEXEC) !== 0;
-      const own = { ...facts, flags: facts.flags & ~O_CLOEXEC };
-      const { id, type } = this.#description(task, { hostPid, fd }, own, described.owner);
-      this.#descriptors.push({ task, fd, id, facts });
-      return { id, flags: cloexec ? FD_CLOEXEC : 0, type, fd };
+      const facts = new Facts(described, task.pid, hostPid, fd);
+      const { id, type } = this.#description(task, hostPid, fd, facts);
+      const descriptor = { task, fd, id, facts };
+      descriptors.push(descriptor);
+      this.#descriptors.push(descriptor);
+      return { id, flags: (described.openFlags & O_CLOEXEC) === 0 ? 0 : FD_CLOEXEC, type, fd };
     };
     try {
-      return visitDescriptors(hostPid, pidfd, numbers, dump);
+      task.fdinfo = visitDescriptors(hostPid, pidfd, numbers, dump);
     } catch (error) {
       throw linkUnread(task.pid, error);
     }
@@ -123,10 +131,9 @@ export class FileTable implements FileRegistry, TreeImages {
   }
 
   #flying(task: FrozenTask, local: number): number {
-    const holder = { hostPid: process.pid, fd: local };
     const [id] = visitDescriptors(process.pid, undefined, [local], (described) => {
-      const facts = fdFacts(task, process.pid, described);
-      return this.#description(task, holder, { ...facts, fd: -1, flags: facts.flags & ~O_CLOEXEC }, described.owner).id;
+      const facts = new Facts(described, task.pid, process.pid, -1);
+      return this.#description(task, process.pid, local, facts).id;
     });
     return id!;
   }
@@ -135,25 +142,22 @@ export class FileTable implements FileRegistry, TreeImages {
    * kcmp(2) orders descriptions: asking only among those that look alike, and by halves, keeps the number of calls low
    * also where a thousand tasks have opened /dev/null each for itself.
    */
-  #description(task: FrozenTask, holder: Holder, facts: FdFacts, owner: DescribedFd['owner']): Known {
-    const key = `${facts.dev}:${facts.ino}:${facts.pos}:${facts.flags}`;
-    const alike = this.#alike.get(key) ?? [];
-    let low = 0;
-    for (let high = alike.length; low < high; ) {
-      const middle = (low + high) >> 1;
-      const other = alike[middle]!;
-      const order = kcmpFile(other.hostPid, holder.hostPid, other.fd, holder.fd);
-      if (order === 0) return other;
-      if (order === KCMP_LESS) low = middle + 1;
-      else high = middle;
+  #description(task: FrozenTask, holder: number, fd: number, facts: Facts): Known {
+    const { likeness } = facts;
+    let alike = this.#alike.get(likeness);
+    if (alike === undefined) {
+      alike = new SortedFiles();
+      this.#alike.set(likeness, alike);
     }
+    const index = alike.find(holder, fd);
+    if (index >= 0) return { id: alike.first(index), type: alike.second(index) };
+    const { owner } = facts;
     if (owner.pid !== 0 && (facts.mode & S_IFMT) === S_IFDIR) throw directoryNotify(task.pid, facts.fd, facts.link);
     const id = this.#add(task, facts, fownEntry(owner));
     // The entry of the description itself is pushed after those that it refers to.
-    const known = { ...holder, id, type: this.entries.at(-1)!.type };
-    alike.splice(low, 0, known);
-    this.#alike.set(key, alike);
-    return known;
+    const { type } = this.entries.at(-1)!;
+    alike.add(-1 - index, holder, fd, id, type);
+    return { id, type };
   }
 
   first(key: string): boolean {
@@ -186,25 +190,26 @@ export class FileTable implements FileRegistry, TreeImages {
     );
     if (handler === undefined) throw noFdHandler(facts);
     const id = this.#nextId++;
+    const { first, addItem, afterAll, addSharedMemory, addRecord, processes, descriptors } = this.#common;
     const context: FdDumpContext = {
       task,
       options: task.options,
       log: task.log,
       id,
       fown: fown as ImageRecord,
-      addRecord: (make) => this.#push(this.#nextId++, make),
+      addRecord,
       nameOf: (file, ownId) => this.#remaps?.nameOf(file, { ...context, id: ownId ?? id }) ?? file.link,
-      first: (key) => this.first(key),
-      addItem: (kind, item) => this.addItem(kind, item),
+      first,
+      addItem,
       addInFlight: (local) => {
         const one = { task, local, id: 0 };
         this.#inFlight.push(one);
         return () => one.id;
       },
-      processes: this.#processes,
-      descriptors: this.#descriptors,
-      afterAll: (action) => this.#afterAll.push(action),
-      addSharedMemory: (memory) => this.addSharedMemory(memory),
+      processes,
+      descriptors,
+      afterAll,
+      addSharedMemory,
     };
     return this.#push(id, () => handler.dump(facts, context));
   }
@@ -216,13 +221,6 @@ export class FileTable implements FileRegistry, TreeImages {
   }
 }
 
-/** Numbers in a task's table, ascending. Ask before the agent is in: it has a descriptor too. */
-export function descriptorNumbers(hostPid: number): number[] {
-  return readdirSync(`/proc/${hostPid}/fd`)
-    .map(Number)
-    .sort((a, b) => a - b);
-}
-
 const NO_OWNER: FownEntry = { uid: 0, euid: 0, signum: 0, pid_type: 0, pid: 0 };
 
 function objectOf(path: string): string {
@@ -230,35 +228,35 @@ function objectOf(path: string): string {
   return `${dev}:${ino}`;
 }
 
-function statFacts({ mode, uid, gid, dev, ino, rdev, sizeBytes, nlink, fsType }: DescribedFd) {
-  return { mode, uid, gid, dev, ino, rdev, sizeBytes, nlink, fsType };
-}
-
-/** The first lines are the same for every kind: seq_show(), fs/proc/fd.c. */
-const FDINFO_HEAD = /^pos:\s*(\S+)\nflags:\s*(\S+)\nmnt_id:\s*(\S+)/;
 const DELETED = ' (deleted)';
 
-function headOf({ fdinfo }: DescribedFd) {
-  const [, pos = '0', flags = '0', mntId = '0'] = FDINFO_HEAD.exec(fdinfo) ?? [];
-  // Octal, with O_CLOEXEC where the descriptor has it.
-  return { pos: BigInt(pos), flags: Number.parseInt(flags, 8), mntId: Number(mntId) };
-}
+/** What handlers see of a descriptor. */
+class Facts extends DescribedFd implements FdFacts {
+  readonly pid: number;
+  readonly link: string;
+  readonly deleted: boolean;
+  readonly #hostPid: number;
+  readonly #number: number;
 
-function fdFacts(task: FrozenTask, hostPid: number, described: DescribedFd): FdFacts {
-  const { fd, fdinfo } = described;
-  const text = decodeName(described.link);
-  const deleted = described.nlink === 0n && text.endsWith(DELETED);
-  return {
-    ...headOf(described),
-    ...statFacts(described),
-    via: `/proc/${hostPid}/fd/${fd}`,
-    pid: task.pid,
-    fd,
-    local: described.local,
-    link: deleted ? text.slice(0, -DELETED.length) : text,
-    deleted,
-    fdinfo,
-  };
+  /** `fd` is -1 for what is in flight, which the engine has under a number of its own. */
+  constructor(described: DescribedFd, pid: number, hostPid: number, fd: number) {
+    super(described.chunk, described.start, fd);
+    const text = described.linkText;
+    const deleted = text.endsWith(DELETED) && described.nlink === 0n;
+    this.pid = pid;
+    this.link = deleted ? text.slice(0, -DELETED.length) : text;
+    this.deleted = deleted;
+    this.#hostPid = hostPid;
+    this.#number = described.fd;
+  }
+
+  get via(): string {
+    return `/proc/${this.#hostPid}/fd/${this.#number}`;
+  }
+
+  get flags(): number {
+    return this.openFlags & ~O_CLOEXEC;
+  }
 }
 
 /** Who gets SIGIO: man 2 fcntl. The pids are those of the engine's pid namespace. */

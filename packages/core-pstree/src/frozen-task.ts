@@ -19,6 +19,7 @@ import {
   type TaskImages,
   type ThreadFacts,
   type ThreadState,
+  type TreeDescriptor,
   type VmaFacts,
 } from '@crts/plugin-api';
 import { linkUnread } from './file-errors';
@@ -98,7 +99,10 @@ export class Frozen implements FrozenTask {
   readonly clockShift: ClockShift | undefined;
   /** Files under /proc/PID/task/TID by name, and by thread. */
   readonly #threadFiles = new Map<string, ReadonlyMap<number, string | number>>();
-  descriptors: readonly FdinfoEntry[] = [];
+  descriptors: readonly TreeDescriptor[] = [];
+  /** Of its table of descriptors, where it is the first that has it. */
+  fdinfo: readonly FdinfoEntry[] = [];
+
   tableHolders: readonly number[] | undefined;
 
   constructor(

@@ -1,8 +1,8 @@
 import { encodeImage, imageKind } from '@crts/image-io';
-import { encodeBatch, settleBatch, USER_REGS_SIZE, xstateSize } from '@crts/native-syscalls';
+import { descriptorNumbers, encodeBatch, settleBatch, USER_REGS_SIZE, xstateSize } from '@crts/native-syscalls';
 import type { ImageItem, ImageRecord, ThreadFacts, ThreadState } from '@crts/plugin-api';
 import { askProcess, collectMappings, firstRefusal } from './collect';
-import { descriptorNumbers, FileTable } from './file-table';
+import { FileTable } from './file-table';
 import { Frozen, type Stopped } from './frozen-task';
 import { ENGINE_IDS } from './object-ids';
 import { glimpseTask } from './proc';
@@ -40,7 +40,7 @@ export function rehearse(registry: Registry, request: DumpRequest, target: Targe
       firstRefusal(registry, task);
     });
     attempt('descriptors', () => {
-      task.descriptors = files.addDescriptors(task, target.pidfd, numbers.slice(0, DESCRIPTORS_MAX));
+      files.addDescriptors(task, target.pidfd, numbers.slice(0, DESCRIPTORS_MAX));
       // What refers to others is not to be judged by some.
       if (numbers.length <= DESCRIPTORS_MAX) files.finish();
     });

@@ -53,7 +53,7 @@ export function writeImages(
     if (task.owners.vm === pid) writer.write('mm', pid, [images.mm]);
     writer.write('fs', pid, [images.fs]);
     // Tasks that share a table have one image of it.
-    if (!tables.has(ids.files_id)) writer.write('fdinfo', ids.files_id, task.descriptors);
+    if (!tables.has(ids.files_id)) writer.write('fdinfo', ids.files_id, task.fdinfo);
     tables.add(ids.files_id);
   }
   for (const zombie of zombies) writer.write('core', zombie.pid, [zombieCore(zombie)]);

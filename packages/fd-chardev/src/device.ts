@@ -43,7 +43,7 @@ export function isCarried(number: string): boolean {
 export function stateOf(number: string, flags: number, rtc: () => string = clockText): string | undefined {
   if (number === KMSG && (flags & O_ACCMODE) !== O_WRONLY)
     return 'it reads the messages of the kernel, and where in them it is cannot be seen';
-  if (!isClock(number)) return undefined;
+  if (STATELESS.has(number) || !isClock(number)) return undefined;
   const running = [...rtc().matchAll(/^(\S+(?:[ _]\S+)*?)(?: enabled)?\s*: yes$/gm)]
     .map(([, what]) => what!.replaceAll('_', ' '))
     .filter((what) => /IRQ$/.test(what));
@@ -90,8 +90,10 @@ export function isCharacterDevice(mode: number): boolean {
 
 /** Linux encodes device numbers in 64 bits as glibc's makedev does. */
 export function deviceNumber(rdev: bigint): string {
-  const major = ((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & 0xfffff000n);
-  const minor = (rdev & 0xffn) | ((rdev >> 12n) & 0xffffff00n);
+  const low = Number(BigInt.asUintN(32, rdev));
+  const high = Number(rdev >> 32n);
+  const major = (((low >>> 8) & 0xfff) | (high & 0xfffff000)) >>> 0;
+  const minor = ((low & 0xff) | ((low >>> 12) & 0xfff00) | (high << 20)) >>> 0;
   return `${major}:${minor}`;
 }
 

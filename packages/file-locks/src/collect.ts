@@ -13,6 +13,7 @@ export function heldLocks(task: FrozenTask): FileLockEntry[] {
   const entries: FileLockEntry[] = [];
   for (const { fd, id, fdinfo } of descriptions(task)) {
     const { locks, unknown } = parseLocks(fdinfo);
+    if (locks.length === 0 && unknown === undefined) continue;
     const holder = () => ({ pid: task.pid, fd, path: task.readLink(`fd/${fd}`) });
     if (unknown !== undefined) throw unsupportedLock(holder(), unknown);
     if (locks.length > 0 && !task.options.fileLocks) throw locked(holder());

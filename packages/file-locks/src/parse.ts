@@ -29,7 +29,10 @@ const KINDS: Readonly<Record<string, number>> = {
 };
 const LINE = /^(?:(POSIX|FLOCK|OFDLCK)\s+\S+|(LEASE)\s+ACTIVE)\s+(READ|WRITE) (-?\d+) \S+ (\d+) (\d+|EOF)$/;
 
+const NONE: FdinfoLocks = { locks: [], unknown: undefined };
+
 export function parseLocks(fdinfo: string): FdinfoLocks {
+  if (!fdinfo.includes('lock:')) return NONE;
   const locks: HeldLock[] = [];
   let unknown: string | undefined;
   for (const [, text] of fdinfo.matchAll(/^lock:[ \t]*(?:\d+: )?(.*)$/gm)) {

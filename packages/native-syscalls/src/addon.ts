@@ -38,6 +38,9 @@ export interface Addon {
     most: number,
     failed: Int32Array,
   ): number;
+  listDescriptors(pid: number, linkPart: Uint8Array, into: Int32Array): number;
+  searchFile(rows: Int32Array, count: number, pid: number, fd: number): number;
+  closeAll(fds: Int32Array, count: number): number;
   readFile(path: string, into: Uint8Array): number;
   readFiles(paths: Uint8Array, first: number, into: Uint8Array, ends: Int32Array): number;
   cpuid(leaf: number, subleaf: number): [number, number, number, number];

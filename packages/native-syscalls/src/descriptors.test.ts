@@ -1,7 +1,8 @@
 import { closeSync, constants, fstatSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { visitDescriptors } from './descriptors';
+import { encodeName } from '@crts/plugin-api';
+import { descriptorNumbers, SortedFiles, visitDescriptors } from './descriptors';
 import { readSmallFile } from './files';
 import { pidfdOpen } from './process';
 import { rawSyscall, syscall } from './syscall';
@@ -37,7 +38,9 @@ test('descriptors as fstat, readlink, fdinfo and fcntl show them', () => {
     sizeBytes: 5n,
     owner: { type: 1, pid: process.pid, signal: 12, uid: process.getuid!(), euid: process.geteuid!() },
   });
-  expect(first!.link.toString()).toBe(join(directory, 'file'));
+  expect(first!.linkText).toBe(join(directory, 'file'));
+  expect([first!.pos, first!.openFlags & 3, first!.hasOwner]).toEqual([3n, constants.O_RDWR, true]);
+  expect(`mnt_id:\t${first!.mntId}`).toBe(/^mnt_id:.*$/m.exec(first!.fdinfo)![0]);
   expect(first!.fdinfo).toMatch(/^pos:\t3\nflags:\t\d+\nmnt_id:\t\d+\n/);
   expect(second).toMatchObject({ fd: path, ino: stat.ino, owner: { type: 0, pid: 0, signal: 0 } });
 });
@@ -46,8 +49,8 @@ test('more than fit into one call, in order; duplicates are open while they are 
   const pidfd = pidfdOpen(process.pid);
   try {
     const fds = Array.from({ length: 200 }, (_, index) => open(`many-${index}`));
-    const locals = visitDescriptors(process.pid, pidfd, fds, ({ fd, local, link }) => {
-      expect(link.toString()).toBe(join(directory, `many-${fds.indexOf(fd)}`));
+    const locals = visitDescriptors(process.pid, pidfd, fds, ({ fd, local, linkText }) => {
+      expect(linkText).toBe(join(directory, `many-${fds.indexOf(fd)}`));
       expect(local).not.toBe(fd);
       expect(syscall('kcmp', process.pid, process.pid, 0, fd, local)).toBe(0);
       return local;
@@ -91,6 +94,55 @@ test('what is not open is named, and nothing stays open', () => {
   } finally {
     syscall('close', pidfd);
   }
+});
+
+test('what was seen can be looked at later', () => {
+  const fds = Array.from({ length: 100 }, (_, index) => open(`later-${index}`));
+  const seen = visitDescriptors(process.pid, undefined, fds, (described) => described);
+  visitDescriptors(process.pid, undefined, [0, 1, 2], () => 0);
+  seen.forEach(({ linkText, fdinfo, likeness }, index) => {
+    expect(linkText).toBe(join(directory, `later-${index}`));
+    expect(fdinfo).toContain('mnt_id:');
+    expect(likeness).not.toBe(seen[(index + 1) % 100]!.likeness);
+  });
+});
+
+test('a name that is no UTF-8 keeps its bytes', () => {
+  const name = Buffer.from(`${directory}/\xff\u20ac`, 'latin1');
+  const fd = openSync(name, constants.O_RDWR | constants.O_CREAT);
+  opened.push(fd);
+  const [text] = visitDescriptors(process.pid, undefined, [fd], ({ linkText }) => linkText);
+  expect(encodeName(text!)).toEqual(name);
+});
+
+test('numbers of a table, and those of one kind', () => {
+  const fds = Array.from({ length: 600 }, () => syscall('dup', open('numbers')));
+  opened.push(...fds);
+  const numbers = descriptorNumbers(process.pid);
+  expect(numbers).toEqual([...numbers].sort((a, b) => a - b));
+  expect(numbers).toEqual(expect.arrayContaining(fds));
+  const timer = syscall('timerfd_create', 1, 0);
+  opened.push(timer);
+  expect(descriptorNumbers(process.pid, 'timerfd')).toEqual([timer]);
+  expect(descriptorNumbers(process.pid, 'nothing like this')).toEqual([]);
+  expect(() => descriptorNumbers(2 ** 22 + 1)).toThrow(expect.objectContaining({ errno: 'ENOENT' }));
+});
+
+test('descriptions are found again by any descriptor of theirs', () => {
+  const files = new SortedFiles();
+  const fds = Array.from({ length: 50 }, () => open('sorted'));
+  for (const [index, fd] of fds.entries()) {
+    const place = files.find(process.pid, fd);
+    expect(place).toBeLessThan(0);
+    files.add(-1 - place, process.pid, fd, index, 7);
+  }
+  for (const [index, fd] of fds.entries()) {
+    const other = syscall('dup', fd);
+    opened.push(other);
+    const place = files.find(process.pid, other);
+    expect([files.first(place), files.second(place)]).toEqual([index, 7]);
+  }
+  expect(() => files.find(process.pid, 99_999)).toThrow(expect.objectContaining({ errno: 'EBADF' }));
 });
 
 test('files of /proc whole; errors name the path', () => {

@@ -10,7 +10,7 @@ export {
   credentialsIn,
   descriptorsIn,
 } from './control-messages';
-export { type DescribedFd, visitDescriptors } from './descriptors';
+export { DescribedFd, descriptorNumbers, SortedFiles, visitDescriptors } from './descriptors';
 export { errnoName, SyscallError } from './errors';
 export {
   closeFd,
