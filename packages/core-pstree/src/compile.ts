@@ -5,7 +5,8 @@ import { CrtsError, type ImageItem, type PageSource, type RestoreContext, vmaRes
 import { madeElsewhere } from './borrowed';
 import { verifyImages } from './checksums';
 import { planClocks, type TimeNamespace } from './clocks';
-import { type DescriptorTable, planDescriptors } from './descriptors';
+import type { DescriptorTable } from './descriptor-uses';
+import { planDescriptors } from './descriptors';
 import { noPluginForImage } from './errors';
 import { FileOpener } from './file-planner';
 import { type AgentPlaces, placeAgents } from './forks/places';
@@ -135,7 +136,6 @@ export function compileRestore(request: RestoreRequest, reader: ImageReader): Tr
         }),
       ),
     new Set(set.tasks.map(({ pid }) => pid)),
-    set.files,
     files,
     lender,
   );

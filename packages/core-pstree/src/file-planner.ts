@@ -24,7 +24,6 @@ import { openInherited } from './inherit';
 
 const AT_FDCWD = -100;
 
-type GroupOwner = Omit<FdGroupContext, keyof FdPlanContext>;
 type FinishParts = Omit<FdFinishContext, keyof FdPlanContext>;
 
 /** FASYNC, the status flag behind SIGIO. */
@@ -37,7 +36,11 @@ function silent(record: FileRecord): FileRecord {
   return { ...record, value: { ...record.value, flags: flags & ~O_ASYNC } };
 }
 
-interface Checked {
+const NONE: readonly number[] = [];
+
+/** A description whose entry its handler has validated. */
+export interface Checked {
+  readonly id: number;
   readonly record: FileRecord;
   readonly handler: FdHandler;
 }
@@ -95,62 +98,61 @@ export class FileOpener implements FilePlanner {
     return handler.plan(opened, program, this.#context);
   }
 
-  /** What other tasks do before a group is opened; nothing for most. */
-  makersOf(fileIds: readonly number[], owner: GroupOwner): GroupMakers | undefined {
-    const checked = fileIds.map((id) => this.check(id));
-    const records = checked.map(({ record }) => silent(record));
-    return checked[0]!.handler.planMakers?.(records, { ...this.#context, ...owner });
+  /** What handlers of groups are given in a task. */
+  groupContext(owner: Omit<FdGroupContext, keyof FdPlanContext>): FdGroupContext {
+    return { ...this.#context, ...owner };
   }
 
-  /** Emits what opens all of a group at once; descriptors in the order of `fileIds`. */
-  openGroup(program: Program, fileIds: readonly number[], owner: GroupOwner): readonly Arg[] {
-    const checked = fileIds.map((id) => this.check(id));
-    const { handler } = checked[0]!;
-    if (handler.planGroup === undefined) return fileIds.map((id) => this.open(program, id));
-    const opened = handler.planGroup(
-      checked.map(({ record }) => silent(record)),
-      program,
-      { ...this.#context, ...owner },
-    );
-    if (opened.length !== fileIds.length) throw groupIncomplete(handler.name, fileIds.length, opened.length);
+  /** What other tasks do before a group is opened; nothing for most. */
+  makersOf(files: readonly Checked[], context: FdGroupContext): GroupMakers | undefined {
+    const { handler } = files[0]!;
+    if (handler.planMakers === undefined) return undefined;
+    const records = files.map(({ record }) => silent(record));
+    return handler.planMakers(records, context);
+  }
+
+  /** Emits what opens all of a group at once; descriptors in their order. */
+  openGroup(program: Program, files: readonly Checked[], context: FdGroupContext): readonly Arg[] {
+    const { handler } = files[0]!;
+    if (handler.planGroup === undefined)
+      return files.map(({ record }) => handler.plan(silent(record), program, this.#context));
+    const records = files.map(({ record }) => silent(record));
+    const opened = handler.planGroup(records, program, context);
+    if (opened.length !== files.length) throw groupIncomplete(handler.name, files.length, opened.length);
     return opened;
   }
 
-  /** Key of the descriptions that must be opened together with this one. */
-  groupOf(fileId: number): string {
-    const { record, handler } = this.check(fileId);
-    return handler.group?.(record, this.#context) ?? `file ${fileId}`;
+  /** Key of the descriptions that must be opened together with this one; undefined where it is alone. */
+  groupOf({ record, handler }: Checked): string | undefined {
+    return handler.group?.(record, this.#context);
   }
 
   /** Pid of the task that should open a group, if it matters. */
-  preferredTask(fileIds: readonly number[]): number | undefined {
-    const checked = fileIds.map((id) => this.check(id));
-    const records = checked.map(({ record }) => record);
-    return checked[0]!.handler.opener?.(records, this.#context);
+  preferredTask(files: readonly Checked[]): number | undefined {
+    const { handler } = files[0]!;
+    if (handler.opener === undefined) return undefined;
+    const records = files.map(({ record }) => record);
+    return handler.opener(records, this.#context);
   }
 
   /** What is opened only when all threads are there. */
-  late(fileId: number): LateDescription | undefined {
-    const { record, handler } = this.check(fileId);
+  late({ record, handler }: Checked): LateDescription | undefined {
     return handler.late?.(record, this.#context);
   }
 
   /** Descriptions in flight in this one. */
-  inFlightIn(fileId: number): readonly number[] {
-    const { record, handler } = this.check(fileId);
-    return handler.inFlight?.(record, this.#context) ?? [];
+  inFlightIn({ record, handler }: Checked): readonly number[] {
+    return handler.inFlight?.(record, this.#context) ?? NONE;
   }
 
   /** Emits what waits until all descriptors of the task are in place; nothing for most kinds. */
-  finisher(fileId: number): ((program: Program, fd: Arg, of: FinishParts) => void) | undefined {
-    const { record, handler } = this.check(fileId);
+  finisher({ record, handler }: Checked): ((program: Program, fd: Arg, of: FinishParts) => void) | undefined {
     if (handler.finish === undefined) return undefined;
     return (program, fd, of) => handler.finish?.(record, fd, program, { ...this.#context, ...of });
   }
 
   /** What waits for the end of the restore; nothing for most kinds. */
-  settlement(fileId: number): Settlement | undefined {
-    const { record, handler } = this.check(fileId);
+  settlement({ record, handler }: Checked): Settlement | undefined {
     return handler.settle?.(record, this.#context);
   }
 
@@ -179,7 +181,7 @@ export class FileOpener implements FilePlanner {
     if (record === undefined) throw badImage('CRTS_IMAGE_REFERENCE', 'files.img', `there is no file ${fileId}`);
     const handler = this.#handlers.find((candidate) => candidate.owns(record));
     if (handler === undefined) throw noPluginForImage(`file ${fileId} of kind "${record.field}"`, pluginOf(record));
-    const checked = { record, handler };
+    const checked = { id: fileId, record, handler };
     this.#checked.set(fileId, checked);
     try {
       handler.collect?.(record, this.#context);

@@ -26,6 +26,8 @@ const O_CLOEXEC = 0o2000000;
 const FD_CLOEXEC = 1;
 /** memfd_inode_entry.shmid has 32 bits. */
 const SHMID_MAX = 0xffff_ffffn;
+/** Watches of an inotify, targets of an epoll: so many lines, and all code is warm. */
+const REHEARSED_FDINFO = 32 * 1024;
 const S_IFMT = 0o170000;
 const S_IFDIR = 0o040000;
 
@@ -50,6 +52,7 @@ export class FileTable implements FileRegistry, TreeImages {
   readonly sharedMemory = new Map<number, SharedMemory>();
   readonly #handlers: readonly FdHandler[];
   readonly #remaps: DumpRemaps | undefined;
+  readonly #fdinfoMax: number;
   readonly #common: CommonContext;
   readonly #paths = new Map<string, number>();
   readonly #firsts = new Set<string>();
@@ -64,6 +67,7 @@ export class FileTable implements FileRegistry, TreeImages {
   constructor(handlers: readonly FdHandler[], processes: readonly number[], remaps?: DumpRemaps) {
     this.#handlers = handlers;
     this.#remaps = remaps;
+    this.#fdinfoMax = remaps === undefined ? REHEARSED_FDINFO : Number.POSITIVE_INFINITY;
     this.#common = {
       first: (key) => this.first(key),
       addItem: (kind, item) => this.addItem(kind, item),
@@ -105,7 +109,7 @@ export class FileTable implements FileRegistry, TreeImages {
     task.descriptors = descriptors;
     const dump = (described: DescribedFd) => {
       const { fd } = described;
-      const facts = new Facts(described, task.pid, hostPid, fd);
+      const facts = new Facts(described, task.pid, hostPid, fd, this.#fdinfoMax);
       const { id, type } = this.#description(task, hostPid, fd, facts);
       const descriptor = { task, fd, id, facts };
       descriptors.push(descriptor);
@@ -237,9 +241,10 @@ class Facts extends DescribedFd implements FdFacts {
   readonly deleted: boolean;
   readonly #hostPid: number;
   readonly #number: number;
+  readonly #fdinfoMax: number;
 
   /** `fd` is -1 for what is in flight, which the engine has under a number of its own. */
-  constructor(described: DescribedFd, pid: number, hostPid: number, fd: number) {
+  constructor(described: DescribedFd, pid: number, hostPid: number, fd: number, fdinfoMax = Number.POSITIVE_INFINITY) {
     super(described.chunk, described.start, fd);
     const text = described.linkText;
     const deleted = text.endsWith(DELETED) && described.nlink === 0n;
@@ -248,6 +253,12 @@ class Facts extends DescribedFd implements FdFacts {
     this.deleted = deleted;
     this.#hostPid = hostPid;
     this.#number = described.fd;
+    this.#fdinfoMax = fdinfoMax;
+  }
+
+  override get fdinfo(): string {
+    const text = super.fdinfo;
+    return text.length <= this.#fdinfoMax ? text : text.slice(0, text.lastIndexOf('\n', this.#fdinfoMax) + 1);
   }
 
   get via(): string {

@@ -160,30 +160,37 @@ function optional(reader: ImageReader, kind: string): ImageRecord[] {
 
 function readFiles(reader: ImageReader): Map<number, FileRecord> {
   const files = new Map<number, FileRecord>();
-  for (const entry of reader.read('files') as FileEntry[]) {
-    const { type, id, ...fields } = entry;
-    const [field, value] = Object.entries(fields).find(([, one]) => one !== undefined) ?? [];
+  for (const entry of reader.read('files')) {
+    const { type, id } = entry as unknown as FileEntry;
+    const field = unionField(entry);
     if (field === undefined) throw badImage('CRTS_IMAGE_FIELD', 'files.img', `entry of file ${id} is empty`);
     if (files.has(id)) throw badImage('CRTS_IMAGE_REFERENCE', 'files.img', `two entries have the id ${id}`);
-    files.set(id, { type, field, value: value as ImageRecord });
+    files.set(id, { type, field, value: entry[field] as ImageRecord });
   }
   return files;
+}
+
+/** The one in use of all kinds. */
+function unionField(entry: ImageRecord): string | undefined {
+  for (const name in entry) if (name !== 'type' && name !== 'id' && entry[name] !== undefined) return name;
+  return undefined;
 }
 
 function readFdinfo(reader: ImageReader, id: number, files: ReadonlyMap<number, FileRecord>): FdinfoEntry[] {
   const path = `fdinfo-${id}.img`;
   const entries = (reader.read('fdinfo', id) as FdinfoEntry[]).sort((a, b) => a.fd - b.fd);
-  entries.forEach((entry, index) => {
+  let last = -1;
+  for (const entry of entries) {
     if (entry.fd > FD_MAX) throw badImage('CRTS_IMAGE_FIELD', path, `fd ${entry.fd} is out of range`);
-    if (entries[index - 1]?.fd === entry.fd)
-      throw badImage('CRTS_IMAGE_REFERENCE', path, `fd ${entry.fd} is there twice`);
+    if (entry.fd === last) throw badImage('CRTS_IMAGE_REFERENCE', path, `fd ${entry.fd} is there twice`);
     if (!files.has(entry.id))
       throw badImage(
         'CRTS_IMAGE_REFERENCE',
         path,
         `fd ${entry.fd} refers to file ${entry.id}, which files.img does not have`,
       );
-  });
+    last = entry.fd;
+  }
   return entries;
 }
 

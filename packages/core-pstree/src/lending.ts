@@ -11,19 +11,16 @@ export class Lender {
     throw new Error('descriptors are lent only while the tasks live');
   };
   readonly #open = new Set<number>();
+  /** Of the owner that was asked last: many loans of one follow each other. */
+  #pidfd: { readonly owner: number; readonly fd: number } | undefined;
 
   /** `number` is asked when the owner has opened it. */
   loan(owner: number, number: () => number): Loan {
     return new Loan(
       () => {
-        const pidfd = pidfdOpen(this.hostPidOf(owner));
-        try {
-          const fd = pidfdGetfd(pidfd, number());
-          this.#open.add(fd);
-          return fd;
-        } finally {
-          closeFd(pidfd);
-        }
+        const fd = pidfdGetfd(this.#pidfdOf(owner), number());
+        this.#open.add(fd);
+        return fd;
       },
       (fd) => {
         this.#open.delete(fd);
@@ -47,8 +44,22 @@ export class Lender {
     );
   }
 
-  /** For a restore that failed half-way. */
+  #pidfdOf(owner: number): number {
+    if (this.#pidfd?.owner !== owner) {
+      this.#letGo();
+      this.#pidfd = { owner, fd: pidfdOpen(this.hostPidOf(owner)) };
+    }
+    return this.#pidfd.fd;
+  }
+
+  #letGo(): void {
+    if (this.#pidfd !== undefined) closeFd(this.#pidfd.fd);
+    this.#pidfd = undefined;
+  }
+
+  /** Also for a restore that failed half-way. */
   close(): void {
+    this.#letGo();
     for (const fd of this.#open) closeFd(fd);
     this.#open.clear();
   }

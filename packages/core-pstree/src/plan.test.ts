@@ -33,6 +33,39 @@ test('an unmet need and a cycle are errors that name the passes', () => {
   );
 });
 
+test('one pass may provide names that it does not list', () => {
+  const bulk = (stage: Stage) => {
+    const { head } = pass('descriptors', stage, [], ['fds']);
+    return { head: { ...head, isProvided: (name: string) => name === 'fd:3' } };
+  };
+  const user = pass('uses it', 'resources', ['fd:3']);
+  expect(names(orderPasses([user, bulk('resources')]))).toEqual(['descriptors', 'uses it']);
+  expect(names(orderPasses([pass('uses it', 'memory', ['fd:3']), bulk('resources')]))).toEqual([
+    'descriptors',
+    'uses it',
+  ]);
+  expect(() => orderPasses([pass('uses it', 'resources', ['fd:4']), bulk('resources')])).toThrow(/needs fd:4/);
+  expect(() => orderPasses([user, bulk('memory')])).toThrow(/needs fd:3/);
+});
+
+test('who emits what in one pass of many handlers is in the text', () => {
+  const plan = new PlanBuilder(7);
+  plan.bulk({ plugin: 'engine', stage: 'resources', what: 'open', isProvided: () => false }, (program) => {
+    for (const fd of [3, 4]) {
+      program.origin = { plugin: `fd-${fd}`, stage: 'resources', what: `fd ${fd}` };
+      program.call('dup', [fd]);
+    }
+  });
+  plan.finalThread({ prstatus: Buffer.alloc(0), xstate: Buffer.alloc(0), sigmask: 0n });
+  expect(planText(plan.compile(), 7, true)).toEqual([
+    'task 7',
+    '  [resources] fd-3: fd 3',
+    '    $0 dup(3)',
+    '  [resources] fd-4: fd 4',
+    '    $1 dup(4)',
+  ]);
+});
+
 test('any acyclic set of passes is ordered so that every need comes first', () => {
   const anyPasses = fc.array(
     fc.record({ stage: fc.constantFrom(...STAGES), needs: fc.array(fc.nat(30), { maxLength: 3 }) }),

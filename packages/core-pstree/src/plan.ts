@@ -16,8 +16,14 @@ import {
 import { planCycle, planUnmet, threadIncomplete } from './errors';
 import { type PageFiller, PlannedMapping } from './private-memory';
 
-type Pass = { readonly head: PassHead } & (
+/** Of a pass that provides very many names. */
+export interface BulkHead extends PassHead {
+  readonly isProvided: (name: string) => boolean;
+}
+
+type Pass = { readonly head: PassHead | BulkHead } & (
   | { readonly emit: (program: Program) => void }
+  | { readonly bulk: (program: ProgramBuilder) => void }
   | { readonly why: string; readonly host: (step: HostStepContext) => void }
   | { readonly threads: true }
 );
@@ -88,6 +94,11 @@ export class PlanBuilder implements TaskPlan, ThreadPlan {
     this.#passes.push({ head, emit });
   }
 
+  /** The same for the work of many handlers: it sets `program.origin` before each one's turn. */
+  bulk(head: BulkHead, bulk: (program: ProgramBuilder) => void): void {
+    this.#passes.push({ head, bulk });
+  }
+
   privateMapping(head: MappingHead, mapping: PrivateMapping): void {
     const planned = new PlannedMapping(head, mapping, this.filler!);
     this.mappings.push(planned);
@@ -147,7 +158,8 @@ export class PlanBuilder implements TaskPlan, ThreadPlan {
         steps.push({ kind: 'program', stage, program });
       }
       program.origin = pass.head;
-      pass.emit(program);
+      if ('bulk' in pass) pass.bulk(program);
+      else pass.emit(program);
     }
     const thread = this.#thread.complete();
     // Of a tree of a thousand tasks, what is compiled makes room for what is still to be.
@@ -276,7 +288,7 @@ class FinalThread {
 const ALSO_IN: Partial<Record<Stage, Stage>> = { resources: 'forking', resume: 'credentials' };
 
 /** By stage, then so that what a pass needs comes before it; passes that do not care keep their order. */
-export function orderPasses<P extends { readonly head: PassHead }>(
+export function orderPasses<P extends { readonly head: PassHead | BulkHead }>(
   passes: readonly P[],
   given: readonly string[] = [],
 ): P[] {
@@ -285,6 +297,7 @@ export function orderPasses<P extends { readonly head: PassHead }>(
   // Each mapping has a name that mostly nobody asks for.
   const wanted = new Set<string>();
   for (const { head } of passes) for (const need of head.needs ?? []) wanted.add(need);
+  const bulks: P[] = [];
   for (const stage of STAGES) {
     const members = passes.filter((pass) => pass.head.stage === stage);
     const providers = new Map<string, P[]>();
@@ -301,8 +314,9 @@ export function orderPasses<P extends { readonly head: PassHead }>(
       path.push(pass);
       for (const need of pass.head.needs ?? []) {
         if (complete.has(need)) continue;
-        const before = providers.get(need) ?? [];
-        if (before.length === 0 && !provided.has(need)) throw planUnmet(pass.head.what, need);
+        const before = providers.get(need) ?? members.filter(({ head }) => provides(head, need));
+        if (before.length === 0 && !provided.has(need) && !bulks.some(({ head }) => provides(head, need)))
+          throw planUnmet(pass.head.what, need);
         let isOwn = false;
         for (const provider of before) {
           if (provider === pass) isOwn = true;
@@ -316,8 +330,14 @@ export function orderPasses<P extends { readonly head: PassHead }>(
     };
     for (const pass of members) visit(pass);
     for (const name of providers.keys()) provided.add(name);
+    bulks.push(...members.filter(({ head }) => 'isProvided' in head));
   }
   return ordered;
+}
+
+/** Besides the names that it lists. */
+function provides(head: PassHead | BulkHead, name: string): boolean {
+  return 'isProvided' in head && head.isProvided(name);
 }
 
 function addProvider<P>(providers: Map<string, P[]>, name: string, pass: P): void {

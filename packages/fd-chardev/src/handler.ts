@@ -81,7 +81,8 @@ export const chardevHandler: FdHandler = {
   /** No lseek: these devices keep no position (null_lseek(), drivers/char/mem.c; noop_llseek() of random). */
   plan(record: FileRecord, program: Program, context: FdPlanContext): Arg {
     const { id, name, flags } = record.value as RegFileEntry;
-    const path = context.remapOf(id) === undefined ? found(name, context).path : name;
+    const isEvasive = context.options.evasiveDevices === true && context.remapOf(id) === undefined;
+    const path = isEvasive ? found(name, context).path : name;
     return context.openFile(program, { id, name: path }, flags & ~(NOT_PASSED | O_DIRECTORY), {
       what: `open ${name}`,
       fail: (errno) => notOpened(name, errno),

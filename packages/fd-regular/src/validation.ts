@@ -1,4 +1,5 @@
 /** CRIU's file validation: is the file under the name the one that was dumped? Asked before anything is created. */
+import type { BigIntStats } from 'node:fs';
 import type { RegFileEntry } from '@crts/image-io';
 import { encodeName, type RunOptions } from '@crts/plugin-api';
 import { buildIdOfPath } from './build-id';
@@ -50,8 +51,26 @@ export function validateFile(entry: RegFileEntry, name: string, options: RunOpti
   if (size !== undefined && typeNow === S_IFREG && now.size !== size)
     throw changed(name, `size ${now.size}, was ${size}`);
   if (entry.build_id.length > 0 && options.fileValidation !== 'filesize') {
-    const id = buildIdOfPath(name);
+    const id = buildIdNow(name, now, options);
     if (id.length !== entry.build_id.length || id.some((word, index) => word !== entry.build_id[index]))
       throw changed(name, 'another build (build id differs)');
   }
+}
+
+/** A library that is open many times is looked into once in a run. */
+const buildIds = new WeakMap<RunOptions, Map<string, number[]>>();
+
+function buildIdNow(name: string, { dev, ino, size, ctimeNs }: BigIntStats, options: RunOptions): number[] {
+  let known = buildIds.get(options);
+  if (known === undefined) {
+    known = new Map();
+    buildIds.set(options, known);
+  }
+  const key = `${dev}:${ino} ${size} ${ctimeNs}`;
+  let id = known.get(key);
+  if (id === undefined) {
+    id = buildIdOfPath(name);
+    known.set(key, id);
+  }
+  return id;
 }

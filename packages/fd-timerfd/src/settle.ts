@@ -18,7 +18,9 @@ export function settleTimer(entry: TimerfdEntry, shift: ClockShift | undefined):
   const interval = { sec: entry.isec, nsec: entry.insec };
   if (isZero(left) && isZero(interval) && flags === 0 && ticks === 0n) return undefined;
   return {
-    what: `${text(left)} left, every ${text(interval)}, ${ticks} ticks`,
+    get what() {
+      return `${text(left)} left, every ${text(interval)}, ${ticks} ticks`;
+    },
     run(local) {
       try {
         setTimer(local, flags, isAbsolute(flags) ? expiry(entry, left, shift) : left, interval);

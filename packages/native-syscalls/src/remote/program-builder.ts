@@ -41,6 +41,7 @@ export class ProgramBuilder implements Program {
   readonly instructions: Instruction[] = [];
   /** Put on every instruction that follows. */
   origin: Origin = {};
+  readonly #texts = new Map<string, DataSlot>();
   /** Where pages are read to be compared: one place for all instructions. */
   #room: DataSlot | undefined;
 
@@ -53,10 +54,15 @@ export class ProgramBuilder implements Program {
     return new DataSlot(content.length, Buffer.from(content));
   }
 
+  /** A text is in a batch once, however many calls name it. */
   cstring(text: string): DataSlot {
-    const bytes = encodeName(text);
-    if (bytes.includes(0)) throw new RangeError('a C string cannot hold a NUL byte');
-    return new DataSlot(bytes.length + 1, Buffer.concat([bytes, Buffer.alloc(1)]), text);
+    const known = this.#texts.get(text);
+    if (known !== undefined) return known;
+    const bytes = encodeName(`${text}\0`);
+    if (bytes.indexOf(0) !== bytes.length - 1) throw new RangeError('a C string cannot hold a NUL byte');
+    const slot = new DataSlot(bytes.length, bytes, text);
+    this.#texts.set(text, slot);
+    return slot;
   }
 
   out(sizeBytes: number): OutputSlot {
