@@ -2,13 +2,13 @@
 #include "addon.h"
 #include "protocol.h"
 
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include <thread>
 #include <vector>
 
 namespace {
@@ -73,12 +73,26 @@ uint32_t Help(const Share& share, uint32_t most, int32_t* failed) {
   return done;
 }
 
+struct Worker {
+  const Share* share;
+  uint32_t most;
+  int32_t* failed;
+  uint32_t done;
+  pthread_t thread;
+};
+
+void* Work(void* argument) {
+  auto* worker = static_cast<Worker*>(argument);
+  worker->done = Help(*worker->share, worker->most, worker->failed);
+  return nullptr;
+}
+
 }  // namespace
 
 // helpPages(pid, fd, runs, bounds, count, next, threads, most, failed): writes pieces of the table (struct agent_run[], 32-bit
 // bounds) of file `fd` into the memory of `pid` until none is left, or each of `threads` threads, the caller's among them, has
 // written `most`. `failed` has a word for each thread: the piece that it took and could not write; -1 is the caller's to put
-// there. The number of pieces that were written, or -errno of fstat. All other threads are gone when it returns.
+// there. The number of pieces that were written, or -errno of fstat. All other threads are gone when it returns. threads >= 1.
 napi_value HelpPages(napi_env env, napi_callback_info info) {
   size_t argc = 9;
   napi_value argv[9];
@@ -96,11 +110,16 @@ napi_value HelpPages(napi_env env, napi_callback_info info) {
                        reinterpret_cast<uint32_t*>(word[5])};
   const uint32_t most = static_cast<uint32_t>(word[7]);
   int32_t* failed = reinterpret_cast<int32_t*>(word[8]);
-  std::vector<uint32_t> done(word[6], 0);
-  std::vector<std::thread> others;
-  for (size_t i = 1; i < done.size(); i++) others.emplace_back([&, i] { done[i] = Help(share, most, failed + i); });
-  int64_t total = Help(share, most, failed);
-  for (std::thread& other : others) other.join();
-  for (size_t i = 1; i < done.size(); i++) total += done[i];
+  std::vector<Worker> workers;
+  for (size_t i = 0; i < word[6]; i++) workers.push_back({&share, most, failed + i, 0, {}});
+  // Where no more threads can be had, those that are there do the work.
+  size_t started = 1;
+  while (started < workers.size() && pthread_create(&workers[started].thread, nullptr, Work, &workers[started]) == 0) started++;
+  Work(&workers[0]);
+  int64_t total = workers[0].done;
+  for (size_t i = 1; i < started; i++) {
+    pthread_join(workers[i].thread, nullptr);
+    total += workers[i].done;
+  }
   return FromResult(env, total);
 }

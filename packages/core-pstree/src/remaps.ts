@@ -212,16 +212,24 @@ export class RestoreRemaps {
     return this.#steps.map((step) => step.what);
   }
 
-  /** Makes what files need before any process exists, and takes it back when they are open or the restore failed. */
-  around<T>(restore: () => T): T {
+  /**
+   * Makes what files need before any process exists, and takes it back when `restore` calls `built`, before a program runs that could
+   * see it, or has failed.
+   */
+  around<T>(restore: (built: () => void) => T): T {
+    let isBuilt = false;
+    const built = () => {
+      if (!isBuilt) for (const step of this.#steps) this.#quietly(step, step.done);
+      isBuilt = true;
+    };
     try {
       for (const step of this.#steps) {
         // A step that fails half-way is undone too.
         this.#made += 1;
         step.make();
       }
-      const outcome = restore();
-      for (const step of this.#steps) this.#quietly(step, step.done);
+      const outcome = restore(built);
+      built();
       return outcome;
     } catch (error) {
       for (const step of this.#steps.slice(0, this.#made)) this.#quietly(step, step.undo);

@@ -54,7 +54,7 @@ export function restoreTree(request: RestoreRequest): RestoreOutcome {
     const tree = compileRestore(request, reader);
     waitForLingering([...tree.set.tasks, ...tree.set.dead].map(({ pid }) => pid));
     const affinity = getAffinity(0);
-    const outcome = tree.remaps.around(() => onCpu(currentCpu(), () => execute(request, tree, affinity)));
+    const outcome = tree.remaps.around((built) => onCpu(currentCpu(), () => execute(request, tree, affinity, built)));
     // Memory that is still to come is read from the images later.
     if (request.autoDedup === true && request.lazy === undefined) punchAfterRestore(tree.registry, reader, request.log);
     return outcome;
@@ -88,7 +88,7 @@ function numbersOf({ set, forks }: TreeRestore): Set<number> {
   return new Set([set.root.pid, ...threads, ...forked]);
 }
 
-function execute(request: RestoreRequest, tree: TreeRestore, affinity: Buffer): RestoreOutcome {
+function execute(request: RestoreRequest, tree: TreeRestore, affinity: Buffer, built: () => void): RestoreOutcome {
   const { log, progress } = request;
   const { set, tasks, lender } = tree;
   const started = process.hrtime.bigint();
@@ -115,7 +115,7 @@ function execute(request: RestoreRequest, tree: TreeRestore, affinity: Buffer): 
     observingWaits(watch, () => runStages(tree, nursery, help, log));
     progress?.end();
     log.info({ pid: set.root.pid }, 'built; letting go');
-    release(tree, nursery, request.leaveStopped);
+    release(tree, nursery, request.leaveStopped, built);
     request.lazy?.finished();
     const end = process.hrtime.bigint();
     return {
@@ -263,7 +263,7 @@ function hostStep(
 }
 
 /** Every task is itself again, and stopped, before the first one runs. */
-function release({ tasks }: TreeRestore, nursery: Nursery, leaveStopped: boolean): void {
+function release({ tasks }: TreeRestore, nursery: Nursery, leaveStopped: boolean, built: () => void): void {
   const completed: { readonly hostPid: number; readonly threads: readonly FinalThread[] }[] = [];
   for (const batch of releasedTogether(tasks)) {
     completeTasks(batch.map((task) => completionOf(task, nursery.stub(task.set.pid))));
@@ -280,6 +280,7 @@ function release({ tasks }: TreeRestore, nursery: Nursery, leaveStopped: boolean
       if (parent !== undefined) tellOfStop(nursery.stub(parent.set.pid).task, hostPid, task.set, parent.set);
     }
   }
+  built();
   for (const { hostPid, threads } of completed) {
     if (leaveStopped) stopTask(hostPid, threads);
     else letTaskRun(hostPid, threads);

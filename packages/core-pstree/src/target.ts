@@ -1,5 +1,5 @@
 /** A process under ptrace: its threads stopped, infected, let go. */
-import { closeSync, openSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import {
   type AddressRange,
   closeFd,
@@ -27,6 +27,7 @@ import {
 import type { Logger, TaskFacts, ThreadFacts, ThreadState, VmaFacts } from '@crts/plugin-api';
 import { findAbandoned, outside } from './abandoned';
 import { deadMainThread, noSuchTask, zombie } from './errors';
+import { closeMemory, type MemoryFiles, openMemory } from './memory-files';
 import type { Patience } from './patience';
 import {
   cpuOf,
@@ -50,8 +51,7 @@ const SIGSTOP = 19;
 export class Target {
   readonly pid: number;
   readonly pidfd: number;
-  readonly mem: number;
-  readonly pagemap: number;
+  #memory: MemoryFiles;
   readonly #log: Logger;
   readonly #searched: SearchedText | undefined;
   #gadgets: Gadgets | undefined;
@@ -83,17 +83,18 @@ export class Target {
     } catch (error) {
       throw isGone(error) ? noSuchTask(pid) : error;
     }
-    let mem: number | undefined;
     try {
-      mem = openSync(`/proc/${pid}/mem`, 'r+');
-      this.mem = mem;
-      this.pagemap = openSync(`/proc/${pid}/pagemap`, 'r');
+      this.#memory = openMemory(pid);
     } catch (error) {
       closeFd(this.pidfd);
-      if (mem !== undefined) closeSync(mem);
       if (!isGone(error)) throw error;
       throw isOutlived(pid) ? deadMainThread(pid) : noSuchTask(pid);
     }
+  }
+
+  /** /proc/PID/mem, writable. */
+  get mem(): number {
+    return this.#memory.mem;
   }
 
   /** Half a millisecond over a libc: done before the freeze where the task is known, and checked in it. */
@@ -192,6 +193,7 @@ export class Target {
 
   #look(tids: readonly number[]): void {
     const { pid } = this;
+    if (!this.#threads.has(pid)) this.#openMemoryAgain();
     // Mappings are read when all threads stand still: they may still make some.
     const facts =
       this.#seized.size === 1 && tids[0] === pid
@@ -199,6 +201,13 @@ export class Target {
         : factsOf(pid, () => readFactsOfThreads(pid, tids));
     for (const [index, thread] of lookAtThreads(this.mem, tids, facts).entries())
       this.#threads.set(tids[index]!, thread);
+  }
+
+  /** The program that was there before the freeze may have begun another one. From the main thread's stop on, none does. */
+  #openMemoryAgain(): void {
+    const before = this.#memory;
+    this.#memory = factsOf(this.pid, openMemory);
+    closeMemory(before);
   }
 
   /** The mappings are those of the moment: read again when the other threads stand still too. */
@@ -255,7 +264,7 @@ export class Target {
       pid: this.pid,
       pidfd: this.pidfd,
       mem: this.mem,
-      pagemap: this.pagemap,
+      pagemap: this.#memory.pagemap,
       thread: this.thread(this.pid).state,
       vmas,
       gadgets: this.#gadgets,
@@ -361,8 +370,7 @@ export class Target {
 
   close(): void {
     closeFd(this.pidfd);
-    closeSync(this.mem);
-    closeSync(this.pagemap);
+    closeMemory(this.#memory);
   }
 
   #read(address: bigint, length: number): Buffer {

@@ -41,8 +41,14 @@ export const ringHandler: VmaHandler = {
 
   match: (vma) => (isRing(vma) && refusedFlag(vma) === undefined ? 20 : 0),
 
-  // Its pages are the kernel's: who wrote them is not known, so all go.
-  dump: (vma) => ({ entry: vmaEntry(vma, { shmid: 0n, pgoff: 0n, status: VMA_STATUS.aioRing }), pages: 'all' }),
+  dump: (vma, { pid, log }) => {
+    log.warn(
+      { pid },
+      `AIO ring ${rangeOf(vma)}: requests that are under way, of which the kernel does not tell, are lost`,
+    );
+    // Its pages are the kernel's: who wrote them is not known, so all go.
+    return { entry: vmaEntry(vma, { shmid: 0n, pgoff: 0n, status: VMA_STATUS.aioRing }), pages: 'all' };
+  },
 
   owns: (entry) => ((entry as VmaEntry).status & VMA_STATUS.aioRing) !== 0,
 
