@@ -89,6 +89,15 @@ static void make(size_t who, const char *zeroes)
 	close(fd);
 }
 
+/* The stack has room below for whatever comes: what a dump writes there would else make it grow by a page, as a call would. */
+static __attribute__((noinline)) void reach_down(void)
+{
+	volatile char room[16 * PAGE];
+
+	for (size_t i = 0; i < sizeof(room); i += PAGE)
+		room[i] = 1;
+}
+
 static __attribute__((noinline)) void run(size_t who, const char *go, int told)
 {
 	volatile uint64_t stack[STACK / 8];
@@ -99,6 +108,7 @@ static __attribute__((noinline)) void run(size_t who, const char *go, int told)
 	make(who, name);
 	for (size_t word = 0; word < STACK / 8; word++)
 		stack[word] = word_of(who, COUNT, word);
+	reach_down();
 	if (who == 0)
 		ready();
 	else
