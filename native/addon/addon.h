@@ -19,6 +19,8 @@ static inline int64_t RawSyscall(int64_t nr, uint64_t a, uint64_t b, uint64_t c,
 
 // A word of C from a number, bigint, buffer (its address), null or undefined (0). False: none of these.
 bool ToWord(napi_env env, napi_value value, uint64_t* word);
+// All of a call's arguments, those that are missing 0. False: one is no word, and a TypeError is thrown.
+bool ToWords(napi_env env, napi_callback_info info, uint64_t* words, size_t count);
 // A number where it is exact, else a bigint.
 napi_value FromResult(napi_env env, int64_t result);
 

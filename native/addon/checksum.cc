@@ -95,11 +95,8 @@ int64_t SumRange(uint64_t fd, uint64_t offset, uint64_t length, uint32_t* out) {
 // checksum(fd, offset, length, out): CRC-32C of each block of 4096 bytes of [offset, offset + length), the last one maybe
 // shorter, into `out`, four bytes each. 0 or -errno. Two threads where that pays; both are gone when it returns.
 napi_value Checksum(napi_env env, napi_callback_info info) {
-  size_t argc = 4;
-  napi_value argv[4];
-  uint64_t word[4] = {0};
-  napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr);
-  for (size_t i = 0; i < argc && i < 4; i++) ToWord(env, argv[i], &word[i]);
+  uint64_t word[4];
+  if (!ToWords(env, info, word, 4)) return nullptr;
   const uint64_t fd = word[0], offset = word[1], length = word[2];
   uint32_t* out = reinterpret_cast<uint32_t*>(word[3]);
   if (length < kShared) return FromResult(env, SumRange(fd, offset, length, out));

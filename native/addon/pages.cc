@@ -94,11 +94,8 @@ void* Work(void* argument) {
 // written `most`. `failed` has a word for each thread: the piece that it took and could not write; -1 is the caller's to put
 // there. The number of pieces that were written, or -errno of fstat. All other threads are gone when it returns. threads >= 1.
 napi_value HelpPages(napi_env env, napi_callback_info info) {
-  size_t argc = 9;
-  napi_value argv[9];
-  uint64_t word[9] = {0};
-  napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr);
-  for (size_t i = 0; i < argc && i < 9; i++) ToWord(env, argv[i], &word[i]);
+  uint64_t word[9];
+  if (!ToWords(env, info, word, 9)) return nullptr;
   struct stat status;
   if (fstat(static_cast<int>(word[1]), &status) < 0) return FromResult(env, -9 /* EBADF */);
   const Share share = {word[0],

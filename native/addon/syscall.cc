@@ -66,20 +66,24 @@ napi_value FromResult(napi_env env, int64_t result) {
   return value;
 }
 
-static napi_value Refuse(napi_env env) {
-  napi_throw_type_error(env, "ERR_CRTS_ARGUMENT", "an argument must be a safe integer, a 64-bit bigint, a buffer or null");
-  return nullptr;
+bool ToWords(napi_env env, napi_callback_info info, uint64_t* words, size_t count) {
+  constexpr size_t kMost = 9;
+  size_t given = kMost;
+  napi_value arguments[kMost];
+  napi_get_cb_info(env, info, &given, arguments, nullptr, nullptr);
+  for (size_t i = 0; i < count; i++) {
+    words[i] = 0;
+    if (i >= given || ToWord(env, arguments[i], &words[i])) continue;
+    napi_throw_type_error(env, "ERR_CRTS_ARGUMENT", "an argument must be a safe integer, a 64-bit bigint, a buffer or null");
+    return false;
+  }
+  return true;
 }
 
 // syscall(nr, a0, ..., a5): the kernel's result; EINTR is given back like any other errno.
 napi_value Syscall(napi_env env, napi_callback_info info) {
-  size_t argc = 7;
-  napi_value argv[7];
-  uint64_t word[7] = {0};
-  napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr);
-  for (size_t i = 0; i < argc && i < 7; i++) {
-    if (!ToWord(env, argv[i], &word[i])) return Refuse(env);
-  }
+  uint64_t word[7];
+  if (!ToWords(env, info, word, 7)) return nullptr;
   return FromResult(env, RawSyscall(static_cast<int64_t>(word[0]), word[1], word[2], word[3], word[4], word[5], word[6]));
 }
 
@@ -118,13 +122,8 @@ static int64_t Step(uint64_t request, uint64_t pid, uint64_t signal) {
 
 // ptraceStep(request, pid, signal): one step, as above.
 napi_value PtraceStep(napi_env env, napi_callback_info info) {
-  size_t argc = 3;
-  napi_value argv[3];
-  uint64_t word[3] = {0};
-  napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr);
-  for (size_t i = 0; i < argc && i < 3; i++) {
-    if (!ToWord(env, argv[i], &word[i])) return Refuse(env);
-  }
+  uint64_t word[3];
+  if (!ToWords(env, info, word, 3)) return nullptr;
   return FromResult(env, Step(word[0], word[1], word[2]));
 }
 
@@ -135,13 +134,8 @@ napi_value PtraceStep(napi_env env, napi_callback_info info) {
 napi_value PtraceSyscallStops(napi_env env, napi_callback_info info) {
   constexpr int kSyscallTrap = SIGTRAP | 0x80;
   constexpr int kOtherStopsMax = 64;
-  size_t argc = 4;
-  napi_value argv[4];
-  uint64_t word[4] = {0};
-  napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr);
-  for (size_t i = 0; i < argc && i < 4; i++) {
-    if (!ToWord(env, argv[i], &word[i])) return Refuse(env);
-  }
+  uint64_t word[4];
+  if (!ToWords(env, info, word, 4)) return nullptr;
   auto* regs = reinterpret_cast<user_regs_struct*>(word[3]);
   iovec area = {regs, sizeof *regs};
   int64_t status = 0;

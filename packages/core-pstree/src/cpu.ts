@@ -20,10 +20,13 @@ export function onCpu<T>(cpu: number, action: () => T): T {
 }
 
 /** The same for many tasks, those of one CPU after each other: the way to another CPU takes longer than most of what is done there. */
-export function eachOnCpu<T, R>(tasks: readonly T[], cpuOf: (task: T) => number, action: (task: T) => R): R[] {
+export function eachOnCpu<T extends { readonly target: { readonly cpu: number } }, R>(
+  tasks: readonly T[],
+  action: (task: T) => R,
+): R[] {
   const results: R[] = new Array(tasks.length);
   const byCpu = new Map<number, number[]>();
-  for (const [index, task] of tasks.entries()) append(byCpu, cpuOf(task), index);
+  for (const [index, task] of tasks.entries()) append(byCpu, task.target.cpu, index);
   for (const [cpu, indices] of byCpu)
     onCpu(cpu, () => {
       for (const index of indices) results[index] = action(tasks[index]!);

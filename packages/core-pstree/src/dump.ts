@@ -59,13 +59,9 @@ function prepareImages(writer: ImageWriter, { known }: FrozenTree, withoutPages:
 function infectAll(members: readonly Member[]): void {
   const targets = new Map(members.map(({ target }) => [target.pid, target]));
   const hosts = members.filter(({ task }) => task.owners.vm === task.pid);
-  eachOnCpu(hosts, cpuOf, ({ target }) => target.infect());
+  eachOnCpu(hosts, ({ target }) => target.infect());
   for (const { target, task } of members)
     if (task.owners.vm !== task.pid) target.infectAsGuest(targets.get(task.owners.vm)!);
-}
-
-function cpuOf({ target }: Member): number {
-  return target.cpu;
 }
 
 /** A process and what is known of it. */
@@ -95,7 +91,7 @@ function dumpFrozen(session: FrozenSession): DumpOutcome {
   files.finish();
   const memory = process.hrtime.bigint();
   if (request.trackMem === true) parent.tracker.leaveParent();
-  const stats = eachOnCpu(members, cpuOf, (member) => dumpTask(session, member));
+  const stats = eachOnCpu(members, (member) => dumpTask(session, member));
   writePages(members, stats, request.progress);
   let pagesId = members.length;
   for (const [shmid, object] of files.sharedMemory)
@@ -108,7 +104,7 @@ function dumpFrozen(session: FrozenSession): DumpOutcome {
   log.info({ pid, pages: pagesWritten }, 'memory written');
   let ended = 0n;
   const thaw = () => {
-    eachOnCpu(members, cpuOf, ({ target }) => target.cure());
+    eachOnCpu(members, ({ target }) => target.cure());
     // A task may run on this very CPU at once: the time is taken before.
     ended = process.hrtime.bigint();
     tree.detach(request.finalState === 'leave-stopped');

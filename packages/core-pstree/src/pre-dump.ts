@@ -10,7 +10,6 @@ import { ENGINE_IDS, identify } from './object-ids';
 import { type ParentSet, startTracking } from './parent-set';
 import type { DumpOutcome, DumpRequest } from './requests';
 import { refuseOutsiders, refuseSharing } from './sharing';
-import type { Target } from './target';
 
 /** PRE_DUMP_READ of the format: pages are read while the tree runs on. */
 const PRE_DUMP_READ = 2;
@@ -23,10 +22,6 @@ export function preDumpTree(request: DumpRequest): DumpOutcome {
   return onTree(request, preDump);
 }
 
-function cpuOf({ target }: { readonly target: Target }): number {
-  return target.cpu;
-}
-
 function preDump(session: FrozenSession): DumpOutcome {
   const { request, registry, tree, writer, parent } = session;
   const { log, pid, outlet } = request;
@@ -36,13 +31,13 @@ function preDump(session: FrozenSession): DumpOutcome {
   const frozen = process.hrtime.bigint();
   const members = lookAt(session);
   parent.tracker.leaveParent();
-  eachOnCpu(members, cpuOf, ({ target }) => target.infect());
-  const writers = eachOnCpu(members, cpuOf, ({ task, tracked }) => {
+  eachOnCpu(members, ({ target }) => target.infect());
+  const writers = eachOnCpu(members, ({ task, tracked }) => {
     const areas = collectMappings(registry, task, startTracking(task, tracked, parent));
     const pages = tracked.size > 0 && outlet === undefined ? parent.pagesOf(registry, task.pid) : undefined;
     return registry.pages.preDump(task, areas, writer, { parent: pages, startOver: true, outlet });
   });
-  eachOnCpu(members, cpuOf, ({ target }) => target.cure());
+  eachOnCpu(members, ({ target }) => target.cure());
   const thawed = process.hrtime.bigint();
   tree.detach(false);
   log.info({ pid }, `the tree goes on after ${Number((thawed - frozen) / 1000n)} us`);

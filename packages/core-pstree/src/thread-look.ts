@@ -32,7 +32,7 @@ export function lookAtThreads(
   facts: readonly ThreadFacts[],
 ): StoppedThreadLook[] {
   const found = ptraceThreadStates(tids);
-  const sections = criticalSections(mem, found);
+  const sections = criticalSections(mem, tids, found);
   return tids.map((tid, index) => {
     const { prstatus: seen } = found[index]!;
     const prstatus = Buffer.from(seen);
@@ -58,17 +58,20 @@ function suspendSeccomp(tid: number): void {
 }
 
 /** Of each thread the address of the rseq critical section that it may be in (struct rseq, rseq_cs), 0 of most. */
-function criticalSections(mem: number, states: readonly ThreadState[]): BigUint64Array {
+function criticalSections(mem: number, tids: readonly number[], states: readonly ThreadState[]): BigUint64Array {
   const sections = new BigUint64Array(Math.max(1, states.length));
   const base = Number(addressOf(new Uint8Array(sections.buffer)));
   const batch = new SyscallBatch(states.length);
+  const asked: number[] = [];
   states.forEach(({ rseq }, index) => {
-    if (rseq !== undefined) batch.add('pread64', mem, base + 8 * index, 8, Number(rseq.pointer) + 8);
+    if (rseq === undefined) return;
+    batch.add('pread64', mem, base + 8 * index, 8, Number(rseq.pointer) + 8);
+    asked.push(tids[index]!);
   });
   batch.run();
-  for (let call = 0; call < batch.count; call++) {
+  for (const [call, tid] of asked.entries()) {
     const result = batch.result(call);
-    if (result < 8) throw new SyscallError('pread64 of struct rseq', result < 0 ? -result : ENODATA);
+    if (result < 8) throw new SyscallError(`pread64 of struct rseq of thread ${tid}`, result < 0 ? -result : ENODATA);
   }
   return sections;
 }
