@@ -1,4 +1,7 @@
 import { main } from './main';
+import { print, tell } from './output';
+
+jest.mock('./output', () => ({ ...jest.requireActual('./output'), print: jest.fn(), tell: jest.fn() }));
 
 const host = { version: '1.2.3', importModule: () => Promise.reject(new Error('no import')) };
 let out = '';
@@ -6,13 +9,11 @@ let err = '';
 beforeEach(() => {
   out = '';
   err = '';
-  jest.spyOn(process.stdout, 'write').mockImplementation((text) => {
+  jest.mocked(print).mockImplementation((text) => {
     out += text;
-    return true;
   });
-  jest.spyOn(process.stderr, 'write').mockImplementation((text) => {
+  jest.mocked(tell).mockImplementation((text) => {
     err += text;
-    return true;
   });
 });
 afterEach(() => jest.restoreAllMocks());

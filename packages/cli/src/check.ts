@@ -33,6 +33,7 @@ import {
   waitPid,
 } from '@crts/native-syscalls';
 import { checkFailed, noFeature, unknownFeature } from './errors';
+import { print } from './output';
 import type { Parsed } from './parse';
 import { last } from './run';
 
@@ -159,7 +160,7 @@ export function check(parsed: Parsed): void {
     if (!Object.hasOwn(FEATURES, name)) throw unknownFeature(name);
     const why = lack(FEATURES[name]!);
     if (why !== undefined) throw noFeature(name, why);
-    process.stdout.write(`${name} is supported\n`);
+    print(`${name} is supported\n`);
     return;
   }
   const needed = missing(NEEDED, Object.keys(NEEDED));
@@ -168,7 +169,7 @@ export function check(parsed: Parsed): void {
   const names = Object.keys(FEATURES).filter((one) => has(EXPERIMENTAL.includes(one) ? 'experimental' : 'extra'));
   const others = missing(FEATURES, names);
   if (others.length > 0) throw checkFailed('Looks good, but what some programs need is missing', others);
-  process.stdout.write('Looks good.\n');
+  print('Looks good.\n');
 }
 
 function missing(table: Readonly<Record<string, Feature>>, names: readonly string[]): string[] {

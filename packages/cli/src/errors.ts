@@ -1,4 +1,4 @@
-import { CrtsError } from '@crts/plugin-api';
+import { CrtsError, errnoHint } from '@crts/plugin-api';
 
 const usage = (code: string, what: string, hint = 'See crts --help.'): CrtsError =>
   new CrtsError({ code, kind: 'refused', what, hint });
@@ -66,8 +66,14 @@ export function cannotWrite(path: string, what: string, errno: string | undefine
     path,
     what,
     errno,
-    hint: errno === 'EEXIST' ? 'Remove the old file first.' : 'Check the directory and its permissions.',
+    hint: writeHint(errno, path),
   });
+}
+
+function writeHint(errno: string | undefined, path: string): string {
+  if (errno === 'EEXIST') return 'Remove the old file first.';
+  if (errno === 'ENOENT' || errno === 'ENOTDIR') return 'Make the directory first, or name another.';
+  return errnoHint({ errno, call: 'write', path }) ?? 'Check the directory and its permissions.';
 }
 
 export function pidfileAfterRestore(path: string, pid: number, errno: string | undefined): CrtsError {
@@ -148,11 +154,46 @@ export function noPluginExport(name: string): CrtsError {
 }
 
 export function pluginNotFound(name: string, cause: unknown): CrtsError {
+  return notLoaded(name, `Install it here (npm install ${name}) or give its path (./FILE).`, cause);
+}
+
+/** It is there, and throws when it is loaded. */
+export function pluginBroken(name: string, file: string, cause: unknown): CrtsError {
+  const { code } = (cause ?? {}) as { code?: string };
+  const lacks = code === 'MODULE_NOT_FOUND' || code === 'ERR_MODULE_NOT_FOUND';
+  const hint = lacks
+    ? `${file} needs a package that is not installed: run npm install where it is.`
+    : `${file} does not load: report it to the author of the plugin.`;
+  return notLoaded(name, hint, cause);
+}
+
+function notLoaded(name: string, hint: string, cause: unknown): CrtsError {
   return new CrtsError({
     code: 'CRTS_PLUGIN_NOT_FOUND',
     kind: 'refused',
     what: `plugin ${name} cannot be loaded: ${cause instanceof Error ? cause.message.split('\n')[0] : String(cause)}`,
-    hint: `Install it here (npm install ${name}) or give its path.`,
+    hint,
     cause,
+  });
+}
+
+/** Code of a plugin threw what is no error of crts. */
+export function pluginMistake(plugin: string, message: string, place: string, cause: unknown): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_PLUGIN_MISTAKE',
+    kind: 'bug',
+    plugin,
+    what: message,
+    hint: `This is a mistake in the plugin (${place}): report it to its author.`,
+    cause,
+  });
+}
+
+export function exitedBy(plugins: readonly string[]): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_PLUGIN_MISTAKE',
+    kind: 'bug',
+    what: 'the process was ended before the action was done (process.exit)',
+    hint: `A plugin must not do that${plugins.length === 0 ? '' : `: it is one of ${plugins.join(', ')}`}.`,
   });
 }

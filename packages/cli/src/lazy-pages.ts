@@ -18,7 +18,7 @@ import {
   unixConnect,
   unixListen,
 } from '@crts/native-syscalls';
-import { Progress } from '@crts/page-xfer';
+import { type Connection, Progress } from '@crts/page-xfer';
 import { cannotListen, lazyServerGone } from './errors';
 import type { Parsed } from './parse';
 import { type Directories, type EngineOptions, last } from './run';
@@ -40,20 +40,25 @@ export async function lazyPages(
 ): Promise<void> {
   const { log, plugins } = options;
   const control = descriptorOption(parsed, 'control-fd');
-  let listener: number | undefined;
-  if (control === undefined) {
-    listener = descriptorOption(parsed, 'listen-fd') ?? listenIn(work);
-    if (parsed.switches.has('restore-detached')) {
-      inBackground(parsed, work, listener);
-      closeFd(listener);
-      return;
-    }
-  }
   const reader = ImageReader.open(images, plain?.files);
-  const connection = parsed.switches.has('page-server') ? await connectServer(parsed) : undefined;
+  let connection: Connection | undefined;
+  let isNamed = false;
   try {
+    let listener: number | undefined;
+    if (control === undefined) {
+      listener = descriptorOption(parsed, 'listen-fd') ?? listenIn(work);
+      isNamed = true;
+      if (parsed.switches.has('restore-detached')) {
+        inBackground(parsed, work, listener);
+        isNamed = false;
+        closeFd(listener);
+        return;
+      }
+    }
+    if (parsed.switches.has('page-server')) connection = await connectServer(parsed);
     tellReady(parsed);
     const socket = control ?? acceptOnce(listener!, work);
+    isNamed = false;
     const served = serveLazily({
       reader,
       pages: pageStoreOf(plugins),
@@ -67,6 +72,7 @@ export async function lazyPages(
     closeFd(socket);
     log.info({ faults: served.faults, pages: Number(served.pages) }, 'all memory is in place');
   } finally {
+    if (isNamed) withName(work, (name) => unlinkSync(name));
     connection?.end?.();
     if (connection !== undefined && connection.isBorrowed !== true) closeFd(connection.socket);
     reader.close();

@@ -1,10 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Plugin } from '@crts/plugin-api';
 import { builtInPlugins } from './built-in-plugins';
-import { badConfig, noPluginExport, pluginNotFound } from './errors';
+import { badConfig, noPluginExport, pluginBroken, pluginNotFound } from './errors';
+import type { Foreign } from './failure';
 
 export type ImportModule = (specifier: string) => Promise<unknown>;
 
@@ -15,10 +16,14 @@ const CONFIG_MODULE = 'crts.config.mjs';
  * The built-in plugins, those that crts.config.json or crts.config.mjs in the current directory names, and those of
  * --plugin. Names are packages as seen from the current directory, or paths.
  */
-export async function loadPlugins(named: readonly string[], importModule: ImportModule): Promise<Plugin[]> {
+export async function loadPlugins(
+  named: readonly string[],
+  importModule: ImportModule,
+  foreign: Foreign[] = [],
+): Promise<Plugin[]> {
   const plugins = [...builtInPlugins];
   for (const name of [...(await configured(importModule)), ...named])
-    plugins.push(await loadPlugin(name, importModule));
+    plugins.push(await loadPlugin(name, importModule, foreign));
   return plugins;
 }
 
@@ -52,25 +57,33 @@ function pluginNames(file: string, config: unknown): string[] {
   return plugins;
 }
 
-async function loadPlugin(name: string, importModule: ImportModule): Promise<Plugin> {
-  const module = await loadModule(name, importModule);
-  const plugin = (module.plugin ?? module.default) as Plugin | undefined;
+async function loadPlugin(name: string, importModule: ImportModule, foreign: Foreign[]): Promise<Plugin> {
+  const module = await loadModule(name, importModule, foreign);
+  const plugin = (module?.plugin ?? module?.default) as Plugin | undefined;
   if (typeof plugin?.name !== 'string' || typeof plugin.register !== 'function') throw noPluginExport(name);
   return plugin;
 }
 
-async function loadModule(name: string, importModule: ImportModule): Promise<{ plugin?: unknown; default?: unknown }> {
+type Loaded = { readonly plugin?: unknown; readonly default?: unknown } | null | undefined;
+
+async function loadModule(name: string, importModule: ImportModule, foreign: Foreign[]): Promise<Loaded> {
   const require = createRequire(join(process.cwd(), 'crts.js'));
+  let file: string;
   try {
-    const file = require.resolve(/^[./]/.test(name) ? resolve(name) : name);
+    file = require.resolve(/^[./]/.test(name) ? resolve(name) : name);
+  } catch (error) {
+    throw pluginNotFound(name, error);
+  }
+  foreign.push({ name, directory: dirname(file) });
+  try {
     try {
       return require(file);
     } catch (error) {
       // Node 20 requires no ES module.
       if ((error as NodeJS.ErrnoException).code !== 'ERR_REQUIRE_ESM') throw error;
-      return (await importModule(pathToFileURL(file).href)) as { plugin?: unknown };
+      return (await importModule(pathToFileURL(file).href)) as Loaded;
     }
   } catch (error) {
-    throw pluginNotFound(name, error);
+    throw pluginBroken(name, file, error);
   }
 }

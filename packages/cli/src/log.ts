@@ -1,6 +1,7 @@
-import { closeSync, constants, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, openSync } from 'node:fs';
 import type { Logger } from '@crts/plugin-api';
 import { cannotWrite } from './errors';
+import { writeAll } from './output';
 
 /** pino's numbers. */
 const LEVEL = { debug: 20, info: 30, warn: 40, error: 50 } as const;
@@ -117,11 +118,6 @@ function printable(fields: object): object {
       typeof value === 'bigint' ? `0x${value.toString(16)}` : value,
     ]),
   );
-}
-
-function writeAll(fd: number, line: string): void {
-  const bytes = Buffer.from(line);
-  for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
 }
 
 function openFile(file: string): number {

@@ -5,6 +5,7 @@ import { dumpTree, explainRestore, restoreTree } from '@crts/core-pstree';
 import { waitPid } from '@crts/native-syscalls';
 import { CrtsError } from '@crts/plugin-api';
 import { main } from './main';
+import { print, tell } from './output';
 
 // The engine has its own tests; here it is a record of what the command line asked of it.
 jest.mock('@crts/core-pstree', () => ({ dumpTree: jest.fn(), restoreTree: jest.fn(), explainRestore: jest.fn() }));
@@ -12,6 +13,8 @@ jest.mock('@crts/native-syscalls', () => ({
   ...jest.requireActual('@crts/native-syscalls'),
   waitPid: jest.fn(),
 }));
+
+jest.mock('./output', () => ({ ...jest.requireActual('./output'), print: jest.fn(), tell: jest.fn() }));
 
 const DUMPED = {
   freezingTimeUs: 1,
@@ -38,13 +41,11 @@ beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'crts-main-'));
   out = '';
   err = '';
-  jest.spyOn(process.stdout, 'write').mockImplementation((text) => {
+  jest.mocked(print).mockImplementation((text) => {
     out += text;
-    return true;
   });
-  jest.spyOn(process.stderr, 'write').mockImplementation((text) => {
+  jest.mocked(tell).mockImplementation((text) => {
     err += text;
-    return true;
   });
   jest.mocked(dumpTree).mockReset().mockReturnValue(DUMPED);
   jest.mocked(restoreTree).mockReset().mockReturnValue(RESTORED);

@@ -1,12 +1,14 @@
 import { release } from 'node:os';
 import { dedupImages } from '@crts/core-pstree';
-import { CrtsError } from '@crts/plugin-api';
 import { check } from './check';
 import { compressDump, compressionOf, compressSet, decompressSet, plainPages } from './compress';
 import { dump } from './dump';
+import { exitedBy } from './errors';
+import { type Foreign, report } from './failure';
 import { type ImportModule, loadPlugins } from './load-plugins';
 import { openLog, type RunLog } from './log';
 import { helpText } from './options';
+import { print, tell } from './output';
 import { type Parsed, parseArguments } from './parse';
 import { restore } from './restore';
 import { directoriesOf, logOptions, runOptions } from './run';
@@ -20,24 +22,36 @@ export interface Host {
 /** Runs one command line; the exit code is CRIU's: 0 done, 1 not. */
 export async function main(argv: readonly string[], host: Host): Promise<number> {
   let log: RunLog | undefined;
-  const onExit = () => log?.close();
+  const plugins: Foreign[] = [];
+  const ended = () => exitedBy(plugins.map(({ name }) => name));
+  // A promise that nobody keeps: nothing is left to do, and nothing was done.
+  const onExit = () => {
+    process.exitCode = 1;
+    report(ended(), log, []);
+    closeLog(log);
+  };
+  const { exit } = process;
   try {
     const parsed = parseArguments(argv);
     if (parsed.action === 'help' || parsed.action === 'version') {
-      process.stdout.write(parsed.action === 'help' ? helpText() : versionText(host.version));
+      print(parsed.action === 'help' ? helpText() : versionText(host.version));
       return 0;
     }
-    log = await act(parsed, argv, host, (opened) => {
+    process.on('exit', onExit);
+    // Nothing in crts calls it; a plugin may, while a program is frozen: what was begun is undone first.
+    process.exit = () => {
+      throw ended();
+    };
+    log = await act(parsed, argv, host, plugins, (opened) => {
       log = opened;
-      // Nothing in crts calls process.exit(); a plugin may.
-      process.on('exit', onExit);
     });
     return 0;
   } catch (error) {
-    report(error, log);
+    report(error, log, plugins);
     return 1;
   } finally {
     process.off('exit', onExit);
+    process.exit = exit;
     closeLog(log);
   }
 }
@@ -46,6 +60,7 @@ async function act(
   parsed: Parsed,
   argv: readonly string[],
   host: Host,
+  foreign: Foreign[],
   opened: (log: RunLog) => void,
 ): Promise<RunLog> {
   const directories = directoriesOf(parsed);
@@ -60,7 +75,7 @@ async function act(
     return log;
   }
   if (parsed.action === 'dedup') {
-    const plugins = await loadPlugins(parsed.values.get('plugin') ?? [], host.importModule);
+    const plugins = await loadPlugins(parsed.values.get('plugin') ?? [], host.importModule, foreign);
     dedupImages({ imagesDir: directories.images, log, plugins });
     return log;
   }
@@ -68,7 +83,7 @@ async function act(
     await (parsed.action === 'compress' ? compressSet : decompressSet)(parsed, directories, log);
     return log;
   }
-  const options = await runOptions(parsed, log, host.importModule);
+  const options = await runOptions(parsed, log, host.importModule, foreign);
   if (parsed.action === 'restore') {
     // A check reads all.
     const late = parsed.switches.has('lazy-pages') && !parsed.switches.has('verify');
@@ -95,29 +110,11 @@ function versionText(version: string): string {
   return `Version: crts ${version} (images of CRIU 4.2)\n`;
 }
 
-/** A full disk must not hide how the action itself ended. */
+/** A full disk, or a reader that is gone, must not hide how the action itself ended. */
 function closeLog(log: RunLog | undefined): void {
   try {
     log?.close();
   } catch (error) {
-    process.stderr.write(`crts: the log cannot be written: ${(error as Error).message}\n`);
+    tell(`crts: the log cannot be written: ${(error as Error).message}\n`);
   }
-}
-
-/** One line on stderr, a second with what to do; the log has all fields, and the stack of what is a bug. */
-function report(error: unknown, log: RunLog | undefined): void {
-  if (error instanceof CrtsError) {
-    const { code, kind, plugin, stage, pid, fd, path, call, errno, hint, cleanup } = error;
-    log?.error(
-      { code, kind, plugin, stage, pid, fd, path, call, errno, hint, cleanup: cleanup.map(String) },
-      error.message,
-    );
-    process.stderr.write(`crts: ${error.message}\n${hint === undefined ? '' : `  ${hint}\n`}`);
-    return;
-  }
-  const { message, stack } = error instanceof Error ? error : { message: String(error), stack: undefined };
-  log?.error({ stack }, message);
-  process.stderr.write(
-    `crts: ${message.split('\n')[0]} [CRTS_BUG]\n  This is a mistake in crts: please report it with the log (-v4 -o FILE).\n`,
-  );
 }

@@ -3,6 +3,7 @@ import { ImageReader } from '@crts/image-io';
 import { closeFd } from '@crts/native-syscalls';
 import { receivePages, StoredPages } from '@crts/page-server';
 import { type Connection, Progress, servePages } from '@crts/page-xfer';
+import { print } from './output';
 import type { Parsed } from './parse';
 import { type Directories, type EngineOptions, last } from './run';
 import { inBackground, listen, portOf, serverConnection, tellReady } from './transfer';
@@ -20,7 +21,7 @@ export async function pageServer(parsed: Parsed, { images, work }: Directories, 
   if (listener !== undefined) {
     log.info({}, `listening on ${listener.at}`);
     // Who let the kernel choose the port has to learn it.
-    if (portOf(parsed) === 0 && !parsed.values.has('listen-fd')) process.stdout.write(`listening on ${listener.at}\n`);
+    if (portOf(parsed) === 0 && !parsed.values.has('listen-fd')) print(`listening on ${listener.at}\n`);
   }
   const connection = await serverConnection(parsed, () => tellReady(parsed), listener);
   log.info({ peer: connection.peer }, 'connected');

@@ -5,6 +5,7 @@ import type { PlainPages } from '@crts/image-io';
 import { waitPid } from '@crts/native-syscalls';
 import { progressOf } from './dump';
 import { cannotWrite, missingOption, pidfileAfterRestore } from './errors';
+import { print } from './output';
 import type { Parsed } from './parse';
 import { type Directories, type EngineOptions, last } from './run';
 import { reportStats, restoreStats } from './stats';
@@ -35,7 +36,7 @@ export function restore(
     ...options,
   };
   if (parsed.switches.has('dry-run')) {
-    process.stdout.write(`${explainRestore(request, parsed.switches.has('explain')).lines.join('\n')}\n`);
+    print(`${explainRestore(request, parsed.switches.has('explain')).lines.join('\n')}\n`);
     return;
   }
   if (parsed.switches.has('explain')) throw missingOption('--dry-run', '--explain explains a plan that is printed');

@@ -1,6 +1,8 @@
+import { accessSync, constants } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Plugin, RunOptions } from '@crts/plugin-api';
-import { badValue, unsupportedOption } from './errors';
+import { badValue, cannotWrite, unsupportedOption } from './errors';
+import type { Foreign } from './failure';
 import { type ImportModule, loadPlugins } from './load-plugins';
 import type { LogOptions, RunLog } from './log';
 import type { Parsed } from './parse';
@@ -19,7 +21,18 @@ export interface EngineOptions extends RunOptions {
 
 export function directoriesOf(parsed: Parsed): Directories {
   const images = last(parsed, 'images-dir') ?? '.';
-  return { images, work: last(parsed, 'work-dir') ?? images };
+  const work = last(parsed, 'work-dir');
+  if (work !== undefined) needDirectory(work);
+  return { images, work: work ?? images };
+}
+
+/** What goes there is written at the end, when it is too late for an answer. */
+function needDirectory(path: string): void {
+  try {
+    accessSync(`${path}/.`, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw cannotWrite(path, 'the work directory (-W) cannot be used', (error as NodeJS.ErrnoException).code);
+  }
 }
 
 export function logOptions(parsed: Parsed, work: string): LogOptions {
@@ -33,7 +46,12 @@ export function logOptions(parsed: Parsed, work: string): LogOptions {
   };
 }
 
-export async function runOptions(parsed: Parsed, log: RunLog, importModule: ImportModule): Promise<EngineOptions> {
+export async function runOptions(
+  parsed: Parsed,
+  log: RunLog,
+  importModule: ImportModule,
+  foreign: Foreign[],
+): Promise<EngineOptions> {
   return {
     shellJob: parsed.switches.has('shell-job'),
     fileLocks: parsed.switches.has('file-locks'),
@@ -53,7 +71,7 @@ export async function runOptions(parsed: Parsed, log: RunLog, importModule: Impo
     forceIrmap: parsed.switches.has('force-irmap'),
     irmapScanPaths: (parsed.values.get('irmap-scan-path') ?? []).map((path) => resolve(path)),
     log,
-    plugins: await loadPlugins(parsed.values.get('plugin') ?? [], importModule),
+    plugins: await loadPlugins(parsed.values.get('plugin') ?? [], importModule, foreign),
   };
 }
 

@@ -1,6 +1,7 @@
 import type { DumpOutcome, RestoreOutcome } from '@crts/core-pstree';
 import { ImageWriter } from '@crts/image-io';
 import type { Logger } from '@crts/plugin-api';
+import { print } from './output';
 
 type StatsKind = 'stats-dump' | 'stats-restore';
 type StatsEntry = Record<string, Record<string, number | bigint>>;
@@ -10,7 +11,7 @@ type StatsEntry = Record<string, Record<string, number | bigint>>;
  * done: a full disk is a warning.
  */
 export function reportStats(kind: StatsKind, directory: string, entry: StatsEntry, show: boolean, log: Logger): void {
-  if (show) process.stdout.write(statsText(entry));
+  if (show) print(statsText(entry));
   try {
     writeStats(kind, directory, entry);
   } catch (error) {

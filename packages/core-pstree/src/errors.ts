@@ -32,6 +32,29 @@ export function pluginFailed(name: string, cause: unknown): CrtsError {
   });
 }
 
+/** Third-party plugins may be written in JavaScript: what they give is looked at. */
+export function noHandler(plugin: string, what: string): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_PLUGIN_SHAPE',
+    kind: 'refused',
+    plugin,
+    what: `it registers ${what}`,
+    hint: 'See docs/plugin-authors.md; the author of the plugin has to mend it.',
+  });
+}
+
+export function pluginMistake(plugin: string, what: string, pid?: number, fd?: number): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_PLUGIN_MISTAKE',
+    kind: 'bug',
+    plugin,
+    pid,
+    fd,
+    what,
+    hint: 'This is a mistake in the plugin: report it to its author.',
+  });
+}
+
 export function noSuchTask(pid: number): CrtsError {
   return new CrtsError({
     code: 'CRTS_NO_TASK',
@@ -44,12 +67,22 @@ export function noSuchTask(pid: number): CrtsError {
   });
 }
 
-export function notOurs(pid: number, errno: string | undefined, tracer: string): CrtsError {
+/** Numbers of threads are in /proc too, but not in its listing. */
+export function notMainThread(tid: number, pid: number): CrtsError {
+  return refused('CRTS_NO_TASK', tid, `this is a thread of process ${pid}`, `Dump the process: -t ${pid}.`);
+}
+
+export function notOurs(
+  pid: number,
+  errno: string | undefined,
+  tracer: string,
+  call = 'ptrace(PTRACE_SEIZE)',
+): CrtsError {
   const hint =
     tracer === '0'
-      ? 'crts needs root (CAP_SYS_PTRACE and CAP_CHECKPOINT_RESTORE).'
+      ? 'crts needs root (CAP_SYS_PTRACE and CAP_CHECKPOINT_RESTORE); in a container, also a seccomp profile that allows ptrace.'
       : `Process ${tracer} traces it (a debugger, strace?): detach that first.`;
-  return refused('CRTS_SEIZE', pid, 'the task cannot be stopped', hint, { call: 'ptrace(PTRACE_SEIZE)', errno });
+  return refused('CRTS_SEIZE', pid, 'the task cannot be stopped', hint, { call, errno });
 }
 
 export function zombie(pid: number): CrtsError {

@@ -19,7 +19,7 @@ import {
   type Settlement,
   type SharedObjects,
 } from '@crts/plugin-api';
-import { badImage, groupIncomplete, noPluginForImage } from './errors';
+import { badImage, groupIncomplete, noPluginForImage, pluginMistake } from './errors';
 import { openInherited } from './inherit';
 
 const AT_FDCWD = -100;
@@ -95,7 +95,7 @@ export class FileOpener implements FilePlanner {
   open(program: Program, fileId: number, flags?: number): Arg {
     const { record, handler } = this.check(fileId);
     const opened = flags === undefined ? silent(record) : { ...record, value: { ...record.value, flags } };
-    return handler.plan(opened, program, this.#context);
+    return this.#planned(handler, opened, program);
   }
 
   /** What handlers of groups are given in a task. */
@@ -115,11 +115,17 @@ export class FileOpener implements FilePlanner {
   openGroup(program: Program, files: readonly Checked[], context: FdGroupContext): readonly Arg[] {
     const { handler } = files[0]!;
     if (handler.planGroup === undefined)
-      return files.map(({ record }) => handler.plan(silent(record), program, this.#context));
+      return files.map(({ record }) => this.#planned(handler, silent(record), program));
     const records = files.map(({ record }) => silent(record));
     const opened = handler.planGroup(records, program, context);
     if (opened.length !== files.length) throw groupIncomplete(handler.name, files.length, opened.length);
     return opened;
+  }
+
+  #planned(handler: FdHandler, record: FileRecord, program: Program): Arg {
+    const fd = handler.plan(record, program, this.#context);
+    if (fd === undefined) throw pluginMistake(handler.name, 'plan() returned no descriptor');
+    return fd;
   }
 
   /** Key of the descriptions that must be opened together with this one; undefined where it is alone. */

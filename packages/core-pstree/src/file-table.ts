@@ -14,7 +14,7 @@ import type {
   TreeDescriptor,
   TreeImages,
 } from '@crts/plugin-api';
-import { directoryNotify, noFdHandler } from './errors';
+import { directoryNotify, noFdHandler, pluginMistake } from './errors';
 import { linkUnread } from './file-errors';
 import type { Frozen } from './frozen-task';
 import { bestHandler } from './registry';
@@ -215,7 +215,10 @@ export class FileTable implements FileRegistry, TreeImages {
       afterAll,
       addSharedMemory,
     };
-    return this.#push(id, () => handler.dump(facts, context));
+    const record = handler.dump(facts, context);
+    if (typeof record?.type !== 'number' || typeof record.field !== 'string')
+      throw pluginMistake(handler.name, 'dump() returned no entry: { type, field, value }', task.pid, facts.fd);
+    return this.#push(id, () => record);
   }
 
   #push(id: number, make: (id: number) => FileRecord): number {

@@ -230,7 +230,8 @@ export class FrozenTree {
         try {
           fresh.push(this.#open(pid));
         } catch (error) {
-          if (!(error instanceof CrtsError) || error.code !== 'CRTS_NO_TASK') throw error;
+          // It has ended since the look at its parent.
+          if (!(error instanceof CrtsError) || !['CRTS_NO_TASK', 'CRTS_ZOMBIE'].includes(error.code)) throw error;
         }
       }
     }

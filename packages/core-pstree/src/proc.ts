@@ -239,6 +239,10 @@ export function cpuOf(pid: number): number {
   return Number(statField(readSmallFile(`/proc/${pid}/stat`).toString('latin1'), 'processor'));
 }
 
+export function statusOf(pid: number): FieldTable {
+  return parseStatus(readSmallFile(`/proc/${pid}/status`).toString('latin1'));
+}
+
 /** State of a thread and who traces it; empty when it is gone. */
 export function tracerOf(pid: number, tid: number): { state: string; tracer: string } {
   try {

@@ -15,7 +15,7 @@ import {
   type VmaHandler,
 } from '@crts/plugin-api';
 import { type DependencyContainer, container as root } from 'tsyringe';
-import { foreignExternal, noPageStore, pluginFailed, twoHandlers } from './errors';
+import { foreignExternal, noHandler, noPageStore, pluginFailed, twoHandlers } from './errors';
 
 /** The handlers of one run, by contract. */
 export interface Registry {
@@ -40,10 +40,10 @@ export function buildRegistry(plugins: readonly Plugin[]): Registry {
   if (pages === undefined) throw noPageStore();
   if (second !== undefined) throw twoHandlers('page contents', pages.name, second.name);
   return {
-    fd: all(container, FD_HANDLER),
-    vma: all(container, VMA_HANDLER),
+    fd: all(container, FD_HANDLER, 'match', 'dump', 'owns', 'plan'),
+    vma: all(container, VMA_HANDLER, 'match', 'dump', 'owns', 'plan'),
     taskState: all(container, TASK_STATE_HANDLER),
-    remaps: all(container, REMAP_HANDLER),
+    remaps: all(container, REMAP_HANDLER, 'match', 'dump', 'owns', 'plan'),
     pages,
   };
 }
@@ -53,9 +53,19 @@ export function pageStoreOf(plugins: readonly Plugin[]): PageStore {
   return buildRegistry(plugins).pages;
 }
 
-function all<T>(container: DependencyContainer, token: symbol): T[] {
+function all<T extends { readonly name: string }>(
+  container: DependencyContainer,
+  token: symbol,
+  ...methods: (keyof T & string)[]
+): T[] {
   // resolveAll throws when nothing is registered.
-  return container.isRegistered(token) ? container.resolveAll<T>(token) : [];
+  const handlers = container.isRegistered(token) ? container.resolveAll<T>(token) : [];
+  for (const handler of handlers) {
+    if (typeof handler?.name !== 'string') throw noHandler(String(token.description), 'a handler without a name');
+    const lacking = methods.find((method) => typeof handler[method] !== 'function');
+    if (lacking !== undefined) throw noHandler(handler.name, `a handler without ${lacking}()`);
+  }
+  return handlers;
 }
 
 /**

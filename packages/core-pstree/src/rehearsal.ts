@@ -1,6 +1,6 @@
 import { encodeImage, imageKind } from '@crts/image-io';
 import { descriptorNumbers, encodeBatch, settleBatch, USER_REGS_SIZE, xstateSize } from '@crts/native-syscalls';
-import type { ImageItem, ImageRecord, ThreadFacts, ThreadState } from '@crts/plugin-api';
+import type { ImageItem, ImageRecord, Logger, ThreadFacts, ThreadState } from '@crts/plugin-api';
 import { askProcess, collectMappings, firstRefusal } from './collect';
 import { FileTable } from './file-table';
 import { Frozen, type Stopped } from './frozen-task';
@@ -15,6 +15,7 @@ import { writeImages } from './tree-images';
 const DESCRIPTORS_MAX = 512;
 const MAPPINGS_MAX = 256;
 const ARENA_BYTES = 64 * 1024;
+const SILENT: Logger = { debug() {}, info() {}, warn() {} };
 
 /**
  * Goes through the dump of the root once while the program still runs, with everything but the program's own answers,
@@ -35,7 +36,9 @@ export function rehearse(registry: Registry, request: DumpRequest, target: Targe
   attempt('the whole', () => {
     const numbers = descriptorNumbers(request.pid);
     const files = new FileTable(registry.fd, [request.pid]);
-    const task = new Rehearsed(request, running(target), files, { ppid: 0, pagesId: 1, ids: ENGINE_IDS });
+    // The dump says all that there is to say.
+    const quiet = { ...request, log: SILENT };
+    const task = new Rehearsed(quiet, running(target), files, { ppid: 0, pagesId: 1, ids: ENGINE_IDS });
     attempt('refusals', () => {
       firstRefusal(registry, task);
     });

@@ -26,22 +26,14 @@ import {
 } from '@crts/native-syscalls';
 import type { Logger, TaskFacts, ThreadFacts, ThreadState, VmaFacts } from '@crts/plugin-api';
 import { findAbandoned, outside } from './abandoned';
-import { deadMainThread, noSuchTask, zombie } from './errors';
+import { noSuchTask, zombie } from './errors';
 import { closeMemory, type MemoryFiles, openMemory } from './memory-files';
 import type { Patience } from './patience';
-import {
-  cpuOf,
-  factsOf,
-  glimpseTask,
-  isGone,
-  isOutlived,
-  readFactsOfThreads,
-  readTaskFacts,
-  threadCount,
-} from './proc';
+import { cpuOf, factsOf, glimpseTask, isGone, readFactsOfThreads, readTaskFacts, threadCount } from './proc';
 import { seizeThreads, waitForThreads } from './stopping';
 import { lookAtThreads } from './thread-look';
 import { stopOrTimeout, waitForEnd } from './tracee-end';
+import { unreachable } from './unreachable';
 
 const SIGTRAP = 5;
 const SIGKILL = 9;
@@ -81,14 +73,13 @@ export class Target {
     try {
       this.pidfd = pidfdOpen(pid);
     } catch (error) {
-      throw isGone(error) ? noSuchTask(pid) : error;
+      throw unreachable(pid, error);
     }
     try {
       this.#memory = openMemory(pid);
     } catch (error) {
       closeFd(this.pidfd);
-      if (!isGone(error)) throw error;
-      throw isOutlived(pid) ? deadMainThread(pid) : noSuchTask(pid);
+      throw unreachable(pid, error);
     }
   }
 

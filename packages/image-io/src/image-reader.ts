@@ -1,12 +1,13 @@
 import { closeSync, constants, fstatSync, openSync, readdirSync, readSync } from 'node:fs';
-import type { ImageRecord, ImageSource } from '@crts/plugin-api';
+import { errnoHint, type ImageRecord, type ImageSource } from '@crts/plugin-api';
 import { type CompressedImage, compressedImages, tableOf } from './compressed-names';
 import { ImageError } from './errors';
 import { type ByteSource, bufferSource, type ExtraPlace, type ImageItem, readItems, readPlaces } from './image-file';
 import { DEDUPLICATED, openDirectory } from './image-writer';
 import { imageFileName, imageKind } from './kinds';
 
-const READ = constants.O_RDONLY | constants.O_NOFOLLOW;
+/** Without waiting for who writes, where somebody has put a FIFO. */
+const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /** Link to the set that an increment builds on. */
 const PARENT = 'parent';
@@ -62,9 +63,14 @@ export class ImageReader implements ImageSource {
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === 'ENOENT') return undefined;
-      throw new ImageError('CRTS_IMAGE_MISSING', `the parent image set cannot be opened: ${code}`, {
-        file: `${this.directory}/${PARENT}`,
-      });
+      throw new ImageError(
+        'CRTS_IMAGE_MISSING',
+        `the parent image set cannot be opened: ${code}`,
+        {
+          file: `${this.directory}/${PARENT}`,
+        },
+        errnoHint({ errno: code, call: 'open' }),
+      );
     }
     return this.#parent;
   }
@@ -195,9 +201,14 @@ export class ImageReader implements ImageSource {
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === 'ENOENT') return undefined;
-      throw new ImageError('CRTS_IMAGE_MISSING', `the image file cannot be opened: ${code}`, {
-        file: `${this.directory}/${name}`,
-      });
+      throw new ImageError(
+        'CRTS_IMAGE_MISSING',
+        `the image file cannot be opened: ${code}`,
+        {
+          file: `${this.directory}/${name}`,
+        },
+        errnoHint({ errno: code, call: 'open' }),
+      );
     }
     const stat = fstatSync(fd);
     if (stat.isFile()) return { fd, sizeBytes: stat.size };

@@ -1,5 +1,5 @@
 import { closeSync, constants, existsSync, fsyncSync, openSync, renameSync, unlinkSync, writeSync } from 'node:fs';
-import { CrtsError, type ImageRecord, type ImageSink } from '@crts/plugin-api';
+import { CrtsError, errnoHint, type ImageRecord, type ImageSink } from '@crts/plugin-api';
 import { SUFFIXES } from './compressed-names';
 import { encodeImage, type ImageItem } from './image-file';
 import { imageFileName, imageKind } from './kinds';
@@ -193,10 +193,7 @@ export class ImageWriter implements ImageSink {
       path: `${this.directory}/${name}`,
       call,
       errno: code,
-      hint:
-        code === 'ENOSPC'
-          ? 'Free space in the images directory, or choose another with -D.'
-          : 'Check the images directory (-D) and its permissions.',
+      hint: errnoHint({ errno: code, call, path: name }) ?? 'Check the images directory (-D) and its permissions.',
       cause: error,
     });
   }
@@ -207,13 +204,17 @@ export function openDirectory(directory: string): number {
   try {
     return openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
   } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
     throw new CrtsError({
       code: 'CRTS_IMAGES_DIR',
       what: 'the images directory cannot be opened',
       path: directory,
       call: 'open',
-      errno: (error as NodeJS.ErrnoException).code,
-      hint: 'Create it, or name another with -D.',
+      errno: code,
+      hint:
+        code === 'ENOENT' || code === 'ENOTDIR'
+          ? 'Create it, or name another with -D.'
+          : errnoHint({ errno: code, call: 'open', path: directory }),
       cause: error,
     });
   }

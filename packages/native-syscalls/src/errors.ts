@@ -12,7 +12,15 @@ export class SyscallError extends CrtsError {
   readonly number: number;
 
   constructor(call: string, errno: number, what = 'system call failed', path?: string) {
-    super({ code: 'CRTS_SYSCALL', what, call, errno: errnoName(errno), path });
+    const pid = /^\/proc\/(\d+)\//.exec(path ?? '')?.[1];
+    super({
+      code: 'CRTS_SYSCALL',
+      what,
+      call,
+      errno: errnoName(errno),
+      path,
+      pid: pid === undefined ? undefined : Number(pid),
+    });
     this.number = errno;
   }
 }

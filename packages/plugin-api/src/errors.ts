@@ -24,6 +24,8 @@ export interface ErrorFacts {
   readonly cause?: unknown;
 }
 
+const MARK: unique symbol = Symbol.for('crts/error/1') as never;
+
 /**
  * The one error class of crts. Its message is one line:
  *
@@ -32,6 +34,14 @@ export interface ErrorFacts {
  * Errors met while cleaning up after it are listed in `cleanup`; the first cause stays the error.
  */
 export class CrtsError extends Error {
+  /** Plugins may bring a copy of this package: their errors are told by a mark, as their tokens are. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    // biome-ignore lint/complexity/noThisInStatic: subclasses inherit this
+    if (this !== CrtsError) return Function.prototype[Symbol.hasInstance].call(this, value);
+    return typeof value === 'object' && value !== null && MARK in value;
+  }
+
+  readonly [MARK] = true;
   readonly code: string;
   readonly kind: 'refused' | 'failed' | 'bug';
   readonly what: string;
@@ -69,6 +79,25 @@ export class CrtsError extends Error {
     error.cleanup.push(...this.cleanup);
     return error;
   }
+}
+
+/**
+ * What a call of Node's own (`readFileSync`) says, as an error of crts; undefined where the error is none of the system's. A path
+ * below /proc names the process.
+ */
+export function systemError(error: unknown): CrtsError | undefined {
+  const { code, syscall, path } = (error ?? {}) as { code?: unknown; syscall?: unknown; path?: string };
+  if (typeof code !== 'string' || typeof syscall !== 'string' || !/^E[A-Z0-9]+$/.test(code)) return undefined;
+  const pid = /^\/proc\/(\d+)\//.exec(path ?? '')?.[1];
+  return new CrtsError({
+    code: 'CRTS_SYSCALL',
+    what: 'system call failed',
+    pid: pid === undefined ? undefined : Number(pid),
+    path,
+    call: syscall,
+    errno: code,
+    cause: error,
+  });
 }
 
 const FACT_KEYS = [

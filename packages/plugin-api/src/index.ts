@@ -1,4 +1,5 @@
 export * from './brands';
+export * from './errno-hints';
 export * from './errors';
 export * from './external';
 export * from './facts';

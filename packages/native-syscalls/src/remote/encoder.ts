@@ -41,11 +41,30 @@ export function encodeBatch(instructions: readonly Instruction[], start: number,
   const w64 = new BigInt64Array(arena.buffer, arena.byteOffset, batch.count * SIZE64);
   for (let i = 0; i < batch.count; i++) {
     const instruction = instructions[start + i]!;
-    writeInstruction(instruction, w32, w64, i * SIZE32, batch);
+    try {
+      writeInstruction(instruction, w32, w64, i * SIZE32, batch);
+    } catch (error) {
+      throw badArgument(instruction, error);
+    }
     instruction.result.home = batch;
     instruction.result.index = i;
   }
   return batch;
+}
+
+/** Who emitted it may be a plugin in JavaScript. */
+function badArgument({ name, origin, options }: Instruction, cause: unknown): CrtsError {
+  const { plugin, stage } = origin;
+  return new CrtsError({
+    code: 'CRTS_PLUGIN_MISTAKE',
+    kind: 'bug',
+    plugin,
+    stage,
+    what: `${options.what ?? 'an argument of a call'}: ${(cause as Error).message}`,
+    call: name,
+    hint: 'This is a mistake in the plugin: report it to its author.',
+    cause,
+  });
 }
 
 /** Takes results and outputs back after `done` instructions of the batch were good. */
