@@ -117,6 +117,8 @@ export interface FrozenThread extends ThreadIdentity {
   readonly state: ThreadState;
   /** `core_entry` of the thread under construction; the main thread's is the process's own. */
   readonly core: ImageRecord;
+  /** Its directories and umask are not those of the main thread (unshare(2), CLONE_FS), nor of any other. */
+  readonly hasOwnDirectories: boolean;
   /** Text of a file under /proc/PID/task/TID. */
   readProc(name: string): string;
   /** Signals queued for this thread alone, as raw siginfo_t, in order. */
