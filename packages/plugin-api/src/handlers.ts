@@ -258,6 +258,8 @@ export interface FdDumpContext extends TreeImages {
   readonly processes: ReadonlySet<number>;
   /** Descriptors of the tree met so far; all of them when an `afterAll` runs. */
   readonly descriptors: readonly TreeDescriptor[];
+  /** Descriptions that are in flight in sockets; `fd` is the engine's duplicate, which is there until `afterAll` is over. */
+  readonly inFlight: readonly TreeDescriptor[];
   /**
    * Runs `action` when all descriptors of the tree were met and none is written: it may refuse, and change its entry. The
    * borrowed duplicates are gone then.
