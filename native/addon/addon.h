@@ -35,6 +35,8 @@ napi_value Spawn(napi_env env, napi_callback_info info);
 napi_value Checksum(napi_env env, napi_callback_info info);
 napi_value Cpuid(napi_env env, napi_callback_info info);
 napi_value Describe(napi_env env, napi_callback_info info);
+napi_value DescribePath(napi_env env, napi_callback_info info);
+napi_value Identify(napi_env env, napi_callback_info info);
 napi_value HelpPages(napi_env env, napi_callback_info info);
 napi_value ListDescriptors(napi_env env, napi_callback_info info);
 napi_value SearchFile(napi_env env, napi_callback_info info);

@@ -15,6 +15,8 @@ static napi_value Init(napi_env env, napi_value exports) {
       {"checksum", nullptr, Checksum, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"cpuid", nullptr, Cpuid, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"describe", nullptr, Describe, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"describePath", nullptr, DescribePath, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"identify", nullptr, Identify, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"helpPages", nullptr, HelpPages, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"readFiles", nullptr, ReadFiles, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"listDescriptors", nullptr, ListDescriptors, nullptr, nullptr, nullptr, napi_enumerable, nullptr},

@@ -116,6 +116,29 @@ void ReadHead(const char* text, uint64_t size, descriptor_record* record) {
   record->mnt_id = mnt_id;
 }
 
+// What fstat and fstatfs say of a file. Returns 0, or -errno with `step` set.
+int64_t AskFile(int64_t local, descriptor_record* record, int32_t* step) {
+  struct stat status;
+  *step = DESCRIBE_STAT;
+  int64_t result = RawSyscall(SYS_fstat, local, reinterpret_cast<uint64_t>(&status), 0, 0, 0, 0);
+  if (result < 0) return result;
+  record->dev = status.st_dev;
+  record->ino = status.st_ino;
+  record->rdev = status.st_rdev;
+  record->size = status.st_size;
+  record->nlink = status.st_nlink;
+  record->change_ns = status.st_ctim.tv_sec * 1000000000ull + status.st_ctim.tv_nsec;
+  record->mode = status.st_mode;
+  record->uid = status.st_uid;
+  record->gid = status.st_gid;
+  struct statfs filesystem;
+  *step = DESCRIBE_STATFS;
+  result = RawSyscall(SYS_fstatfs, local, reinterpret_cast<uint64_t>(&filesystem), 0, 0, 0, 0);
+  if (result < 0) return result;
+  record->fs_type = filesystem.f_type;
+  return 0;
+}
+
 // Size of the record, 0 where it does not fit, or -errno with `failure` filled. `record->local` is open unless it failed.
 int64_t DescribeOne(const Places& places, int64_t pidfd, int32_t fd, char* out, uint64_t room, Failure* failure) {
   if (room < sizeof(descriptor_record) + PATH_MAX) return 0;
@@ -131,21 +154,9 @@ int64_t DescribeOne(const Places& places, int64_t pidfd, int32_t fd, char* out, 
     return error;
   };
 
-  struct stat status;
-  result = RawSyscall(SYS_fstat, local, reinterpret_cast<uint64_t>(&status), 0, 0, 0, 0);
-  if (result < 0) return fail(DESCRIBE_STAT, result);
-  record->dev = status.st_dev;
-  record->ino = status.st_ino;
-  record->rdev = status.st_rdev;
-  record->size = status.st_size;
-  record->nlink = status.st_nlink;
-  record->mode = status.st_mode;
-  record->uid = status.st_uid;
-  record->gid = status.st_gid;
-  struct statfs filesystem;
-  result = RawSyscall(SYS_fstatfs, local, reinterpret_cast<uint64_t>(&filesystem), 0, 0, 0, 0);
-  if (result < 0) return fail(DESCRIBE_STATFS, result);
-  record->fs_type = filesystem.f_type;
+  int32_t step = 0;
+  result = AskFile(local, record, &step);
+  if (result < 0) return fail(step, result);
   AskOwner(local, record);
 
   char path[16];
@@ -217,6 +228,73 @@ napi_value Describe(napi_env env, napi_callback_info info) {
     at += size;
   }
   return FromResult(env, done);
+}
+
+// describePath(path, out): opens the file behind a name, a link of /proc for instance, by path only, and writes a record of it, and the text that
+// /proc/self/fd shows, into `out`: 0, or -errno with `out` saying where. `local` is open then. Nothing that is only a description's is asked.
+napi_value DescribePath(napi_env env, napi_callback_info info) {
+  size_t argc = 2;
+  napi_value argv[2];
+  uint64_t path = 0, out = 0;
+  size_t room = 0;
+  napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr);
+  if (argc != 2 || !ToWord(env, argv[0], &path) || !ToWord(env, argv[1], &out) || out % 8 != 0 ||
+      napi_get_typedarray_info(env, argv[1], nullptr, &room, nullptr, nullptr, nullptr) != napi_ok ||
+      room < sizeof(descriptor_record) + PATH_MAX) {
+    napi_throw_type_error(env, "ERR_CRTS_ARGUMENT", "describePath takes a name and a Uint8Array");
+    return nullptr;
+  }
+  auto* record = reinterpret_cast<descriptor_record*>(out);
+  memset(record, 0, sizeof(*record));
+  int64_t local = OpenForReading(AT_FDCWD, reinterpret_cast<const char*>(path), O_PATH);
+  auto fail = [&](int32_t step, int64_t error) {
+    if (local >= 0) Close(local);
+    Failure failure = {step, -1};
+    memcpy(record, &failure, sizeof(failure));
+    return FromResult(env, error);
+  };
+  if (local < 0) return fail(DESCRIBE_OPEN, local);
+  record->local = local;
+  int32_t step = 0;
+  int64_t result = AskFile(local, record, &step);
+  if (result < 0) return fail(step, result);
+  // The number of a mount as fdinfo has it: man 2 statx.
+  struct statx mount;
+  result = RawSyscall(SYS_statx, local, reinterpret_cast<uint64_t>(""), AT_EMPTY_PATH, STATX_MNT_ID,
+                      reinterpret_cast<uint64_t>(&mount), 0);
+  if (result < 0) return fail(DESCRIBE_STAT, result);
+  record->mnt_id = mount.stx_mnt_id;
+  char link[32];
+  snprintf(link, sizeof(link), "/proc/self/fd/%d", record->local);
+  result = ReadLinkAt(AT_FDCWD, link, reinterpret_cast<char*>(record + 1), PATH_MAX);
+  if (result < 0) return fail(DESCRIBE_LINK, result);
+  record->link_size = result;
+  record->record_size = (sizeof(*record) + result + 7) & ~7ull;
+  return FromResult(env, 0);
+}
+
+// identify(path, follow, into): device and inode of what a name leads to into a BigUint64Array: 0 or -errno.
+napi_value Identify(napi_env env, napi_callback_info info) {
+  size_t argc = 3;
+  napi_value argv[3];
+  uint64_t path = 0, follow = 0;
+  size_t count = 0;
+  void* into = nullptr;
+  napi_typedarray_type type;
+  napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr);
+  if (argc != 3 || !ToWord(env, argv[0], &path) || !ToWord(env, argv[1], &follow) ||
+      napi_get_typedarray_info(env, argv[2], &type, &count, &into, nullptr, nullptr) != napi_ok || type != napi_biguint64_array ||
+      count < 2) {
+    napi_throw_type_error(env, "ERR_CRTS_ARGUMENT", "identify takes a name, 0 or 1, and a BigUint64Array");
+    return nullptr;
+  }
+  struct stat status;
+  int64_t result = RawSyscall(SYS_newfstatat, AT_FDCWD, path, reinterpret_cast<uint64_t>(&status),
+                              follow != 0 ? 0 : AT_SYMLINK_NOFOLLOW, 0, 0);
+  if (result < 0) return FromResult(env, result);
+  static_cast<uint64_t*>(into)[0] = status.st_dev;
+  static_cast<uint64_t*>(into)[1] = status.st_ino;
+  return FromResult(env, 0);
 }
 
 // readFile(path, into): reads a whole file into `into`: the number of bytes, `into.length` where there may be more, or -errno.

@@ -13,7 +13,8 @@ struct descriptor_record {
 	uint64_t rdev;
 	uint64_t size;
 	uint64_t nlink;
-	uint64_t fs_type; /* struct statfs, f_type */
+	uint64_t change_ns; /* st_ctim, in nanoseconds */
+	uint64_t fs_type;   /* struct statfs, f_type */
 	uint64_t pos; /* this, flags and mnt_id: the first lines of fdinfo, the same for every kind (man 5 proc) */
 	uint32_t flags; /* with O_CLOEXEC where the descriptor has it */
 	uint32_t mnt_id;
@@ -37,5 +38,6 @@ struct descriptor_record {
 #define DESCRIBE_STATFS 3
 #define DESCRIBE_LINK 4
 #define DESCRIBE_FDINFO 5
+#define DESCRIBE_OPEN 6
 
 #endif

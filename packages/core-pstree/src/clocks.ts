@@ -4,10 +4,11 @@
  */
 import { readFileSync } from 'node:fs';
 import type { InventoryEntry, TaskKobjIdsEntry, TimensEntry } from '@crts/image-io';
-import { rawSyscall, readLinkBytes } from '@crts/native-syscalls';
+import { rawSyscall } from '@crts/native-syscalls';
 import type { ClockShift, ImageRecord, ImageSource, Logger, Program } from '@crts/plugin-api';
 import { badImage } from './errors';
 import { noTimeNamespace } from './namespace-errors';
+import { namespacesOf, ownNamespace } from './namespaces';
 
 const CLOCKS = { monotonic: 1, boottime: 7 } as const;
 const NS_PER_S = 1_000_000_000n;
@@ -29,8 +30,7 @@ type Both = ClockShift;
 
 /** How much further the clocks of a tree are than those of crts; undefined where it has the same. */
 export function clockShift(pid: number): ClockShift | undefined {
-  const [theirs, ours] = [timeNamespace(String(pid)), timeNamespace('self')];
-  if (theirs === ours) return undefined;
+  if (namespacesOf(pid, ['time'])[0] === ownNamespace('time')) return undefined;
   const [offsets, own] = [offsetsOf(String(pid)), offsetsOf('self')];
   return { monotonic: offsets.monotonic - own.monotonic, boottime: offsets.boottime - own.boottime };
 }
@@ -132,15 +132,6 @@ function offsetsOf(pid: string): Both {
     return BigInt(sec) * NS_PER_S + BigInt(nsec);
   };
   return { monotonic: offset('monotonic'), boottime: offset('boottime') };
-}
-
-function timeNamespace(pid: string): string {
-  try {
-    return readLinkBytes(`/proc/${pid}/ns/time`).toString();
-  } catch {
-    // The kernel was built without them.
-    return '';
-  }
 }
 
 function seconds(ns: bigint): string {

@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import type { FileEntry, FownEntry } from '@crts/image-io';
-import { closeFd, cPath, DescribedFd, SortedFiles, syscallOn, visitDescriptors } from '@crts/native-syscalls';
+import { closeFd, DescribedFd, SortedFiles, visitDescriptors, visitPath } from '@crts/native-syscalls';
 import type {
   FdDumpContext,
   FdFacts,
@@ -20,8 +20,6 @@ import type { Frozen } from './frozen-task';
 import { bestHandler } from './registry';
 import type { DumpRemaps } from './remaps';
 
-const AT_FDCWD = -100;
-const O_PATH = 0o10000000;
 const O_CLOEXEC = 0o2000000;
 const FD_CLOEXEC = 1;
 /** memfd_inode_entry.shmid has 32 bits. */
@@ -40,7 +38,7 @@ interface Known {
 /** The same for every description of a dump. */
 type CommonContext = Pick<
   FdDumpContext,
-  'first' | 'addItem' | 'afterAll' | 'addSharedMemory' | 'addRecord' | 'processes' | 'descriptors' | 'inFlight'
+  'first' | 'addItem' | 'afterAll' | 'addSharedMemory' | 'addRecord' | 'processes' | 'descriptors'
 >;
 
 /** File descriptions of the dump: each is written once, whoever refers to it. */
@@ -57,10 +55,8 @@ export class FileTable implements FileRegistry, TreeImages {
   readonly #paths = new Map<string, number>();
   readonly #firsts = new Set<string>();
   readonly #descriptors: TreeDescriptor[] = [];
-  readonly #flyingDescriptors: TreeDescriptor[] = [];
   readonly #afterAll: (() => void)[] = [];
   readonly #inFlight: { readonly task: FrozenTask; readonly local: number; id: number }[] = [];
-  readonly #kept: number[] = [];
   /** Descriptions that look alike, in the order of kcmp(2). */
   readonly #alike = new Map<number, SortedFiles>();
   #nextId = 1;
@@ -78,7 +74,6 @@ export class FileTable implements FileRegistry, TreeImages {
       addRecord: (make) => this.#push(this.#nextId++, make),
       processes: new Set(processes),
       descriptors: this.#descriptors,
-      inFlight: this.#flyingDescriptors,
     };
   }
 
@@ -89,19 +84,14 @@ export class FileTable implements FileRegistry, TreeImages {
     const known = this.#paths.get(key);
     if (known !== undefined) return known;
     const { via, path: link, deleted, flags } = file;
-    const local = syscallOn(via, 'openat', AT_FDCWD, cPath(via), O_PATH | O_CLOEXEC, 0);
-    try {
-      const [id] = visitDescriptors(process.pid, undefined, [local], (described) => {
-        const { mode, uid, gid, dev, ino, rdev, sizeBytes, nlink, fsType, mntId } = described;
-        const stat = { mode, uid, gid, dev, ino, rdev, sizeBytes, nlink, fsType, mntId };
-        const own = { ...stat, pid: task.pid, fd: -1, local, via, link, deleted, flags, fdinfo: '', pos: 0n };
-        return this.#add(task, own, NO_OWNER);
-      });
-      this.#paths.set(key, id!);
-      return id!;
-    } finally {
-      closeFd(local);
-    }
+    const id = visitPath(via, (described) => {
+      const { local, mode, uid, gid, dev, ino, rdev, sizeBytes, nlink, changeNs, fsType, mntId } = described;
+      const stat = { mode, uid, gid, dev, ino, rdev, sizeBytes, nlink, changeNs, fsType, mntId };
+      const own = { ...stat, pid: task.pid, fd: -1, local, via, link, deleted, flags, fdinfo: '', pos: 0n };
+      return this.#add(task, own, NO_OWNER);
+    });
+    this.#paths.set(key, id);
+    return id;
   }
 
   /** Dumps every descriptor of a task. All tasks of the tree must stand still. */
@@ -133,24 +123,14 @@ export class FileTable implements FileRegistry, TreeImages {
       for (const one of this.#inFlight) one.id = this.#flying(one.task, one.local);
       for (const action of this.#afterAll) action();
     } finally {
-      const needed = new Set([...this.sharedMemory.values()].map(({ via }) => via));
-      for (const { local } of this.#inFlight.splice(0))
-        if (needed.has(pathOf(process.pid, local))) this.#kept.push(local);
-        else closeFd(local);
+      for (const { local } of this.#inFlight.splice(0)) closeFd(local);
     }
-  }
-
-  /** Contents of memory that only a socket has were read through the engine's own duplicate. */
-  [Symbol.dispose](): void {
-    for (const local of this.#kept.splice(0)) closeFd(local);
   }
 
   #flying(task: FrozenTask, local: number): number {
     const [id] = visitDescriptors(process.pid, undefined, [local], (described) => {
       const facts = new Facts(described, task.pid, process.pid, -1);
-      const { id: flying } = this.#description(task, process.pid, local, facts);
-      this.#flyingDescriptors.push({ task, fd: local, id: flying, facts });
-      return flying;
+      return this.#description(task, process.pid, local, facts).id;
     });
     return id!;
   }
@@ -207,7 +187,7 @@ export class FileTable implements FileRegistry, TreeImages {
     );
     if (handler === undefined) throw noFdHandler(facts);
     const id = this.#nextId++;
-    const { first, addItem, afterAll, addSharedMemory, addRecord, processes, descriptors, inFlight } = this.#common;
+    const { first, addItem, afterAll, addSharedMemory, addRecord, processes, descriptors } = this.#common;
     const context: FdDumpContext = {
       task,
       options: task.options,
@@ -225,7 +205,6 @@ export class FileTable implements FileRegistry, TreeImages {
       },
       processes,
       descriptors,
-      inFlight,
       afterAll,
       addSharedMemory,
     };
@@ -243,10 +222,6 @@ export class FileTable implements FileRegistry, TreeImages {
 }
 
 const NO_OWNER: FownEntry = { uid: 0, euid: 0, signum: 0, pid_type: 0, pid: 0 };
-
-function pathOf(hostPid: number, fd: number): string {
-  return `/proc/${hostPid}/fd/${fd}`;
-}
 
 function objectOf(path: string): string {
   const { dev, ino } = statSync(path, { bigint: true });
@@ -283,7 +258,7 @@ class Facts extends DescribedFd implements FdFacts {
   }
 
   get via(): string {
-    return pathOf(this.#hostPid, this.#number);
+    return `/proc/${this.#hostPid}/fd/${this.#number}`;
   }
 
   get flags(): number {

@@ -1,9 +1,21 @@
 import { encodeImage, imageKind } from '@crts/image-io';
-import { descriptorNumbers, encodeBatch, settleBatch, USER_REGS_SIZE, xstateSize } from '@crts/native-syscalls';
-import type { ImageItem, ImageRecord, Logger, ThreadFacts, ThreadState } from '@crts/plugin-api';
+import {
+  closeFd,
+  descriptorNumbers,
+  encodeBatch,
+  memfd,
+  ProgramBuilder,
+  settleBatch,
+  USER_REGS_SIZE,
+  withRegs,
+  xstateSize,
+} from '@crts/native-syscalls';
+import type { ImageItem, ImageRecord, Logger, PageArea, ThreadFacts, ThreadState, VmaFacts } from '@crts/plugin-api';
+import { clockShift } from './clocks';
 import { askProcess, collectMappings, firstRefusal } from './collect';
 import { FileTable } from './file-table';
 import { Frozen, type Stopped } from './frozen-task';
+import { refuseTask } from './limits';
 import { ENGINE_IDS } from './object-ids';
 import { glimpseTask } from './proc';
 import type { Registry } from './registry';
@@ -14,6 +26,8 @@ import { writeImages } from './tree-images';
 /** So many, and all code is warm. */
 const DESCRIPTORS_MAX = 512;
 const MAPPINGS_MAX = 256;
+const AREAS_MAX = 16;
+const AREA_BYTES_MAX = 256n * 1024n;
 const ARENA_BYTES = 64 * 1024;
 const SILENT: Logger = { debug() {}, info() {}, warn() {} };
 
@@ -36,10 +50,17 @@ export function rehearse(registry: Registry, request: DumpRequest, target: Targe
   attempt('the whole', () => {
     const numbers = descriptorNumbers(request.pid);
     const files = new FileTable(registry.fd, [request.pid]);
-    // The dump says all that there is to say.
-    const quiet = { ...request, log: SILENT };
-    const task = new Rehearsed(quiet, running(target), files, { ppid: 0, pagesId: 1, ids: ENGINE_IDS });
+    const stopped = running(target);
+    attempt('the way in', () => {
+      const { vmas } = stopped.facts;
+      target.rehearseInfection(onStack(stopped.thread(target.pid).state, vmas), vmas);
+    });
+    const place = { ppid: 0, pagesId: 1, ids: ENGINE_IDS, clockShift: clockShift(request.pid) };
+    // Nobody watches, and the dump says all that there is to say.
+    const quiet = { ...request, log: SILENT, progress: undefined };
+    const task = new Rehearsed(quiet, stopped, files, place);
     attempt('refusals', () => {
+      refuseTask(task, task);
       firstRefusal(registry, task);
     });
     attempt('descriptors', () => {
@@ -49,28 +70,63 @@ export function rehearse(registry: Registry, request: DumpRequest, target: Targe
     });
     attempt('questions', () => {
       const { program, read } = askProcess(registry, task);
-      const arena = Buffer.alloc(ARENA_BYTES);
-      const batch = encodeBatch(program.instructions, 0, arena, arena.length);
-      settleBatch(program.instructions, 0, batch, arena, batch.count);
+      pass(program);
       read((handler, answer) => attempt(handler, answer));
     });
     attempt('mappings', () => {
-      collectMappings(registry, task);
+      const areas = collectMappings(registry, task);
+      // What is shared with others is compared with what they have stored.
+      if (request.sharePages !== true)
+        attempt('pages', () => storePages(registry, task, areas.filter(isSmall).slice(0, AREAS_MAX)));
     });
     attempt('images', () => encodeImages(task, files));
   });
 }
 
+/** A program goes in and comes back, and nobody has run it. */
+function pass({ instructions }: ProgramBuilder): void {
+  const arena = Buffer.alloc(ARENA_BYTES);
+  const batch = encodeBatch(instructions, 0, arena, arena.length);
+  settleBatch(instructions, 0, batch, arena, batch.count);
+}
+
+/** The way back lies on the stack: no code of the program owns what is below its top. */
+function onStack(state: ThreadState, vmas: readonly VmaFacts[]): ThreadState {
+  const stack = vmas.find(({ name }) => name === '[stack]');
+  return stack === undefined ? state : { ...state, prstatus: withRegs(state.prstatus, { rsp: stack.end - 64n }) };
+}
+
+function isSmall({ start, end }: PageArea): boolean {
+  return end - start <= AREA_BYTES_MAX;
+}
+
+/** Which pages there are, and the program that would store them: into memory, which stays empty. */
+function storePages({ pages }: Registry, task: Rehearsed, areas: readonly PageArea[]): void {
+  const fd = memfd('crts-rehearsal', 0);
+  try {
+    const { writing } = pages.dump(task, areas, { write: discard, rawFd: () => fd });
+    const program = new ProgramBuilder();
+    const file = program.receiveFd(fd);
+    writing?.parts[0]?.emit(program, file);
+    pass(program);
+  } finally {
+    closeFd(fd);
+  }
+}
+
+function discardItems(kind: string, _id: number | undefined, items: readonly ImageItem[]): void {
+  encodeImage(imageKind(kind), items);
+}
+
+function discard(kind: string, id: number | undefined, entries: readonly ImageRecord[]): void {
+  discardItems(
+    kind,
+    id,
+    entries.map((value) => ({ value })),
+  );
+}
+
 function encodeImages(task: Rehearsed, files: FileTable): void {
-  const discardItems = (kind: string, _id: number | undefined, items: readonly ImageItem[]) => {
-    encodeImage(imageKind(kind), items);
-  };
-  const discard = (kind: string, id: number | undefined, entries: readonly ImageRecord[]) =>
-    discardItems(
-      kind,
-      id,
-      entries.map((value) => ({ value })),
-    );
   writeImages(
     { write: discard, writeItems: discardItems },
     { tasks: [task], zombies: [], sequence: [task.pid], files },

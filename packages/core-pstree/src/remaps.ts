@@ -1,7 +1,17 @@
 /** Files that no path leads to: which plugin takes care of them at a dump, and how they come back at a restore. */
-import { lstatSync, readFileSync, statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import type { ImageReader } from '@crts/image-io';
-import { closeFd, rawSyscall, SyscallError, seqpacketPair, spawn, stubPath, waitPid } from '@crts/native-syscalls';
+import {
+  closeFd,
+  errnoName,
+  identifyPath,
+  rawSyscall,
+  SyscallError,
+  seqpacketPair,
+  spawn,
+  stubPath,
+  waitPid,
+} from '@crts/native-syscalls';
 import {
   CrtsError,
   type Effect,
@@ -129,14 +139,10 @@ export function whereItLeads(facts: FdFacts): NamedFile {
 }
 
 function leads(facts: FdFacts, name: string): Pick<NamedFile, 'leads' | 'errno'> {
-  try {
-    // A symbolic link that is open itself (O_PATH | O_NOFOLLOW) is not followed.
-    const stat = (facts.mode & S_IFMT) === S_IFLNK ? lstatSync : statSync;
-    const { dev, ino } = stat(encodeName(name), { bigint: true });
-    return { leads: dev === facts.dev && ino === facts.ino ? 'here' : 'elsewhere' };
-  } catch (error) {
-    return { leads: 'nowhere', errno: (error as NodeJS.ErrnoException).code };
-  }
+  // A symbolic link that is open itself (O_PATH | O_NOFOLLOW) is not followed.
+  const found = identifyPath(encodeName(name), (facts.mode & S_IFMT) !== S_IFLNK);
+  if (typeof found === 'number') return { leads: 'nowhere', errno: errnoName(-found) };
+  return { leads: found.dev === facts.dev && found.ino === facts.ino ? 'here' : 'elsewhere' };
 }
 
 function namedOnly(file: NamedFile): string {

@@ -19,6 +19,7 @@ import {
   ptraceInterrupt,
   ptracePeekSignals,
   ptraceSetOptions,
+  rehearseInfection,
   type SearchedText,
   verifyGadgets,
   waitForEventStop,
@@ -62,7 +63,7 @@ export class Target {
   #infected = false;
   #gone = false;
   #stopSignal: number | undefined;
-  /** Signals that wait: of the process, and of its main thread. */
+  /** Signals that waited when the agent went in: of the process, and of its main thread. */
   readonly #peeked = new Map<boolean, Buffer[]>();
 
   /** `searched`: what is known of the text of files, shared by a tree. */
@@ -241,7 +242,17 @@ export class Target {
     this.#facts = { ...facts, vmas: outside(facts.vmas, this.#abandoned) };
   }
 
+  /** What infect() does before it touches the process, done once while that runs. */
+  rehearseInfection(thread: ThreadState, vmas: readonly VmaFacts[]): void {
+    const gadgets = this.#gadgets;
+    if (gadgets === undefined || !verifyGadgets(this.mem, gadgets)) return;
+    const { pid, pidfd } = this;
+    rehearseInfection({ ...this.#memory, pid, pidfd, thread, vmas, gadgets });
+  }
+
   infect(): void {
+    // While it is in a stop.
+    for (const shared of [true, false]) this.#peeked.set(shared, ptracePeekSignals(this.pid, shared));
     const vmas = this.#mapped;
     if (this.#gadgets === undefined || !verifyGadgets(this.mem, this.#gadgets))
       this.#gadgets = findGadgets(this.mem, vmas, this.#searched);
@@ -272,15 +283,10 @@ export class Target {
     this.#guest = new Guest(this.pid, this.thread(this.pid).state, host.#infection!);
   }
 
-  /** Signals that wait for a thread, or for the process. A main thread whose agent runs is stopped for a moment, once for both. */
+  /** Signals that wait for a thread, or for the process. */
   pendingSignals(tid: number, shared: boolean): Buffer[] {
-    if (tid !== this.pid || !this.#infected) return ptracePeekSignals(tid, shared);
-    const known = this.#peeked.get(shared);
-    if (known !== undefined) return known;
-    this.#whileStopped(() => {
-      for (const which of [true, false]) this.#peeked.set(which, ptracePeekSignals(tid, which));
-    });
-    return this.#peeked.get(shared)!;
+    const known = tid === this.pid ? this.#peeked.get(shared) : undefined;
+    return known ?? ptracePeekSignals(tid, shared);
   }
 
   /** A main thread whose agent waits is in no stop. The agent waits as before: should `action` fail, it can still be cured. */

@@ -27,7 +27,7 @@ afterAll(() => {
 });
 
 function facts(fd: number, more: Partial<FdFacts> = {}): FdFacts {
-  const { mode, uid, gid, dev, ino, rdev, size, nlink } = fstatSync(fd, { bigint: true });
+  const { mode, uid, gid, dev, ino, rdev, size, nlink, ctimeNs } = fstatSync(fd, { bigint: true });
   return {
     pid: 4312,
     fd: 5,
@@ -43,6 +43,7 @@ function facts(fd: number, more: Partial<FdFacts> = {}): FdFacts {
     rdev,
     sizeBytes: size,
     nlink,
+    changeNs: ctimeNs,
     fsType: 0x1021994n,
     flags: 0o100002,
     fdinfo: '',

@@ -64,7 +64,7 @@ function open(name: string | Buffer, flags: number): number {
 
 /** What the engine gathers of a descriptor, here of this very process. */
 function facts(fd: number, more: Partial<FdFacts> = {}): FdFacts {
-  const { mode, dev, ino, rdev, size, nlink } = fstatSync(fd, { bigint: true });
+  const { mode, dev, ino, rdev, size, nlink, ctimeNs } = fstatSync(fd, { bigint: true });
   const text = decodeName(readlinkSync(`/proc/self/fd/${fd}`, 'buffer'));
   const deleted = nlink === 0n && text.endsWith(' (deleted)');
   return {
@@ -82,6 +82,7 @@ function facts(fd: number, more: Partial<FdFacts> = {}): FdFacts {
     rdev,
     sizeBytes: size,
     nlink,
+    changeNs: ctimeNs,
     fsType: statfsSync(`/proc/self/fd/${fd}`, { bigint: true }).type,
     flags: constants.O_RDONLY,
     fdinfo: '',

@@ -7,7 +7,6 @@ import {
   type FdHandler,
   type FdPlanContext,
   type FileRecord,
-  type FrozenTask,
   type Program,
   type Result,
 } from '@crts/plugin-api';
@@ -67,7 +66,7 @@ export const regularHandler: FdHandler = {
     // A log that is only appended to may be rotated or grow: CRIU compares the size wherever the image has one.
     if ((fd.mode & S_IFMT) === S_IFREG && !onlyAppends(fd.flags)) {
       value.size = fd.sizeBytes;
-      if (context.options.fileValidation !== 'filesize') value.build_id = buildIdOf(fd, context.task);
+      if (context.options.fileValidation !== 'filesize') value.build_id = buildIdOf(fd);
     }
     return { type: FD_TYPE_REG, field: 'reg', value };
   },
@@ -115,17 +114,15 @@ function replacementFor({ name, ext }: RegFileEntry, { options }: FdPlanContext)
   return ext === true ? undefined : options.inherit?.fdFor(name === '/' ? '.' : name);
 }
 
-/** The task is frozen: a library that is both mapped and open is looked into once. */
-const buildIds = new WeakMap<FrozenTask, Map<string, number[]>>();
+/** By file and its last change: found before the freeze, or for another task, it need not be looked for again. */
+const buildIds = new Map<string, number[]>();
 
-function buildIdOf(fd: FdFacts, task: FrozenTask): number[] {
+function buildIdOf(fd: FdFacts): number[] {
   // A file without a name is made again from its contents: there is nothing to compare.
   if (fd.nlink === 0n || fd.sizeBytes < ELF_MIN || KERNEL_FILESYSTEMS.has(fd.fsType)) return [];
-  const known = buildIds.get(task) ?? new Map<string, number[]>();
-  buildIds.set(task, known);
-  const key = `${fd.dev}:${fd.ino}`;
+  const key = `${fd.dev}:${fd.ino}:${fd.sizeBytes}:${fd.changeNs}`;
   // Opened anew: reading through the program's own description would set the file's access time.
-  const id = known.get(key) ?? buildIdOfPath(`/proc/self/fd/${fd.local}`);
-  known.set(key, id);
+  const id = buildIds.get(key) ?? buildIdOfPath(`/proc/self/fd/${fd.local}`);
+  buildIds.set(key, id);
   return id;
 }

@@ -72,7 +72,7 @@ afterEach(() => {
 });
 
 function facts(local: number, link: string): FdFacts {
-  const { mode, dev, ino, rdev, size, nlink } = fs.fstatSync(local, { bigint: true });
+  const { mode, dev, ino, rdev, size, nlink, ctimeNs } = fs.fstatSync(local, { bigint: true });
   return {
     ...{
       pid: 4312,
@@ -89,6 +89,7 @@ function facts(local: number, link: string): FdFacts {
       rdev,
       sizeBytes: size,
       nlink,
+      changeNs: ctimeNs,
     },
     ...{ fsType: 0x1cd1n, flags: 0o2102002, fdinfo: '', pos: 0n, mntId: 1 },
   };

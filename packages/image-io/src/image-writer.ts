@@ -1,4 +1,4 @@
-import { closeSync, constants, existsSync, fsyncSync, openSync, renameSync, unlinkSync, writeSync } from 'node:fs';
+import { closeSync, constants, fsyncSync, openSync, readdirSync, renameSync, unlinkSync, writeSync } from 'node:fs';
 import { CrtsError, errnoHint, type ImageRecord, type ImageSink } from '@crts/plugin-api';
 import { SUFFIXES } from './compressed-names';
 import { encodeImage, type ImageItem } from './image-file';
@@ -26,15 +26,18 @@ export class ImageWriter implements ImageSink {
   readonly #prepared = new Map<string, number>();
   /** Those that have their own names already. */
   readonly #named = new Set<string>();
-  readonly #isFresh: boolean;
+  /** What was in the directory before: removing what is not there would take V8 50 us for each error. */
+  readonly #older: ReadonlySet<string>;
+  /** Files that are complete. They are closed in the end, when no tree waits any more. */
+  readonly #done: number[] = [];
   readonly #writer = new WireWriter();
 
   private constructor(directory: string, dirFd: number) {
     this.directory = directory;
     this.#dirFd = dirFd;
-    this.#isFresh = !existsSync(`/proc/self/fd/${dirFd}/${INVENTORY}`);
     // Node has no openat(2); this path is relative to the descriptor whatever happens to the directory's name.
     this.#base = `/proc/self/fd/${dirFd}`;
+    this.#older = new Set(readdirSync(this.#base));
   }
 
   static open(directory: string): ImageWriter {
@@ -84,9 +87,9 @@ export class ImageWriter implements ImageSink {
 
   /** Gives every file its name, inventory.img last. An older set in the directory stops being one first. */
   commit(sync: boolean): void {
-    this.retract();
-    this.#remove(DEDUPLICATED);
-    if (!this.#files.has(CHECKSUMS)) this.#remove(CHECKSUMS);
+    this.#removeOlder(INVENTORY);
+    this.#removeOlder(DEDUPLICATED);
+    if (!this.#files.has(CHECKSUMS)) this.#removeOlder(CHECKSUMS);
     this.publish(sync);
   }
 
@@ -100,8 +103,8 @@ export class ImageWriter implements ImageSink {
       if (!this.#named.delete(name))
         this.#call('rename', name, () => renameSync(this.#temporary(name), `${this.#base}/${name}`));
       // Of an older set here.
-      if (name.startsWith('pages-')) for (const suffix of Object.values(SUFFIXES)) this.#remove(name + suffix);
-      closeSync(fd);
+      if (name.startsWith('pages-')) for (const suffix of Object.values(SUFFIXES)) this.#removeOlder(name + suffix);
+      this.#done.push(fd);
       this.#files.delete(name);
     }
     if (sync) this.#call('fsync', '.', () => fsyncSync(this.#dirFd));
@@ -122,6 +125,7 @@ export class ImageWriter implements ImageSink {
         // Gone already: nothing is left behind, which is all that is wanted here.
       }
     }
+    for (const fd of this.#done.splice(0)) closeSync(fd);
     this.#files.clear();
     this.#prepared.clear();
     this.#named.clear();
@@ -140,7 +144,7 @@ export class ImageWriter implements ImageSink {
   }
 
   #openNamed(name: string): number | undefined {
-    if (!this.#isFresh || name === INVENTORY) return undefined;
+    if (this.#older.has(INVENTORY) || name === INVENTORY) return undefined;
     try {
       const fd = openSync(`${this.#base}/${name}`, CREATE, 0o600);
       this.#named.add(name);
@@ -167,6 +171,10 @@ export class ImageWriter implements ImageSink {
 
   #temporary(name: string): string {
     return `${this.#base}/${TEMPORARY}${name}`;
+  }
+
+  #removeOlder(name: string): void {
+    if (this.#older.has(name)) this.#remove(name);
   }
 
   #remove(name: string): void {

@@ -27,6 +27,8 @@ export interface Addon {
   ): number;
   checksum(fd: number, offset: bigint, lengthBytes: bigint, out: Uint8Array): number;
   describe(pid: number, pidfd: number, fds: Int32Array, first: number, out: Uint8Array): number;
+  describePath(path: Uint8Array, out: Uint8Array): number;
+  identify(path: Uint8Array, follow: number, into: BigUint64Array): number;
   helpPages(
     pid: number,
     fd: number,

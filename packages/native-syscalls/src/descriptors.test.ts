@@ -1,9 +1,19 @@
-import { closeSync, constants, fstatSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { encodeName } from '@crts/plugin-api';
-import { descriptorNumbers, SortedFiles, visitDescriptors } from './descriptors';
-import { readSmallFile } from './files';
+import { descriptorNumbers, SortedFiles, visitDescriptors, visitPath } from './descriptors';
+import { identifyPath, readSmallFile } from './files';
 import { pidfdOpen } from './process';
 import { rawSyscall, syscall } from './syscall';
 
@@ -43,6 +53,38 @@ test('descriptors as fstat, readlink, fdinfo and fcntl show them', () => {
   expect(`mnt_id:\t${first!.mntId}`).toBe(/^mnt_id:.*$/m.exec(first!.fdinfo)![0]);
   expect(first!.fdinfo).toMatch(/^pos:\t3\nflags:\t\d+\nmnt_id:\t\d+\n/);
   expect(second).toMatchObject({ fd: path, ino: stat.ino, owner: { type: 0, pid: 0, signal: 0 } });
+});
+
+test('what is behind a path, opened by path only, and closed after', () => {
+  const fd = open('behind');
+  writeFileSync(join(directory, 'behind'), 'five5');
+  const stat = fstatSync(fd, { bigint: true });
+  const fdinfo = readSmallFile(`/proc/self/fdinfo/${fd}`).toString();
+  const described = visitPath(`/proc/self/fd/${fd}`, (found) => {
+    expect(syscall('fcntl', found.local, 3 /* F_GETFL */) & 0o10000000).toBe(0o10000000);
+    expect(found.fd).toBe(found.local);
+    return found;
+  });
+  expect(described).toMatchObject({
+    mode: Number(stat.mode),
+    ino: stat.ino,
+    dev: stat.dev,
+    sizeBytes: 5n,
+    changeNs: stat.ctimeNs,
+    linkText: join(directory, 'behind'),
+  });
+  expect(fdinfo).toMatch(`mnt_id:\t${described.mntId}\n`);
+  expect(rawSyscall('fcntl', described.local, 1)).toBe(-9);
+  expect(() => visitPath(join(directory, 'nothing'), () => 0)).toThrow(/open.*ENOENT/s);
+});
+
+test('the file that a name leads to', () => {
+  const { dev, ino } = fstatSync(open('named'), { bigint: true });
+  const link = join(directory, 'to-named');
+  symlinkSync('named', link);
+  expect(identifyPath(encodeName(link), true)).toEqual({ dev, ino });
+  expect(identifyPath(encodeName(link), false)).toEqual({ dev, ino: lstatSync(link, { bigint: true }).ino });
+  expect(identifyPath(encodeName(join(directory, 'nothing')), true)).toBe(-2);
 });
 
 test('more than fit into one call, in order; duplicates are open while they are looked at and closed after', () => {

@@ -2,7 +2,9 @@
 import { decodeName } from '@crts/plugin-api';
 import { addon } from './addon';
 import { SyscallError } from './errors';
+import { closeFd } from './files';
 import { descriptorRecord } from './struct/tables';
+import { cPath } from './syscall';
 
 /** Where the addon wrote what it found: one piece of memory for many descriptors. */
 interface Chunk {
@@ -74,6 +76,11 @@ export class DescribedFd {
 
   get nlink(): bigint {
     return this.#u64(AT.nlink);
+  }
+
+  /** Time of the last change of the inode, in nanoseconds. */
+  get changeNs(): bigint {
+    return this.#u64(AT.change_ns);
   }
 
   get fsType(): bigint {
@@ -153,7 +160,7 @@ const OUT_BYTES = 256 * 1024;
 /** An epoll with a million targets has some 100 MiB of fdinfo. */
 const OUT_MAX = 1024 * 1024 * 1024;
 /** By the numbers of native/include/descriptor.h. */
-const STEPS = ['', 'pidfd_getfd', 'fstat', 'fstatfs', 'readlink', 'read of fdinfo'];
+const STEPS = ['', 'pidfd_getfd', 'fstat', 'fstatfs', 'readlink', 'read of fdinfo', 'open'];
 
 let shared = Buffer.alloc(0);
 
@@ -230,6 +237,24 @@ function chunkOf(out: Buffer, size: number): Chunk {
     u32: new Uint32Array(memory, 0, size >> 2),
     u64: new BigUint64Array(memory, 0, size >> 3),
   };
+}
+
+/**
+ * Opens what is behind a path, a link of /proc for instance, by path only, and describes it. It has no position, no flags, no owner and
+ * no fdinfo.
+ * @throws SyscallError naming the call and the path
+ */
+export function visitPath<T>(path: string, visit: (described: DescribedFd) => T): T {
+  if (shared.length === 0) shared = Buffer.alloc(OUT_BYTES);
+  const out = shared;
+  const result = addon().describePath(cPath(path), out);
+  if (result < 0) throw new SyscallError(STEPS[out.readInt32LE(0)]!, -result, undefined, path);
+  const local = out.readInt32LE(offsets.local);
+  try {
+    return visit(new DescribedFd(chunkOf(out, out.readUInt32LE(offsets.record_size)), 0, local));
+  } finally {
+    closeFd(local);
+  }
 }
 
 const NO_LINK = new Uint8Array(0);

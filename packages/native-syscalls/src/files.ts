@@ -118,6 +118,16 @@ export function readLinks(paths: readonly string[]): (string | number)[] {
 /** Of a namespace: `cgroup:[4026531835]`. */
 const SHORT_LINK_BYTES = 64;
 
+const identity = new BigUint64Array(2);
+
+/** Device and inode of what a name leads to; the errno, negative, where it leads nowhere. `follow`: a symbolic link at its end too. */
+export function identifyPath(name: Buffer, follow: boolean): { readonly dev: bigint; readonly ino: bigint } | number {
+  const path = Buffer.alloc(name.length + 1);
+  name.copy(path);
+  const result = addon().identify(path, follow ? 1 : 0, identity);
+  return result < 0 ? result : { dev: identity[0]!, ino: identity[1]! };
+}
+
 export function closeFd(fd: number): void {
   syscall('close', fd);
 }

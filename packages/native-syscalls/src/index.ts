@@ -10,10 +10,11 @@ export {
   credentialsIn,
   descriptorsIn,
 } from './control-messages';
-export { DescribedFd, descriptorNumbers, SortedFiles, visitDescriptors } from './descriptors';
+export { DescribedFd, descriptorNumbers, SortedFiles, visitDescriptors, visitPath } from './descriptors';
 export { errnoName, SyscallError } from './errors';
 export {
   closeFd,
+  identifyPath,
   lateOpen,
   preadFull,
   preallocate,

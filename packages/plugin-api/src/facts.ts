@@ -66,6 +66,8 @@ export interface FdFacts {
   readonly rdev: bigint;
   readonly sizeBytes: bigint;
   readonly nlink: bigint;
+  /** st_ctim, in nanoseconds: while it is the same, so are contents and attributes of a file. */
+  readonly changeNs: bigint;
   /** f_type of fstatfs (man 2 statfs): which filesystem. */
   readonly fsType: bigint;
   /** F_GETFL. */

@@ -7,6 +7,7 @@ export {
   ARENA_SIZE,
   Infection,
   type InfectionRequest,
+  rehearseInfection,
 } from './infection';
 export type { Instruction, Origin } from './instruction';
 export { cutRuns, PIECE_BYTES, type SharedTransfer } from './pieces';

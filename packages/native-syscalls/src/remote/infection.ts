@@ -73,6 +73,13 @@ interface Chain {
   readonly syscallRet: bigint;
 }
 
+/** What start() does before it touches the task, for nothing but to have done it once. */
+export function rehearseInfection(request: InfectionRequest): void {
+  const codeSize = BigInt(agentBlob().length);
+  const area = findFreeArea(request.vmas, codeSize + BigInt(ARENA_SIZE))!;
+  planChain(request, area, codeSize + BigInt(ARENA_SIZE), codeSize);
+}
+
 export class Infection {
   readonly task: RemoteTask;
   readonly #request: InfectionRequest;
@@ -112,7 +119,8 @@ export class Infection {
     const areaSize = codeSize + BigInt(ARENA_SIZE);
     const area = findFreeArea(request.vmas, areaSize);
     if (area === undefined) throw noAddressSpace(request.pid, areaSize);
-    const chain = writeChain(request, area, areaSize, codeSize);
+    const { chain, bytes } = planChain(request, area, areaSize, codeSize);
+    pwriteFull(request.mem, bytes, chain.boot);
     try {
       mapCode(request, area, codeSize, chain);
       pwriteFull(request.mem, blob, area);
@@ -244,8 +252,13 @@ function isMark(value: bigint): boolean {
   return value === MARK_READY || value === MARK_FAILED;
 }
 
-/** Writes the frames, the boot block below them, and says where. Touches no memory that the task owns. */
-function writeChain(request: InfectionRequest, area: bigint, areaSize: bigint, codeSize: bigint): Chain {
+/** The frames, with the boot block below them, and where they go: into no memory that the task owns. */
+function planChain(
+  request: InfectionRequest,
+  area: bigint,
+  areaSize: bigint,
+  codeSize: bigint,
+): { readonly chain: Chain; readonly bytes: Buffer } {
   const { pid, thread, gadgets } = request;
   const fpstate = encodeFpstate(thread.xstate, xstateEnds());
   const head = 2 * FRAME_SIZE + BOOT.size;
@@ -291,8 +304,7 @@ function writeChain(request: InfectionRequest, area: bigint, areaSize: bigint, c
   (canUnmap ? frameUnmap : frameOwn).copy(bytes, BOOT.size);
   frameOwn.copy(bytes, BOOT.size + FRAME_SIZE);
   fpstate.copy(bytes, Number(fpAddress - boot));
-  pwriteFull(request.mem, bytes, boot);
-  return { frameA, frameB, boot, restorer, syscallRet };
+  return { chain: { frameA, frameB, boot, restorer, syscallRet }, bytes };
 }
 
 /** struct agent_boot of a dump agent, which makes its own doorbell. */

@@ -273,6 +273,7 @@ export const descriptorRecord = struct('struct descriptor_record', '"descriptor.
   rdev: 'u64',
   size: 'u64',
   nlink: 'u64',
+  change_ns: 'u64',
   fs_type: 'u64',
   pos: 'u64',
   flags: 'u32',
