@@ -1,6 +1,6 @@
-import { PAGE_IS, type PageQuery, pagemapScan } from '@crts/native-syscalls';
+import { PAGE_IS, type PageQuery, pagemapScan, preadFull } from '@crts/native-syscalls';
 import type { PageArea } from '@crts/plugin-api';
-import { USER_END } from './pagemap';
+import { PAGE, USER_END } from './pagemap';
 
 /** A stretch of pages to store, and how. */
 export interface PageStretch {
@@ -33,7 +33,26 @@ const OWN_PAGES: PageQuery = {
 };
 
 function trackedPages(startOver: boolean): PageQuery {
-  return { ...OWN_PAGES, report: PAGE_IS.guard | PAGE_IS.written, startOver };
+  return { ...OWN_PAGES, report: PAGE_IS.guard | PAGE_IS.written | PAGE_IS.present, startOver };
+}
+
+/** Whether nothing is at a page but a mark of the tracking. */
+export type MarkerProbe = (address: bigint) => boolean;
+
+const ENTRY_BYTES = 8;
+/** The last type of swap entries, PTE_MARKER_UFFD_WP as offset, "swapped": include/linux/swap.h, swapops.h, pagemap_read(). */
+const SWAPPED = 1n << 62n;
+const MARKER = 31n | (1n << 5n);
+const PLACE = (1n << 55n) - 1n;
+
+/** Without CAP_SYS_ADMIN the kernel does not tell: then it is a page, and its contents are looked at. */
+export function markerProbe(pagemap: number): MarkerProbe {
+  const bytes = Buffer.alloc(ENTRY_BYTES);
+  return (address) => {
+    preadFull(pagemap, bytes, (address / PAGE) * BigInt(ENTRY_BYTES));
+    const entry = bytes.readBigUInt64LE();
+    return (entry & SWAPPED) !== 0n && (entry & PLACE) === MARKER;
+  };
 }
 
 export function scanOf(pagemap: number): Scan {
@@ -46,6 +65,7 @@ export function collectPages(
   areas: readonly PageArea[],
   scan: Scan,
   startOver = false,
+  isMarker: MarkerProbe = () => false,
 ): { stretches: PageStretch[]; guards: Region[] } {
   const stretches: PageStretch[] = [];
   const guards: Region[] = [];
@@ -63,12 +83,27 @@ export function collectPages(
       if (!guard && area.pages !== 'private') continue;
       if (area.pages === 'all') push(stretches, { start: position, end: region.start }, area);
       if (guard) guards.push({ start: region.start, end: region.end });
-      else push(stretches, region, area, area.tracked === true && (region.categories & PAGE_IS.written) === 0n);
+      else if (isTracked(area) && isDoubtful(region, area)) {
+        for (const page of pagesOf(region)) if (!isMarker(page.start)) push(stretches, page, area);
+      } else push(stretches, region, area, area.tracked === true && (region.categories & PAGE_IS.written) === 0n);
       position = region.end;
     }
     if (area.pages === 'all') push(stretches, { start: position, end: area.end }, area);
   }
   return { stretches, guards };
+}
+
+/**
+ * A page of a file mapping (or a huge TLB page) that the program drops, madvise(MADV_DONTNEED), leaves its mark behind, and the scan
+ * says "swapped, not written" of it: zap_install_uffd_wp_if_needed(), mm/memory.c. Its contents in the parent set are no more. Of
+ * anonymous memory no mark is left.
+ */
+function isDoubtful({ categories }: { categories: bigint }, { lazy }: PageArea): boolean {
+  return !lazy && (categories & (PAGE_IS.present | PAGE_IS.written)) === 0n;
+}
+
+function* pagesOf({ start, end }: Region): Generator<Region> {
+  for (let at = start; at < end; at += PAGE) yield { start: at, end: at + PAGE };
 }
 
 /** Regions of a whole address space, given out by area; areas are asked for in ascending order. */

@@ -13,7 +13,7 @@ import type {
   PageStats,
   PageStore,
 } from '@crts/plugin-api';
-import { collectPages, type PageStretch, scanOf } from './collect';
+import { collectPages, markerProbe, type PageStretch, scanOf } from './collect';
 import { dedup, punchRestored } from './dedup';
 import { noPagemapScan, pagesNotWritten } from './errors';
 import { LAZY, NOWHERE, PAGE, PARENT, PRESENT } from './pagemap';
@@ -241,7 +241,7 @@ function writePiece(pid: number, fd: number, offset: bigint, piece: Buffer): voi
 function scanTask(task: FrozenTask, areas: readonly PageArea[], startOver: boolean): ReturnType<typeof collectPages> {
   const pagemap = openSync(`/proc/${task.hostPid}/pagemap`, 'r');
   try {
-    return collectPages(areas, scanOf(pagemap), startOver);
+    return collectPages(areas, scanOf(pagemap), startOver, markerProbe(pagemap));
   } catch (error) {
     const errno = (error as { errno?: string }).errno;
     // ENOTTY: no PAGEMAP_SCAN; EINVAL: it knows no guards.
