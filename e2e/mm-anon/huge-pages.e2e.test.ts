@@ -47,6 +47,13 @@ describe('huge TLB pages', () => {
       start: () => Target.program('huge-pages', ['file', path]),
       needs,
     });
+
+    flavours('deleted, mapped and open', {
+      start: () => Target.program('huge-pages', ['deleted', path]),
+      needs,
+      options: ['--ghost-limit', '16M'],
+      notWithCriu: 'CRIU writes ghost files with write(2)',
+    });
   });
 });
 

@@ -193,6 +193,36 @@ static void file(const char *go, const char *directory)
 	check(page_size(shared) == 2048 && page_size(private) == 2048, "the pages are small");
 }
 
+/* Deleted files of hugetlbfs: one is mapped, one is open, and has a hole. */
+static void deleted(const char *go, const char *directory)
+{
+	char path[512];
+	int fd;
+	struct stat state;
+	unsigned char *mapped, *late;
+
+	snprintf(path, sizeof(path), "%s/mapped", directory);
+	fd = open(path, O_RDWR | O_CREAT, 0600);
+	check(fd >= 0 && ftruncate(fd, PAGE) == 0, "%s: %m", path);
+	mapped = map(PAGE, MAP_SHARED, fd, 0);
+	fill(mapped, PAGE, 1);
+	close(fd);
+	check(unlink(path) == 0, "%s: %m", path);
+	snprintf(path, sizeof(path), "%s/open", directory);
+	fd = open(path, O_RDWR | O_CREAT, 0640);
+	check(fd >= 0 && ftruncate(fd, 3 * PAGE) == 0, "%s: %m", path);
+	late = map(PAGE, MAP_SHARED, fd, PAGE);
+	fill(late, PAGE, 2);
+	munmap(late, PAGE);
+	check(unlink(path) == 0, "%s: %m", path);
+	ready();
+	wait_for(go);
+	check(filled(mapped, PAGE, 1) && page_size(mapped) == 2048, "what is mapped differs");
+	check(fstat(fd, &state) == 0 && state.st_size == 3 * PAGE && state.st_blocks * 512 == PAGE && (state.st_mode & 0777) == 0640 && state.st_nlink == 0, "the open file has %ld bytes, %ld blocks, mode %o", (long)state.st_size, (long)state.st_blocks, state.st_mode);
+	late = map(PAGE, MAP_SHARED, fd, PAGE);
+	check(filled(late, PAGE, 2), "the open file differs");
+}
+
 /* One page of 1 GiB, of which little is used. */
 static void gigantic(const char *go)
 {
@@ -220,6 +250,8 @@ int main(int argc, char **argv)
 		segment(argv[1]);
 	if (!strcmp(kind, "file") && argc > 3)
 		file(argv[1], argv[3]);
+	if (!strcmp(kind, "deleted") && argc > 3)
+		deleted(argv[1], argv[3]);
 	if (!strcmp(kind, "gigantic"))
 		gigantic(argv[1]);
 	return done();

@@ -58,6 +58,12 @@ int main(int argc, char **argv)
 	char *window = map(fd, 2 * PAGE, RW, MAP_SHARED, 5 * PAGE), *readonly = map(again, size, PROT_READ, MAP_SHARED, 0);
 	char *beyond = map(fd, size + 4 * PAGE, RW, MAP_PRIVATE, 0), *hidden = map(fd, PAGE, PROT_NONE, MAP_PRIVATE, PAGE);
 	char *code = map(again, PAGE, PROT_READ | PROT_EXEC, MAP_PRIVATE, 0);
+	/* Its name is like that of a file that was deleted. */
+	snprintf(path, sizeof(path), "%s/of two\nlines (deleted)", argv[2]);
+	int odd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	check(write(odd, "odd", 3) == 3, "write: %m");
+	char *oddly = map(odd, PAGE, RW, MAP_SHARED, 0);
+	close(odd);
 	close(fd);
 	close(again);
 	changed[PAGE] = 'X';
@@ -78,6 +84,9 @@ int main(int argc, char **argv)
 	window[PAGE] = 'W';
 	check(shared[6 * PAGE] == 'W' && readonly[6 * PAGE] == 'W' && untouched[6 * PAGE] == 'W', "mappings are not of one file");
 	check(changed[6 * PAGE] == 'W' && changed[7 * PAGE] == 'h', "an unchanged page of a changed mapping is not the file's");
+	oddly[0] = 'O';
+	odd = open(path, O_RDONLY);
+	check(pread(odd, page, 3, 0) == 3 && !memcmp(page, "Odd", 3), "the mapping is not of the file with the odd name");
 	int now = open(other, O_RDONLY);
 	check(pread(now, page, 1, 6 * PAGE) == 1 && page[0] == 'W', "the shared mapping does not reach the file");
 	check(pread(now, page, 1, PAGE) == 1 && page[0] == 'b', "a private page reached the file");

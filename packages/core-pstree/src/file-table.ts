@@ -83,9 +83,12 @@ export class FileTable implements FileRegistry, TreeImages {
     const key = `${file.flags} ${file.path} ${identity}`;
     const known = this.#paths.get(key);
     if (known !== undefined) return known;
-    const { via, path: link, deleted, flags } = file;
+    const { via, path, flags } = file;
     const id = visitPath(via, (described) => {
       const { local, mode, uid, gid, dev, ino, rdev, sizeBytes, nlink, changeNs, fsType, mntId } = described;
+      // As with descriptors: a file that has a name may be called "x (deleted)".
+      const deleted = file.deleted && nlink === 0n;
+      const link = file.deleted && !deleted ? `${path}${DELETED}` : path;
       const stat = { mode, uid, gid, dev, ino, rdev, sizeBytes, nlink, changeNs, fsType, mntId };
       const own = { ...stat, pid: task.pid, fd: -1, local, via, link, deleted, flags, fdinfo: '', pos: 0n };
       return this.#add(task, own, NO_OWNER);

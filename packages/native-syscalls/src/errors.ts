@@ -48,7 +48,7 @@ export function taskGone(pid: number, during: string): CrtsError {
     code: 'CRTS_TASK_GONE',
     what: `the task died during ${during}`,
     pid,
-    hint: 'Nothing is left to thaw. See the log of the program or `dmesg` for what killed it.',
+    hint: 'Nothing is left to thaw. See the log of the program or `dmesg` for what killed it: with too little memory (of the machine, or the limit of its memory cgroup) the kernel does.',
   });
 }
 
@@ -77,7 +77,7 @@ export function infectFailed(pid: number, what: string, call: string, errno: num
     what,
     call,
     errno: errnoName(errno),
-    hint: 'The task runs on unharmed. ENOMEM: its RLIMIT_AS leaves no room for the agent; EMFILE: it has no free descriptor.',
+    hint: 'The task runs on unharmed. ENOMEM: its RLIMIT_AS, or its number of mappings (vm.max_map_count), leaves no room for the agent; EMFILE: it has no free descriptor.',
   });
 }
 

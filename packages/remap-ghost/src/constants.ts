@@ -26,5 +26,6 @@ export const AT_SYMLINK_FOLLOW = 0x400;
 export const AT_EMPTY_PATH = 0x1000;
 export const SEEK_DATA = 3;
 export const SEEK_HOLE = 4;
+export const HUGETLBFS_MAGIC = 0x958458f6n;
 export const NFS_MAGIC = 0x6969n;
 export const OVERLAY_MAGIC = 0x794c7630n;

@@ -79,7 +79,9 @@ export function notMade(path: string, call: string, errno: string | undefined): 
     hint:
       errno === 'EROFS'
         ? 'The filesystem is read-only: restore while it is writable.'
-        : 'Its directory must be writable for root while the restore runs.',
+        : errno === 'ENOMEM' || errno === 'EFAULT'
+          ? 'On hugetlbfs: the kernel has too few huge TLB pages: raise nr_hugepages in /sys/kernel/mm/hugepages.'
+          : 'Its directory must be writable for root while the restore runs.',
   });
 }
 

@@ -1,12 +1,23 @@
 /** Makes a deleted file again: complete before it gets a name, under each of its names for a moment, deleted after that. */
-import { chmodSync, chownSync, closeSync, ftruncateSync, lchownSync, mkdirSync, openSync, symlinkSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  ftruncateSync,
+  lchownSync,
+  mkdirSync,
+  openSync,
+  statfsSync,
+  symlinkSync,
+} from 'node:fs';
 import { dirname } from 'node:path/posix';
-import { preadFull, pwriteFull } from '@crts/native-syscalls';
+import { preadFull, pwriteFull, rawSyscall } from '@crts/native-syscalls';
 import { CrtsError, encodeName, type Logger } from '@crts/plugin-api';
 import { callOf, callOn, cName, errnoOf, linkFd } from './calls';
 import {
   AT_FDCWD,
   AT_SYMLINK_NOFOLLOW,
+  HUGETLBFS_MAGIC,
   O_CLOEXEC,
   O_CREAT,
   O_EXCL,
@@ -25,6 +36,10 @@ import type { Slot } from './slot';
 import { writeXattrs } from './xattrs';
 
 const STEP = 1024 * 1024;
+const ZEROES = Buffer.alloc(STEP);
+const PROT_WRITE = 2;
+const MAP_SHARED = 1;
+const MAP_NORESERVE = 0x4000;
 const PERMISSIONS = 0o7777;
 /** What open(2) answers to O_TMPFILE where the filesystem or the kernel does not have it: man 2 open. */
 const NO_TMPFILE = ['EOPNOTSUPP', 'ENOTSUP', 'EISDIR', 'ENOENT', 'EINVAL'];
@@ -129,6 +144,10 @@ function fill(ghost: Ghost, holder: number): void {
   const fd = openSync(`/proc/self/fd/${holder}`, O_RDWR | O_CLOEXEC);
   try {
     ftruncateSync(fd, Number(ghost.sizeBytes));
+    if (BigInt(statfsSync(`/proc/self/fd/${fd}`).type) === HUGETLBFS_MAGIC) {
+      fillHuge(ghost, fd);
+      return;
+    }
     const step = Buffer.allocUnsafe(STEP);
     for (const { offset, at, sizeBytes } of ghost.pieces) {
       for (let done = 0; done < sizeBytes; ) {
@@ -140,6 +159,29 @@ function fill(ghost: Ghost, holder: number): void {
     }
   } finally {
     closeSync(fd);
+  }
+}
+
+/** hugetlbfs has no write(2), and no holes to seek: what is zero takes no page, as before. */
+function fillHuge(ghost: Ghost, fd: number): void {
+  if (ghost.sizeBytes === 0n) return;
+  const file = `/proc/self/fd/${fd}`;
+  const start = callOn(file, 'mmap', 0, ghost.sizeBytes, PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+  try {
+    const step = Buffer.allocUnsafe(STEP);
+    for (const { offset, at, sizeBytes } of ghost.pieces)
+      for (let done = 0; done < sizeBytes; ) {
+        const piece = step.subarray(0, Math.min(STEP, sizeBytes - done));
+        preadFull(ghost.imageFd, piece, at + BigInt(done));
+        if (!piece.equals(ZEROES.subarray(0, piece.length))) {
+          // The kernel writes: a page that is not to be had is EFAULT, not SIGBUS.
+          const to = BigInt(start) + offset + BigInt(done);
+          callOn(file, 'pread64', ghost.imageFd, to, piece.length, at + BigInt(done));
+        }
+        done += piece.length;
+      }
+  } finally {
+    rawSyscall('munmap', start, ghost.sizeBytes);
   }
 }
 
