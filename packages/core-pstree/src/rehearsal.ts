@@ -1,3 +1,4 @@
+import { closeSync, openSync, writeSync } from 'node:fs';
 import { encodeImage, imageKind } from '@crts/image-io';
 import {
   closeFd,
@@ -10,7 +11,16 @@ import {
   withRegs,
   xstateSize,
 } from '@crts/native-syscalls';
-import type { ImageItem, ImageRecord, Logger, PageArea, ThreadFacts, ThreadState, VmaFacts } from '@crts/plugin-api';
+import type {
+  ImageItem,
+  ImageRecord,
+  ImageSink,
+  Logger,
+  PageArea,
+  ThreadFacts,
+  ThreadState,
+  VmaFacts,
+} from '@crts/plugin-api';
 import { clockShift } from './clocks';
 import { askProcess, collectMappings, firstRefusal } from './collect';
 import { FileTable } from './file-table';
@@ -79,8 +89,37 @@ export function rehearse(registry: Registry, request: DumpRequest, target: Targe
       if (request.sharePages !== true)
         attempt('pages', () => storePages(registry, task, areas.filter(isSmall).slice(0, AREAS_MAX)));
     });
-    attempt('images', () => encodeImages(task, files));
+    attempt('images', () => {
+      const sink = new Nowhere();
+      writeImages(sink, { tasks: [task], zombies: [], sequence: [task.pid], files });
+      sink.close();
+    });
   });
+}
+
+/** Images that are written, and gone. */
+class Nowhere implements ImageSink {
+  readonly #fd = openSync('/dev/null', 'w');
+
+  write(kind: string, id: number | undefined, entries: readonly ImageRecord[]): void {
+    this.writeItems(
+      kind,
+      id,
+      entries.map((value) => ({ value })),
+    );
+  }
+
+  writeItems(kind: string, _id: number | undefined, items: readonly ImageItem[]): void {
+    writeSync(this.#fd, encodeImage(imageKind(kind), items));
+  }
+
+  rawFd(): number {
+    return this.#fd;
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+  }
 }
 
 /** A program goes in and comes back, and nobody has run it. */
@@ -103,34 +142,18 @@ function isSmall({ start, end }: PageArea): boolean {
 /** Which pages there are, and the program that would store them: into memory, which stays empty. */
 function storePages({ pages }: Registry, task: Rehearsed, areas: readonly PageArea[]): void {
   const fd = memfd('crts-rehearsal', 0);
+  const sink = new Nowhere();
   try {
-    const { writing } = pages.dump(task, areas, { write: discard, rawFd: () => fd });
+    const { writing } = pages.dump(task, areas, { write: (...image) => sink.write(...image), rawFd: () => fd });
     const program = new ProgramBuilder();
     const file = program.receiveFd(fd);
     writing?.parts[0]?.emit(program, file);
     pass(program);
+    writing?.finish();
   } finally {
+    sink.close();
     closeFd(fd);
   }
-}
-
-function discardItems(kind: string, _id: number | undefined, items: readonly ImageItem[]): void {
-  encodeImage(imageKind(kind), items);
-}
-
-function discard(kind: string, id: number | undefined, entries: readonly ImageRecord[]): void {
-  discardItems(
-    kind,
-    id,
-    entries.map((value) => ({ value })),
-  );
-}
-
-function encodeImages(task: Rehearsed, files: FileTable): void {
-  writeImages(
-    { write: discard, writeItems: discardItems },
-    { tasks: [task], zombies: [], sequence: [task.pid], files },
-  );
 }
 
 /** The running process as if it stood still, with the answers of nobody. */

@@ -164,7 +164,8 @@ function encode(schema: MessageSchema, value: Bag, writer: WireWriter, trail: st
   const unknown = value[UNKNOWN] === undefined ? NONE : [...value[UNKNOWN]];
   let keys = 0;
   for (const field of schema.fields) {
-    while (unknown.length > 0 && unknown[0]!.number < field.number) writer.raw(unknown.shift()!.bytes);
+    if (unknown !== NONE)
+      while (unknown.length > 0 && unknown[0]!.number < field.number) writer.raw(unknown.shift()!.bytes);
     const given = value[field.name];
     if (given === undefined || given === null) {
       if (field.required) throw wrong('CRTS_IMAGE_FIELD', 'a required field is missing', [...trail, field.name]);
@@ -172,11 +173,14 @@ function encode(schema: MessageSchema, value: Bag, writer: WireWriter, trail: st
     }
     keys += 1;
     if (field.repeated) {
+      if (writeAgain(field, given, writer)) continue;
+      const at = writer.length;
       if (!writeNumbers(field, given as unknown[], writer))
         for (const one of given as unknown[]) {
           writer.uint32(field.tag);
           writeScalar(field, one, writer, trail);
         }
+      keep(field, given, writer, at);
     } else {
       writer.uint32(field.tag);
       writeScalar(field, given, writer, trail);
@@ -186,6 +190,22 @@ function encode(schema: MessageSchema, value: Bag, writer: WireWriter, trail: st
   const all = Object.keys(value);
   if (all.length !== keys) refuseOthers(schema, all, trail);
   for (const field of unknown) writer.raw(field.bytes);
+}
+
+type Place = Pick<FieldSchema, 'constant'>;
+
+/**
+ * What a handler has frozen cannot change: the action of a signal that has none, registers that are not in use. There are many of
+ * them, and the bytes that were written for it last are its bytes.
+ */
+function writeAgain({ constant }: Place, value: unknown, writer: WireWriter): boolean {
+  if (constant === undefined || constant.value !== value) return false;
+  writer.raw(constant.bytes);
+  return true;
+}
+
+function keep(field: Place, value: unknown, writer: WireWriter, at: number): void {
+  if (Object.isFrozen(value)) field.constant = { value, bytes: writer.copyFrom(at) };
 }
 
 /** Registers of a thread are some 400 numbers. False: what is wrong with them is to be told, or they are of another type. */
@@ -207,7 +227,7 @@ function refuseOthers(schema: MessageSchema, keys: readonly string[], trail: rea
 function writeScalar(field: FieldSchema, value: unknown, writer: WireWriter, trail: string[]): void {
   switch (field.code) {
     case CODE.uint32:
-      writer.uint32(integer(value, 0, 0xffff_ffff, field, trail));
+      writer.uint32((value as number) >>> 0 === value ? value : integer(value, 0, 0xffff_ffff, field, trail));
       return;
     case CODE.int32: {
       const number = integer(value, -0x8000_0000, 0x7fff_ffff, field, trail);
@@ -222,10 +242,10 @@ function writeScalar(field: FieldSchema, value: unknown, writer: WireWriter, tra
       return;
     }
     case CODE.uint64:
-      writer.uint64(unsigned(value, field, trail));
+      if (!writer.unsigned64(value)) unsigned(value, field, trail);
       return;
     case CODE.int64:
-      writer.uint64(signed(value, field, trail));
+      if (!writer.signed64(value)) signed(value, field, trail);
       return;
     case CODE.sint64: {
       const number = signed(value, field, trail);
@@ -248,11 +268,14 @@ function writeScalar(field: FieldSchema, value: unknown, writer: WireWriter, tra
       writer.fixed64(signed(value, field, trail));
       return;
     case CODE.message: {
-      const at = writer.begin();
-      trail.push(field.name);
-      encode(messageSchema(field.ref), value as Bag, writer, trail);
-      trail.pop();
-      writer.end(at);
+      if (!field.repeated || !writeAgain(field.one, value, writer)) {
+        const at = writer.begin();
+        trail.push(field.name);
+        encode(messageSchema(field.ref), value as Bag, writer, trail);
+        trail.pop();
+        writer.end(at);
+        if (field.repeated) keep(field.one, value, writer, at);
+      }
       return;
     }
     default: {

@@ -25,6 +25,49 @@ test.each(recorded)('%s decodes and encodes to the same bytes', (path) => {
   expect(encodeImage(kind, items).equals(bytes)).toBe(true);
 });
 
+const VMA = { start: 0n, end: 0n, pgoff: 0n, shmid: 0n, prot: 0, flags: 0, status: 0, fd: 0n };
+const FPREGS = {
+  ...{ cwd: 0, swd: 0, twd: 0, fop: 0, rip: 0n, rdp: 0n, mxcsr: 0, mxcsr_mask: 0 },
+  ...{ st_space: [], xmm_space: [], padding: [] },
+};
+
+test('what is frozen is written from memory, what may have changed is not', () => {
+  const limit = { cur: 5n, max: 2n ** 64n - 1n };
+  const frozen = Object.freeze({ ...limit });
+  const plain = encodeMessage('task_rlimits_entry', { rlimits: [limit, limit] });
+  for (let round = 0; round < 2; round++)
+    expect(encodeMessage('task_rlimits_entry', { rlimits: [frozen, limit, frozen].slice(0, 2) })).toEqual(plain);
+  limit.cur = 6n;
+  const [first, second] = decodeMessage(
+    'task_rlimits_entry',
+    encodeMessage('task_rlimits_entry', { rlimits: [frozen, limit] }),
+  ).rlimits as (typeof limit)[];
+  expect([first!.cur, second!.cur]).toEqual([5n, 6n]);
+  const zeros = Object.freeze([0, 0, 0]);
+  const words = (st_space: readonly number[]) => encodeMessage('user_x86_fpregs_entry', { ...FPREGS, st_space });
+  expect(words(zeros)).toEqual(words([0, 0, 0]));
+  expect(words(zeros)).toEqual(words([0, 0, 0]));
+  expect(words(Object.freeze([0, 0]))).toEqual(words([0, 0]));
+});
+
+test.each([
+  0n,
+  1n,
+  0x7fn,
+  0x80n,
+  0xffff_ffffn,
+  0x1_0000_0000n,
+  0x7fff_ffff_ffff_ffffn,
+  2n ** 63n,
+  2n ** 64n - 2n,
+  2n ** 64n - 1n,
+])('%s is written and read', (value) => {
+  const decoded = decodeMessage('rlimit_entry', encodeMessage('rlimit_entry', { cur: value, max: 0n }));
+  expect(decoded.cur).toBe(value);
+  const signed = BigInt.asIntN(64, value);
+  expect(decodeMessage('vma_entry', encodeMessage('vma_entry', { ...VMA, fd: signed })).fd).toBe(signed);
+});
+
 test('what an image has in common with the one before is decoded once', () => {
   const bytes = readFileSync(join(fixtures, 'sleep/core-6370.img'));
   const [first] = decode(Buffer.from(bytes), 'core-1.img').items;

@@ -18,8 +18,17 @@ export interface FieldSchema {
   readonly required: boolean;
   /** Of a message: the one that was decoded last. */
   last?: Decoded | undefined;
+  /** A frozen value that was written last, and its bytes: codec.ts, writeAgain(). */
+  constant?: Written | undefined;
+  /** Of one message of a repeated field the same. */
+  readonly one: { constant?: Written | undefined };
   /** How JSON shows it: `hex`, `flags=mmap.prot`; empty for plain. */
   readonly show: string;
+}
+
+export interface Written {
+  readonly value: unknown;
+  readonly bytes: Buffer;
 }
 
 export interface MessageSchema {
@@ -108,6 +117,8 @@ function parseField(text: string): FieldSchema {
     repeated: rule === '*',
     required: rule === 'r',
     last: undefined,
+    constant: undefined,
+    one: { constant: undefined },
     show: show ?? '',
   };
 }

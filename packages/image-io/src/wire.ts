@@ -7,6 +7,10 @@ const TWO32 = 0x1_0000_0000;
 /** The two words of a 64-bit number: crts runs on little-endian machines. */
 const WORD64 = new BigUint64Array(1);
 const WORD32 = new Uint32Array(WORD64.buffer);
+const SIGNED64 = new BigInt64Array(WORD64.buffer);
+const MAX32 = 0xffff_ffff;
+/** No limit, no descriptor: the longest number, and a frequent one. */
+const MINUS_ONE = Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01);
 
 /** Reads one message; every length is checked against the end before anything is made of it. */
 export class WireReader {
@@ -127,35 +131,63 @@ export class WireWriter {
     this.length = 0;
   }
 
+  /** A copy of what was written from there on. */
+  copyFrom(at: number): Buffer {
+    return Buffer.from(this.#bytes.subarray(at, this.length));
+  }
+
   /** Unsigned, at most 32 bits. */
   uint32(value: number): void {
     this.reserve(5);
-    const bytes = this.#bytes;
-    let rest = value;
-    while (rest > 0x7f) {
-      bytes[this.length++] = (rest & 0x7f) | 0x80;
-      rest >>>= 7;
-    }
-    bytes[this.length++] = rest;
+    if (value < 0x80) this.#bytes[this.length++] = value;
+    else this.length = put(this.#bytes, this.length, value);
   }
 
   /** Two's complement of 64 bits. */
   uint64(value: bigint): void {
     WORD64[0] = value;
+    this.word64();
+  }
+
+  /** False, and nothing is written, where it is no unsigned bigint of 64 bits. */
+  unsigned64(value: unknown): boolean {
+    if (typeof value !== 'bigint') return false;
+    WORD64[0] = value;
+    if (WORD64[0] !== value) return false;
+    this.word64();
+    return true;
+  }
+
+  /** The same with a sign. */
+  signed64(value: unknown): boolean {
+    if (typeof value !== 'bigint') return false;
+    SIGNED64[0] = value;
+    if (SIGNED64[0] !== value) return false;
+    this.word64();
+    return true;
+  }
+
+  /** What is in WORD64. */
+  private word64(): void {
     let low = WORD32[0]!;
     let high = WORD32[1]!;
     if (high === 0) {
       this.uint32(low);
       return;
     }
+    if (high === MAX32 && low === MAX32) {
+      this.raw(MINUS_ONE);
+      return;
+    }
     this.reserve(10);
     const bytes = this.#bytes;
-    while (high > 0 || low > 0x7f) {
-      bytes[this.length++] = (low & 0x7f) | 0x80;
+    let at = this.length;
+    while (high > 0) {
+      bytes[at++] = (low & 0x7f) | 0x80;
       low = ((low >>> 7) | ((high & 0x7f) << 25)) >>> 0;
       high >>>= 7;
     }
-    bytes[this.length++] = low;
+    this.length = put(bytes, at, low);
   }
 
   /** Each behind its tag. False, and what was written of it is to be taken back, at the first that is no unsigned number of 32 bits. */

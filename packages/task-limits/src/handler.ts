@@ -31,6 +31,11 @@ const LIMITS = [
   'RLIMIT_RTTIME',
 ] as const;
 
+/** include/uapi/asm-generic/resource.h. */
+const RLIM_INFINITY = 2n ** 64n - 1n;
+/** Most are. */
+const UNLIMITED = Object.freeze({ cur: RLIM_INFINITY, max: RLIM_INFINITY });
+
 export const limitsHandler = {
   name: 'task-limits',
 
@@ -43,10 +48,11 @@ export const limitsHandler = {
     });
     return () => {
       const table = limits.read();
-      const rlimits = LIMITS.map((_, resource) => ({
-        cur: rlimit.get(table, 'rlim_cur', resource * size),
-        max: rlimit.get(table, 'rlim_max', resource * size),
-      }));
+      const rlimits = LIMITS.map((_, resource) => {
+        const cur = rlimit.get(table, 'rlim_cur', resource * size);
+        const max = rlimit.get(table, 'rlim_max', resource * size);
+        return cur === RLIM_INFINITY && max === RLIM_INFINITY ? UNLIMITED : { cur, max };
+      });
       (task.images.core as CoreEntry).tc!.rlimits = { rlimits };
     };
   },

@@ -161,7 +161,23 @@ export function hasTiles({ xsave }: UserX86FpregsEntry): boolean {
 }
 
 /** By DataView: the methods of Buffer check each place, and put 64-bit numbers together in JavaScript. */
+/** Registers that nobody uses, by how many there are. They are the same for every thread, and written as such. */
+const zeroWords = new Map<number, number[]>();
+const zeroLongs = new Map<number, bigint[]>();
+const ZEROS = Buffer.alloc(4096);
+
+function isZero(bytes: Buffer, at: number, sizeBytes: number): boolean {
+  return sizeBytes <= ZEROS.length && bytes.compare(ZEROS, 0, sizeBytes, at, at + sizeBytes) === 0;
+}
+
+function zeros<T>(known: Map<number, T[]>, count: number, zero: T): T[] {
+  const all = known.get(count) ?? (Object.freeze(new Array<T>(count).fill(zero)) as T[]);
+  known.set(count, all);
+  return all;
+}
+
 function words(bytes: Buffer, at: number, count: number): number[] {
+  if (isZero(bytes, at, 4 * count)) return zeros(zeroWords, count, 0);
   const view = new DataView(bytes.buffer, bytes.byteOffset + at, 4 * count);
   const found: number[] = [];
   for (let index = 0; index < count; index++) found.push(view.getUint32(4 * index, true));
@@ -169,6 +185,7 @@ function words(bytes: Buffer, at: number, count: number): number[] {
 }
 
 function longs(bytes: Buffer, at: number, count: number): bigint[] {
+  if (isZero(bytes, at, 8 * count)) return zeros(zeroLongs, count, 0n);
   const view = new DataView(bytes.buffer, bytes.byteOffset + at, 8 * count);
   const found: bigint[] = [];
   for (let index = 0; index < count; index++) found.push(view.getBigUint64(8 * index, true));

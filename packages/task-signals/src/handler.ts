@@ -167,8 +167,13 @@ function planParentDeath(signal: number | undefined, plan: ThreadPlan, context: 
   });
 }
 
+/** That of nearly all signals. */
+const DEFAULT_ACTION: SaEntry = Object.freeze({ sigaction: 0n, flags: 0n, restorer: 0n, mask: 0n });
+
 function saEntry(actions: BigUint64Array, index: number): SaEntry {
   const word = index * SIGACTION_WORDS;
+  if (actions[word] === 0n && actions[word + 1] === 0n && actions[word + 2] === 0n && actions[word + 3] === 0n)
+    return DEFAULT_ACTION;
   return {
     sigaction: actions[word]!,
     flags: actions[word + 1]!,
