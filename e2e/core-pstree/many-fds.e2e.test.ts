@@ -1,8 +1,16 @@
 import { flavours } from '../harness/flavours';
 import { Target } from '../harness/target';
 
-const table = (title: string, what: string) =>
-  flavours(title, { start: () => Target.program('many-fds', ['DIR', what]), only: ['once', 'criu and back'] });
+// CRIU has numbers of its own in the program while it is restored, below its own limit, and may not raise that without CAP_SYS_RESOURCE.
+const ROOM = '2048';
+
+function table(title: string, what: string): void {
+  flavours(title, { start: () => Target.program('many-fds', ['DIR', what]), only: ['once'] });
+  flavours(`${title}, and CRIU`, {
+    start: () => Target.program('many-fds', ['DIR', what, ROOM]),
+    only: ['criu and back'],
+  });
+}
 
 table('descriptors with low numbers and with the highest that the limit allows', 'sparse');
 table('1,000 descriptors', '1000');

@@ -22,8 +22,13 @@ test.each([
   ['userfaultfd', 'CRTS_VMA_KIND', /mapping 0x[0-9a-f]+-0x[0-9a-f]+ \(userfaultfd missing tracking\)/],
   ['timer', 'CRTS_TIMER_CLOCK', /timer 0 runs on the CPU time of process \d+/],
   ['keyring', 'CRTS_KEYRING', /a process keyring/],
-  ['own-fs', 'CRTS_THREAD_UNSHARED', /thread \d+ has directories of its own/],
-  ['own-files', 'CRTS_THREAD_UNSHARED', /thread \d+ has descriptors of its own/],
+  [
+    'own-fs-of-two',
+    'CRTS_THREAD_UNSHARED',
+    /thread \d+ shares its directories with \d+, and not with the other threads/,
+  ],
+  ['own-files', 'CRTS_THREAD_UNSHARED', /thread \d+ has a table of descriptors of its own/],
+  ['pid-namespace', 'CRTS_NAMESPACE', /another pid_for_children namespace/],
   ['own-net', 'CRTS_THREAD_UNSHARED', /thread \d+ has a net namespace of its own/],
   ['lock', 'CRTS_FILE_LOCK', /fd 3 \(.*\/locked\).*--file-locks/s],
 ])('%s is refused with %s', async (what, code, text) => {

@@ -13,3 +13,8 @@ flavours('epolls: targets whose numbers are closed or of others, one-shots that 
 flavours('an epoll that is in flight in a socket', {
   start: () => Target.program('epoll-in-flight'),
 });
+
+flavours('epolls whose targets are in flight alone', {
+  start: () => Target.program('epoll-in-flight', ['targets']),
+  notWithCriu: 'it looks for targets among open descriptors',
+});

@@ -65,6 +65,7 @@ flavours('tail -F of a log that is rotated', {
       return `line ${round}.\n`;
     },
   ),
+  notDumpedByCriu: 'its poll(2) is interrupted (EINTR) by a dump of CRIU, and tail ends',
 });
 
 const DIRECTORIES = 10_000;

@@ -12,3 +12,5 @@ flavours('memfds that are mapped, also when no descriptor is left', {
 flavours('sealed memfds', { start: () => Target.program('memfd', ['sealed']) });
 
 flavours('a memfd that is executed', { start: () => Target.program('memfd', ['executed']) });
+
+flavours('memfds that are in flight in a socket', { start: () => Target.program('memfd', ['sent']) });

@@ -65,7 +65,7 @@ export function snapshot(pid: number, options: SnapshotOptions = {}): Record<str
       ]),
     ),
     links: ['exe', 'cwd', 'root'].map(link),
-    namespaces: readdirSync(`/proc/${pid}/ns`).map((name) => link(`ns/${name}`)),
+    namespaces: readdirSync(`/proc/${pid}/ns`).map((name) => linkOptional(link, `ns/${name}`)),
     threads,
     children: read(`task/${pid}/children`),
   };
@@ -78,6 +78,16 @@ function smaller(fields: Record<string, string>, kilobytes: Record<string, numbe
     `${Number.parseInt(fields[name]!, 10) - less} kB`,
   ]);
   return { ...fields, ...Object.fromEntries(changed) };
+}
+
+/** A pid namespace that no process has been made in yet has no name. */
+function linkOptional(link: (file: string) => string, file: string): string {
+  try {
+    return link(file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
+    throw error;
+  }
 }
 
 /** A file that this kernel does not have is equal to itself. */

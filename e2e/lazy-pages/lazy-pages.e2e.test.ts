@@ -65,6 +65,8 @@ const programs: [string, string, string[]][] = [
   ['flags of mappings', 'mappings', ['flags']],
   ['stacks that grow', 'mappings', ['stacks']],
   ['protection keys', 'mappings', ['keys']],
+  ['mappings that share a huge page', 'transparent', ['neighbours']],
+  ['the stack of a thread in a huge page', 'transparent', ['stack']],
 ];
 
 test.each(programs)('%s', async (_, program, args) => {

@@ -242,7 +242,12 @@ int main(int argc, char **argv)
 	if (!strcmp(call, "read") || !strcmp(call, "wait4")) {
 		check(pipe(pipes) == 0, "pipe: %m");
 		if ((child = fork()) == 0) {
-			nanosleep(&second, NULL);
+			/* Until a time: CRIU 4.2 has a relative sleep end with EINTR. */
+			struct timespec until;
+
+			clock_gettime(CLOCK_MONOTONIC, &until);
+			until.tv_sec += 1;
+			clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
 			_exit(write(pipes[1], "x", 1) == 1 ? 7 : 8);
 		}
 		clock_gettime(CLOCK_MONOTONIC, &before);

@@ -11,6 +11,9 @@
 #ifndef FAN_REPORT_DFID_NAME
 #define FAN_REPORT_DFID_NAME 0xc00
 #endif
+#ifndef FAN_REPORT_TARGET_FID
+#define FAN_REPORT_TARGET_FID 0x1000
+#endif
 
 static char dir[2048];
 
@@ -68,7 +71,7 @@ static unsigned long events(int fd, int flags)
 
 int main(int argc, char **argv)
 {
-	char before[3][8192], after[3][8192];
+	char before[4][8192], after[4][8192];
 	int only = argc > 3;
 
 	snprintf(dir, sizeof(dir), "%s", argv[2]);
@@ -79,7 +82,9 @@ int main(int argc, char **argv)
 	int plain = fanotify_init(FAN_CLASS_NOTIF | FAN_NONBLOCK | FAN_CLOEXEC, O_RDONLY | O_LARGEFILE | O_NOATIME);
 	int names = fanotify_init(FAN_CLASS_NOTIF | FAN_NONBLOCK | FAN_REPORT_DFID_NAME | FAN_UNLIMITED_MARKS, 0);
 	int content = fanotify_init(FAN_CLASS_CONTENT | FAN_UNLIMITED_QUEUE, O_RDWR);
-	check(plain >= 0 && names >= 0 && content >= 0, "fanotify_init: %m");
+	/* Takes no FAN_EVENT_ON_CHILD for a file, and shows it. */
+	int targets = only ? dup(names) : fanotify_init(FAN_CLASS_NOTIF | FAN_NONBLOCK | FAN_REPORT_DFID_NAME | FAN_REPORT_FID | FAN_REPORT_TARGET_FID, 0);
+	check(plain >= 0 && names >= 0 && content >= 0 && targets >= 0, "fanotify_init: %m");
 	/* CRIU makes groups with the flag that they have now. */
 	if (!only)
 		fcntl(content, F_SETFL, O_NONBLOCK);
@@ -93,18 +98,20 @@ int main(int argc, char **argv)
 		mark(content, FAN_MARK_FILESYSTEM, FAN_CLOSE_WRITE, "/dev/shm");
 		mark(content, FAN_MARK_IGNORE | FAN_MARK_IGNORED_SURV_MODIFY, FAN_CLOSE_WRITE, in("quiet"));
 	}
-	int all[] = { plain, names, content };
-	for (int i = 0; i < 3; i++)
+	if (!only)
+		mark(targets, 0, FAN_MODIFY, in("file"));
+	int all[] = { plain, names, content, targets };
+	for (int i = 0; i < 4; i++)
 		describe(all[i], before[i], sizeof(before[i]));
 	ready();
 	wait_for(argv[1]);
 
 	/* The go file is looked for with access(2), which no event tells. */
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 4; i++) {
 		describe(all[i], after[i], sizeof(after[i]));
 		check(!strcmp(before[i], after[i]), "group %d was\n%sand is\n%s", i, before[i], after[i]);
 	}
-	check(queued(names) == 0, "the restore is heard");
+	check(queued(names) == 0 && queued(targets) == 0, "the restore is heard");
 	/* In /dev/shm others may be at work; in the directory the harness is: take what is there. */
 	events(plain, O_NOATIME);
 	if (!only)
@@ -117,6 +124,7 @@ int main(int argc, char **argv)
 	check(events(plain, O_NOATIME) == 0, "the ignored open is heard");
 	check(write(fd, "x", 1) == 1, "write: %m");
 	check(events(plain, O_NOATIME) == FAN_MODIFY, "no FAN_MODIFY");
+	check(only || events(targets, 0) == FAN_MODIFY, "no FAN_MODIFY with the target");
 	close(fd);
 	check(events(plain, O_NOATIME) == FAN_CLOSE_WRITE, "no FAN_CLOSE_WRITE");
 	mkdir(in("sub/d"), 0755);

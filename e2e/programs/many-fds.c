@@ -1,6 +1,6 @@
 /*
  * Tables of descriptors: argv[3] is sparse (low numbers and some near the limit), full (every number up to the limit but a few), or a count of descriptors.
- * Every descriptor has an offset of its own.
+ * Every descriptor has an offset of its own. With argv[4] the limit is so much lower than it could be.
  */
 #include "check.h"
 #include <sys/resource.h>
@@ -11,8 +11,8 @@ int main(int argc, char **argv)
 	char path[4096];
 	static char kept[1 << 20];
 
-	(void)argc;
 	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_max -= argc > 4 ? atoi(argv[4]) : 0;
 	limit.rlim_cur = limit.rlim_max;
 	check(setrlimit(RLIMIT_NOFILE, &limit) == 0, "setrlimit: %m");
 	int max = (int)limit.rlim_max, sparse = !strcmp(argv[3], "sparse"), wanted = !strcmp(argv[3], "full") ? max : atoi(argv[3]);

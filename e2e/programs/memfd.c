@@ -2,6 +2,7 @@
 #include "check.h"
 #include "pattern.h"
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -139,12 +140,40 @@ static void executed(const char *go)
 	check(status == 0, "execveat: %s", strerror(WEXITSTATUS(status)));
 }
 
+/* In flight in a socket, and open nowhere. */
+static void sent(const char *go)
+{
+	unsigned char bytes[3 * PAGE], back[3 * PAGE];
+	char control[CMSG_SPACE(2 * sizeof(int))] = "", byte = 'x';
+	struct iovec iov = { &byte, 1 };
+	struct msghdr header = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
+	struct cmsghdr *message = CMSG_FIRSTHDR(&header);
+	int pair[2], fds[2] = { memfd("sent", MFD_ALLOW_SEALING, 0), memfd("also sent", 0, 7 * PAGE) };
+
+	fill(bytes, sizeof(bytes), 3);
+	check(write(fds[0], bytes, sizeof(bytes)) == sizeof(bytes) && fcntl(fds[0], F_ADD_SEALS, F_SEAL_WRITE) == 0, "write: %m");
+	check(pwrite(fds[1], "far", 3, 6 * PAGE) == 3 && socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0, "pair: %m");
+	message->cmsg_level = SOL_SOCKET;
+	message->cmsg_type = SCM_RIGHTS;
+	message->cmsg_len = CMSG_LEN(sizeof(fds));
+	memcpy(CMSG_DATA(message), fds, sizeof(fds));
+	check(sendmsg(pair[0], &header, 0) == 1 && close(fds[0]) == 0 && close(fds[1]) == 0, "sendmsg: %m");
+	ready();
+	wait_for(go);
+	header.msg_controllen = sizeof(control);
+	check(recvmsg(pair[1], &header, 0) == 1 && CMSG_FIRSTHDR(&header), "recvmsg: %m");
+	memcpy(fds, CMSG_DATA(CMSG_FIRSTHDR(&header)), sizeof(fds));
+	check(pread(fds[0], back, sizeof(back), 0) == sizeof(back) && !memcmp(bytes, back, sizeof(bytes)), "contents differ");
+	check(lseek(fds[0], 0, SEEK_CUR) == sizeof(bytes) && fcntl(fds[0], F_GET_SEALS) == F_SEAL_WRITE, "offset or seals");
+	check(pread(fds[1], back, 4, 6 * PAGE) == 4 && !memcmp(back, "far", 4) && lseek(fds[1], 0, SEEK_END) == 7 * PAGE, "contents differ");
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
 		const char *name;
 		void (*run)(const char *);
-	} variants[] = { { "plain", plain }, { "mapped", mapped }, { "sealed", sealed }, { "executed", executed } };
+	} variants[] = { { "plain", plain }, { "mapped", mapped }, { "sealed", sealed }, { "executed", executed }, { "sent", sent } };
 
 	for (size_t i = 0; argc > 2 && i < sizeof(variants) / sizeof(variants[0]); i++)
 		if (!strcmp(argv[2], variants[i].name))

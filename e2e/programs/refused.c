@@ -33,6 +33,15 @@ static void *idle_apart(void *flags)
 	return idle(NULL);
 }
 
+/* What it creates has its directories with it. */
+static void *idle_apart_with_another(void *nothing)
+{
+	pthread_t other;
+
+	check(unshare(CLONE_FS) == 0 && pthread_create(&other, NULL, idle, NULL) == 0, "thread: %m");
+	return idle(nothing);
+}
+
 static void *outlive(void *file)
 {
 	/* The main thread is gone when its state says so; the test looks for that. */
@@ -97,12 +106,18 @@ int main(int argc, char **argv)
 	}
 	if (!strcmp(what, "thread"))
 		check(pthread_create(&thread, NULL, idle, NULL) == 0, "thread: %m");
-	if (!strcmp(what, "own-fs") || !strcmp(what, "own-files") || !strcmp(what, "own-net")) {
-		long flags = !strcmp(what, "own-fs") ? CLONE_FS : !strcmp(what, "own-files") ? CLONE_FILES : CLONE_NEWNET;
+	if (!strcmp(what, "own-files") || !strcmp(what, "own-net")) {
+		long flags = !strcmp(what, "own-files") ? CLONE_FILES : CLONE_NEWNET;
 
 		check(pthread_create(&thread, NULL, idle_apart, (void *)flags) == 0, "thread: %m");
 		usleep(100000);
 	}
+	if (!strcmp(what, "own-fs-of-two")) {
+		check(pthread_create(&thread, NULL, idle_apart_with_another, NULL) == 0, "thread: %m");
+		usleep(100000);
+	}
+	if (!strcmp(what, "pid-namespace"))
+		check(unshare(CLONE_NEWPID) == 0, "unshare: %m");
 	if (!strcmp(what, "dead-main")) {
 		check(pthread_create(&thread, NULL, outlive, argv[1]) == 0, "thread: %m");
 		pthread_exit(NULL);

@@ -16,6 +16,7 @@ import { type ImageSet, readImageSet, type TaskSet } from './image-set';
 import { addClearing, planInheritance } from './inheritance';
 import { fetchPages, latePages, planWatch } from './lazy';
 import { Lender } from './lending';
+import { LentNumbers, mostLent } from './lent-numbers';
 import { type CompiledPlan, type CompiledThread, PlanBuilder, ThreadPlanBuilder } from './plan';
 import { PageFiller } from './private-memory';
 import { buildRegistry, checkExternal, type Registry, reportUnused } from './registry';
@@ -104,11 +105,13 @@ export function compileRestore(request: RestoreRequest, reader: ImageReader): Tr
   );
   const lender = new Lender();
   const descriptors = set.tasks.flatMap(({ fdinfo }) => fdinfo);
+  const lent = mostLent(set);
   const doorbellNumber = serviceNumbers({
     numbers: descriptors.map(({ fd }) => fd),
     scratchTop: files.scratchTop(descriptors),
     isTree: barriers,
     sharers: places.most.files,
+    lent,
   });
   const spareNumber = doorbellNumber + places.most.files * NUMBERS_PER_TASK;
   const layout = { area, doorbellNumber, spareNumber, agents: places.most.vm };
@@ -122,7 +125,8 @@ export function compileRestore(request: RestoreRequest, reader: ImageReader): Tr
     pagesOf.set(owners.vm, pages);
     const lazy = request.lazy === undefined ? [] : latePages(task, pages, request.lazy, set.tasks.length);
     fetchPages(request.plainPages, pages, lazy);
-    return new TaskCompiler(task, task === set.root, new PageFiller(pages, pagesNumber(pid), lazy));
+    const lending = new LentNumbers(spareNumber, lent);
+    return new TaskCompiler(task, task === set.root, new PageFiller(pages, pagesNumber(pid), lazy), lending);
   });
   planDescriptors(
     builders
@@ -199,9 +203,10 @@ class TaskCompiler {
     readonly task: TaskSet,
     isRoot: boolean,
     readonly filler: PageFiller,
+    readonly lending: LentNumbers,
   ) {
     this.plan = new PlanBuilder(task.pid, isRoot, madeElsewhere(task), filler);
-    this.threads = task.threads.map(({ tid }) => new ThreadPlanBuilder(task.pid, tid, isRoot));
+    this.threads = task.threads.map(({ tid }) => new ThreadPlanBuilder(task.pid, tid, isRoot, lending));
   }
 
   compile(barriers: boolean): TaskRestore {
@@ -229,6 +234,7 @@ class TaskCompiler {
       planMappings(plan, task, registry, context);
       if (server !== undefined) planWatch(plan, task, filler.lazy, server);
     }
+    if (this.lending.most > 0) this.lending.planOpening(plan);
     // Children and helpers that have ended meanwhile are no news to the program. All signals are blocked, so theirs wait; a
     // standard signal waits once, however many they are (man 7 signal).
     plan.pass({ plugin: 'engine', stage: 'sigchld', what: 'forget the deaths of the restore' }, (program) => {
@@ -256,6 +262,7 @@ class TaskCompiler {
       needs: ['sigactions', 'fs'],
       provides: ['threads'],
     });
+    this.lending.planClosing(this.plan);
   }
 }
 

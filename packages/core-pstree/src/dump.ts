@@ -82,7 +82,7 @@ function dumpFrozen(session: FrozenSession): DumpOutcome {
   log.info({ pid }, `frozen: ${describe(tree)}`);
   const remaps = new DumpRemaps(registry.remaps, writer);
   const pids = [...tree.targets, ...tree.zombies].map((one) => one.pid);
-  const files = new FileTable(registry.fd, pids, remaps);
+  using files = new FileTable(registry.fd, pids, remaps);
   const members = enroll(session, files);
   infectAll(members);
   log.info({ pid }, 'the agents are in');

@@ -38,7 +38,7 @@ interface Known {
 /** The same for every description of a dump. */
 type CommonContext = Pick<
   FdDumpContext,
-  'first' | 'addItem' | 'afterAll' | 'addSharedMemory' | 'addRecord' | 'processes' | 'descriptors'
+  'first' | 'addItem' | 'afterAll' | 'addSharedMemory' | 'addRecord' | 'processes' | 'descriptors' | 'inFlight'
 >;
 
 /** File descriptions of the dump: each is written once, whoever refers to it. */
@@ -55,8 +55,10 @@ export class FileTable implements FileRegistry, TreeImages {
   readonly #paths = new Map<string, number>();
   readonly #firsts = new Set<string>();
   readonly #descriptors: TreeDescriptor[] = [];
+  readonly #flyingDescriptors: TreeDescriptor[] = [];
   readonly #afterAll: (() => void)[] = [];
   readonly #inFlight: { readonly task: FrozenTask; readonly local: number; id: number }[] = [];
+  readonly #kept: number[] = [];
   /** Descriptions that look alike, in the order of kcmp(2). */
   readonly #alike = new Map<number, SortedFiles>();
   #nextId = 1;
@@ -74,6 +76,7 @@ export class FileTable implements FileRegistry, TreeImages {
       addRecord: (make) => this.#push(this.#nextId++, make),
       processes: new Set(processes),
       descriptors: this.#descriptors,
+      inFlight: this.#flyingDescriptors,
     };
   }
 
@@ -126,14 +129,24 @@ export class FileTable implements FileRegistry, TreeImages {
       for (const one of this.#inFlight) one.id = this.#flying(one.task, one.local);
       for (const action of this.#afterAll) action();
     } finally {
-      for (const { local } of this.#inFlight.splice(0)) closeFd(local);
+      const needed = new Set([...this.sharedMemory.values()].map(({ via }) => via));
+      for (const { local } of this.#inFlight.splice(0))
+        if (needed.has(pathOf(process.pid, local))) this.#kept.push(local);
+        else closeFd(local);
     }
+  }
+
+  /** Contents of memory that only a socket has were read through the engine's own duplicate. */
+  [Symbol.dispose](): void {
+    for (const local of this.#kept.splice(0)) closeFd(local);
   }
 
   #flying(task: FrozenTask, local: number): number {
     const [id] = visitDescriptors(process.pid, undefined, [local], (described) => {
       const facts = new Facts(described, task.pid, process.pid, -1);
-      return this.#description(task, process.pid, local, facts).id;
+      const { id: flying } = this.#description(task, process.pid, local, facts);
+      this.#flyingDescriptors.push({ task, fd: local, id: flying, facts });
+      return flying;
     });
     return id!;
   }
@@ -190,7 +203,7 @@ export class FileTable implements FileRegistry, TreeImages {
     );
     if (handler === undefined) throw noFdHandler(facts);
     const id = this.#nextId++;
-    const { first, addItem, afterAll, addSharedMemory, addRecord, processes, descriptors } = this.#common;
+    const { first, addItem, afterAll, addSharedMemory, addRecord, processes, descriptors, inFlight } = this.#common;
     const context: FdDumpContext = {
       task,
       options: task.options,
@@ -208,6 +221,7 @@ export class FileTable implements FileRegistry, TreeImages {
       },
       processes,
       descriptors,
+      inFlight,
       afterAll,
       addSharedMemory,
     };
@@ -225,6 +239,10 @@ export class FileTable implements FileRegistry, TreeImages {
 }
 
 const NO_OWNER: FownEntry = { uid: 0, euid: 0, signum: 0, pid_type: 0, pid: 0 };
+
+function pathOf(hostPid: number, fd: number): string {
+  return `/proc/${hostPid}/fd/${fd}`;
+}
 
 function objectOf(path: string): string {
   const { dev, ino } = statSync(path, { bigint: true });
@@ -261,7 +279,7 @@ class Facts extends DescribedFd implements FdFacts {
   }
 
   get via(): string {
-    return `/proc/${this.#hostPid}/fd/${this.#number}`;
+    return pathOf(this.#hostPid, this.#number);
   }
 
   get flags(): number {

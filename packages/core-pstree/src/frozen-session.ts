@@ -10,6 +10,7 @@ import { refuseRoot, refuseTask } from './limits';
 import { ParentSet } from './parent-set';
 import { buildRegistry, checkExternal, type Registry } from './registry';
 import type { DumpOutcome, DumpRequest } from './requests';
+import { refuseThreads, refuseTogether } from './thread-objects';
 
 export interface FrozenSession {
   readonly request: DumpRequest;
@@ -59,7 +60,9 @@ export function refuseTree({ request, registry }: FrozenSession, tasks: readonly
     // The numbers of another pid namespace mean nothing to who reads of a session.
     const shape =
       refuseTask(task, root) ?? (task === root ? refuseRoot(root.pid, root.facts, request.shellJob) : undefined);
-    const reason = shape ?? firstRefusal(registry, task);
+    const reason = shape ?? refuseThreads(task) ?? firstRefusal(registry, task);
     if (reason !== undefined) throw reason;
   }
+  const shared = refuseTogether(tasks);
+  if (shared !== undefined) throw shared;
 }

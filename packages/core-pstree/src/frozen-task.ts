@@ -33,6 +33,7 @@ const MARCH_X86_64 = 1;
 /** The contract's view of a stopped thread. */
 export class StoppedThread implements FrozenThread {
   readonly hostTid: number;
+  hasOwnDirectories = false;
 
   constructor(
     readonly task: Frozen,

@@ -17,6 +17,7 @@ import type { PlanBuilder } from './plan';
 import type { Range } from './private-memory';
 import type { LazyPages } from './requests';
 
+const PR_SET_THP_DISABLE = 41;
 const USER_END = 0x7fff_ffff_f000n;
 const MAP_PRIVATE = 2;
 const MAP_ANONYMOUS = 0x20;
@@ -95,6 +96,11 @@ export function planWatch(plan: PlanBuilder, task: TaskSet, lazy: readonly Range
   const head = { plugin: 'engine', stage: 'memory' } as const;
   const { pid } = task;
   let uffd: Result;
+  // A huge page that is made for what comes at once is present whole: its zeroes would be taken for what comes later.
+  if (lazy.length > 0)
+    plan.pass({ plugin: 'engine', stage: 'resources', what: 'no huge pages before all is watched' }, (program) => {
+      program.call('prctl', [PR_SET_THP_DISABLE, 1, 0, 0, 0]);
+    });
   plan.pass({ ...head, what: 'make a userfaultfd', needs: ['vmas'], provides: ['lazy:uffd'] }, (program) => {
     uffd = program.call('userfaultfd', [UFFD_LAZY_FLAGS], {
       what: 'make a userfaultfd',
@@ -122,7 +128,11 @@ export function planWatch(plan: PlanBuilder, task: TaskSet, lazy: readonly Range
         if (own !== undefined) closeFd(own);
         closeFd(pidfd);
       }
-      run((program) => void program.call('close', [uffd]));
+      run((program) => {
+        program.call('close', [uffd]);
+        // As the kernel starts a process; what the program has set itself comes in stage `resume`.
+        if (lazy.length > 0) program.call('prctl', [PR_SET_THP_DISABLE, 0, 0, 0, 0]);
+      });
     },
   );
 }

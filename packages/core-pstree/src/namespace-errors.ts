@@ -31,3 +31,12 @@ export function unshared(pid: number, tid: number, what: string): CrtsError {
     'Dump when that thread has ended.',
   );
 }
+
+export function unsharedTogether(pid: number, tid: number, other: number): CrtsError {
+  return refused(
+    'CRTS_THREAD_UNSHARED',
+    pid,
+    `thread ${tid} shares its directories with ${other}, and not with the other threads of its process: no restore makes that`,
+    'Dump when one of them has ended, or has called unshare(CLONE_FS) itself.',
+  );
+}

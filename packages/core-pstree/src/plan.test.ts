@@ -1,6 +1,7 @@
 import type { PassHead, Stage } from '@crts/plugin-api';
 import { STAGES } from '@crts/plugin-api';
 import fc from 'fast-check';
+import { LentNumbers } from './lent-numbers';
 import { orderPasses, PlanBuilder, planText, ThreadPlanBuilder } from './plan';
 
 // One run is like the other: what a new seed finds belongs into a named test.
@@ -129,7 +130,7 @@ test('tasks of a tree meet where one may need what another has made, and nowhere
 
 test('a thread gets its filters, and what comes after, in a program of its own', () => {
   const compiled = (isFiltered: boolean) => {
-    const thread = new ThreadPlanBuilder(12, 13, true);
+    const thread = new ThreadPlanBuilder(12, 13, true, new LentNumbers(100, 0));
     thread.pass(pass('filters', 'credentials').head, (program) => void program.call('seccomp', [1]));
     thread.pass(pass('mask', 'sigchld').head, (program) => void program.call('gettid', []));
     thread.pass(pass('name', 'resume').head, (program) => void program.call('prctl', [15]));

@@ -14,6 +14,7 @@ import {
   type ThreadState,
 } from '@crts/plugin-api';
 import { planCycle, planUnmet, threadIncomplete } from './errors';
+import type { Lent, LentNumbers } from './lent-numbers';
 import { type PageFiller, PlannedMapping } from './private-memory';
 
 /** Of a pass that provides very many names. */
@@ -131,6 +132,10 @@ export class PlanBuilder implements TaskPlan, ThreadPlan {
     this.#suspendSeccomp = true;
   }
 
+  lendFd(): never {
+    throw new RangeError('the main thread opens its descriptors itself');
+  }
+
   /**
    * Orders the passes and makes programs of them: as few as may be, or with `barriers` none that goes over the end of a
    * stage, because other tasks wait there. Nothing is executed.
@@ -231,13 +236,17 @@ export class ThreadPlanBuilder implements ThreadPlan {
   readonly isMain = false;
   readonly #passes: { readonly head: PassHead; readonly emit: (program: Program) => void }[] = [];
   readonly #thread = new FinalThread();
+  readonly #lending: LentNumbers;
   #suspendSeccomp = false;
 
   constructor(
     readonly pid: Pid,
     readonly tid: Pid,
     readonly isRoot: boolean,
-  ) {}
+    lending: LentNumbers,
+  ) {
+    this.#lending = lending;
+  }
 
   pass(head: PassHead, emit: (program: Program) => void): void {
     this.#passes.push({ head, emit });
@@ -249,6 +258,10 @@ export class ThreadPlanBuilder implements ThreadPlan {
 
   suspendSeccomp(): void {
     this.#suspendSeccomp = true;
+  }
+
+  lendFd(head: Lent['head'], open: Lent['open']): number {
+    return this.#lending.add(head, open);
   }
 
   compile(): CompiledThread {

@@ -18,6 +18,8 @@ export interface NumbersInUse {
   readonly isTree: boolean;
   /** Most tasks that have one table. */
   readonly sharers: number;
+  /** Most that a task opens for its threads. */
+  readonly lent?: number;
 }
 
 /**
@@ -25,11 +27,11 @@ export interface NumbersInUse {
  * given; where the limit leaves no room there, in a gap that no task fills.
  */
 export function serviceNumbers(
-  { numbers, scratchTop, isTree, sharers }: NumbersInUse,
+  { numbers, scratchTop, isTree, sharers, lent = 0 }: NumbersInUse,
   limit = descriptorLimit(),
 ): number {
   const taken = [...new Set(numbers)].sort((a, b) => a - b);
-  const needed = sharers * NUMBERS_PER_TASK + (isTree ? PASSING_IN_TREE : PASSING_ALONE);
+  const needed = sharers * NUMBERS_PER_TASK + (isTree ? PASSING_IN_TREE : PASSING_ALONE) + lent;
   const last = taken.at(-1) ?? -1;
   if (last >= limit) throw numberBeyondLimit(last, limit);
   // Three numbers are every task's own, open or not.

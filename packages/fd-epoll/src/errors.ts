@@ -20,7 +20,7 @@ export function foreignTarget(pid: number, fd: number, number: number, where: st
     pid,
     fd: fd < 0 ? undefined : fd,
     what: `it watches what was fd ${number} (${where}), and no process of the dump has that open`,
-    hint: 'A process outside the dump has it, or it is on its way through a socket: dump that process too, or later.',
+    hint: 'A process outside the dump has it, or it is on its way to one through a socket: dump that process too, or later.',
   });
 }
 

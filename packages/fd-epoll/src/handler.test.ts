@@ -62,7 +62,14 @@ describe('dump', () => {
       id,
       facts: facts(Number(fd)),
     }));
-    const context = { id: 7, fown, task: self, descriptors, afterAll: (action: () => void) => after.push(action) };
+    const context = {
+      id: 7,
+      fown,
+      task: self,
+      descriptors,
+      inFlight: [],
+      afterAll: (action: () => void) => after.push(action),
+    };
     const record = epollHandler.dump(facts(epoll), context as unknown as FdDumpContext);
     for (const action of after) action();
     return record.value as unknown as EventpollFileEntry;
@@ -106,7 +113,14 @@ describe('dump', () => {
     const after: (() => void)[] = [];
     const other = { ...self } as FrozenTask;
     const descriptors = [{ task: other, fd: moved, id: 8, facts: facts(moved) }];
-    const context = { id: 7, fown, task: self, descriptors, afterAll: (action: () => void) => after.push(action) };
+    const context = {
+      id: 7,
+      fown,
+      task: self,
+      descriptors,
+      inFlight: [],
+      afterAll: (action: () => void) => after.push(action),
+    };
     const record = epollHandler.dump(facts(epoll), context as unknown as FdDumpContext);
     for (const action of after) action();
     expect((record.value as unknown as EventpollFileEntry).tfd).toEqual([

@@ -13,7 +13,7 @@ import {
 import { badEntry, foreignTarget } from './errors';
 import { parseWatched, type Watched } from './fdinfo';
 import { emitWatches, highestNumber, isFired } from './plan';
-import { findElsewhere, isInPlace, readyEvents, type Watcher } from './targets';
+import { findElsewhere, type Holder, isInPlace, readyEvents, type Watcher } from './targets';
 
 const FD_TYPE_EVENTPOLL = 7;
 /** Of ioctl(2): struct epoll_params, eight bytes, since Linux 6.9. */
@@ -47,6 +47,7 @@ export const epollHandler: FdHandler = {
       // The duplicates of what is in flight stay until all was looked at.
       holder: isInFlight ? { hostPid: process.pid, fd: fd.local } : { hostPid: context.task.hostPid, fd: fd.fd },
       descriptors: context.descriptors,
+      inFlight: context.inFlight,
     };
     context.afterAll(() => {
       value.tfd = parseWatched(fd.fdinfo).map((watched) => dumpWatched(watched, watcher, fd.fd, context.id));
@@ -86,7 +87,7 @@ export const epollHandler: FdHandler = {
 function dumpWatched(watched: Watched, watcher: Watcher, fd: number, id: number): EventpollTfdEntry {
   const { number, events, data, pos, ino, dev } = watched;
   const entry: EventpollTfdEntry = { id, tfd: number, events, data, dev, inode: ino, pos: BigInt.asUintN(64, pos) };
-  let target = { task: watcher.task, fd: number };
+  let target: Holder = { hostPid: watcher.task.hostPid, fd: number };
   if (!isInPlace(watcher, watched)) {
     const found = findElsewhere(watcher, watched);
     if (found === undefined) {
@@ -95,8 +96,9 @@ function dumpWatched(watched: Watched, watcher: Watcher, fd: number, id: number)
     }
     target = found;
     entry.crts_number = number;
-    entry.tfd = found.task === watcher.task ? found.fd : NOWHERE;
-    if (found.task !== watcher.task) entry.crts_file = found.id;
+    const isHere = found.task === watcher.task;
+    entry.tfd = isHere ? found.fd : NOWHERE;
+    if (!isHere) entry.crts_file = found.id;
   }
   if (isFired(events)) entry.crts_fired = readyEvents(target);
   return entry;

@@ -16,5 +16,8 @@ export const FAN_MARK_IGNORE = 0x400;
 /** What fdinfo shows of a mark: fanotify_mark_user_flags(). */
 export const MARK_STATE = FAN_MARK_IGNORED_SURV_MODIFY | FAN_MARK_EVICTABLE | FAN_MARK_IGNORE;
 
+/** Of a directory: also what happens to those in it. */
+export const FAN_EVENT_ON_CHILD = 0x0800_0000;
+
 /** OPEN_PERM, ACCESS_PERM, OPEN_EXEC_PERM, PRE_ACCESS: whoever does it waits for the program's answer. */
 export const PERMISSION_EVENTS = 0x0001_0000 | 0x0002_0000 | 0x0004_0000 | 0x0010_0000;

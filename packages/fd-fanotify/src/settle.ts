@@ -14,6 +14,7 @@ import { errnoName, rawSyscall } from '@crts/native-syscalls';
 import { encodeName, type FdPlanContext, type Settlement } from '@crts/plugin-api';
 import { markGone, markNotAdded } from './errors';
 import {
+  FAN_EVENT_ON_CHILD,
   FAN_MARK_ADD,
   FAN_MARK_DONT_FOLLOW,
   FAN_MARK_EVICTABLE,
@@ -26,6 +27,7 @@ import {
 import { MARK_INODE } from './image';
 
 const AT_FDCWD = -100;
+const ENOTDIR = 20;
 
 /** One fanotify_mark(2). */
 export interface MarkCall {
@@ -91,6 +93,10 @@ export function markCalls({ type, mflags, mask, ignored_mask }: FanotifyMarkEntr
 }
 
 function addMark(fd: number, { flags, mask }: MarkCall, follow: number, path: string, name: string): void {
-  const result = rawSyscall('fanotify_mark', fd, flags | follow, mask, AT_FDCWD, pathArgument(path));
+  const mark = (events: number) =>
+    rawSyscall('fanotify_mark', fd, flags | follow, events, AT_FDCWD, pathArgument(path));
+  let result = mark(mask);
+  // Where parents are reported the kernel adds it to marks on files itself, and some groups do not take it (do_fanotify_mark()).
+  if (result === -ENOTDIR && (mask & FAN_EVENT_ON_CHILD) !== 0) result = mark(mask & ~FAN_EVENT_ON_CHILD);
   if (result < 0) throw markNotAdded(name, errnoName(-result));
 }

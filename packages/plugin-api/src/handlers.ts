@@ -117,6 +117,8 @@ export interface FrozenThread extends ThreadIdentity {
   readonly state: ThreadState;
   /** `core_entry` of the thread under construction; the main thread's is the process's own. */
   readonly core: ImageRecord;
+  /** Its directories and umask are not those of the main thread (unshare(2), CLONE_FS), nor of any other. */
+  readonly hasOwnDirectories: boolean;
   /** Text of a file under /proc/PID/task/TID. */
   readProc(name: string): string;
   /** Signals queued for this thread alone, as raw siginfo_t, in order. */
@@ -256,6 +258,8 @@ export interface FdDumpContext extends TreeImages {
   readonly processes: ReadonlySet<number>;
   /** Descriptors of the tree met so far; all of them when an `afterAll` runs. */
   readonly descriptors: readonly TreeDescriptor[];
+  /** Descriptions that are in flight in sockets; `fd` is the engine's duplicate, which is there until `afterAll` is over. */
+  readonly inFlight: readonly TreeDescriptor[];
   /**
    * Runs `action` when all descriptors of the tree were met and none is written: it may refuse, and change its entry. The
    * borrowed duplicates are gone then.

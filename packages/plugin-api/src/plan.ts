@@ -104,6 +104,11 @@ export interface ThreadPlan {
    */
   suspendSeccomp(): void;
   /**
+   * Has the task open a descriptor for a thread besides the main one, whose program takes none: before the task enters its own
+   * root. Returns the number under which it is open until the program of the thread has run.
+   */
+  lendFd(head: Omit<PassHead, 'stage' | 'needs' | 'provides'>, open: (program: Program) => Arg): number;
+  /**
    * What the thread's registers, extended state and signal mask are when it runs again. The engine sets them with
    * ptrace in the last step, when the agent is gone. Each part is set by exactly one handler.
    */

@@ -122,6 +122,11 @@ export const attributesHandler = {
     if (tc === undefined || thread === undefined) throw badAttribute('tc', 'tc or thread_core is missing');
     planFiles(core, plan, ownAttributes(context.options));
     planEarly(core, plan);
+    // Here already, so that its memory comes without huge pages; a lazy restore sets it for itself, and takes it back.
+    if (mm.thp_disabled === true)
+      plan.pass({ plugin: 'task-attrs', stage: 'resources', what: 'no huge pages' }, (program) => {
+        program.call('prctl', [PR.setThpDisable, 1, 0, 0, 0]);
+      });
     const permission = thread.crts?.xcomp_permission ?? 0n;
     plan.pass({ plugin: 'task-attrs', stage: 'resume', what: 'dumpable, huge pages, barriers' }, (program) => {
       for (let component = 0; permission !== 0n && component < 63; component++)

@@ -2,11 +2,13 @@ import { ProgramBuilder } from '@crts/native-syscalls';
 import {
   CrtsError,
   type FrozenTask,
+  type FrozenThread,
   type PassHead,
   type Program,
   type RestoreContext,
   type TaskImages,
   type TaskPlan,
+  type ThreadPlan,
 } from '@crts/plugin-api';
 import { fsHandler } from './handler';
 
@@ -49,6 +51,30 @@ describe('dump', () => {
     const { task } = frozen({ Umask: '0000' });
     fsHandler.dump(task, new ProgramBuilder())();
     expect(task.images.fs.umask).toBe(0);
+  });
+
+  test('of a thread that has its own', () => {
+    const { task, added } = frozen(
+      { Umask: '0027' },
+      { 'task/4313/cwd': '/srv/jail/sub', 'task/4313/root': '/srv/jail' },
+    );
+    const thread = (hasOwnDirectories: boolean) => ({
+      task,
+      tid: 13,
+      hostTid: 4313,
+      hasOwnDirectories,
+      facts: { status: new Map([['Umask', '0077']]) },
+      core: { thread_core: { crts: { timer_slack_ns: 5n } } } as { thread_core: { crts: object } },
+    });
+    const [plain, own] = [thread(false), thread(true)];
+    const read = fsHandler.dumpThread(new ProgramBuilder());
+    for (const one of [plain, own]) read(one as unknown as FrozenThread);
+    expect(plain.core.thread_core.crts).toEqual({ timer_slack_ns: 5n });
+    expect(own.core.thread_core.crts).toEqual({ timer_slack_ns: 5n, fs: { cwd_id: 1, root_id: 2, umask: 0o77 } });
+    expect(added).toMatchObject([
+      { path: '/srv/jail/sub', via: '/proc/4312/task/4313/cwd' },
+      { path: '/srv/jail', via: '/proc/4312/task/4313/root' },
+    ]);
   });
 
   test.each([{}, { Umask: '' }, { Umask: 'x' }])('no umask is never taken for a usual one: %p', (status) => {
@@ -124,5 +150,41 @@ describe('plan', () => {
       { code: 'CRTS_DIRECTORY', path: '/srv/jail', call: 'chroot' },
       { code: 'CRTS_DIRECTORY', path: '/srv/app', call: 'fchdir' },
     ]);
+  });
+
+  describe('of a thread', () => {
+    function compileThread(fs: object | undefined, isMain = false) {
+      const program = new ProgramBuilder();
+      const lent: string[] = [];
+      const plan = {
+        pid: 12,
+        tid: 13,
+        isMain,
+        pass: (_: PassHead, emit: (into: Program) => void) => emit(program),
+        lendFd: ({ what }: PassHead) => 99 + lent.push(what),
+      } as unknown as ThreadPlan;
+      const context = { files: { pathOf: (id: number) => paths[id] } } as unknown as RestoreContext;
+      fsHandler.planThread({ thread_core: { crts: { fs } } }, plan, context);
+      return { lent, text: program.text() };
+    }
+
+    test('leaves those of its process, and enters what that lends it', () => {
+      expect(compileThread({ cwd_id: 1, root_id: 2, umask: 0o77 })).toEqual({
+        lent: ['open / for thread 13', 'open /srv/app for thread 13'],
+        text: ['unshare(512)', 'fchdir(100)', 'chroot(".")', 'fchdir(101)', 'umask(63)'],
+      });
+    });
+
+    test('nothing where it has those of its process, and of the main thread', () => {
+      expect(compileThread(undefined).text).toEqual([]);
+      expect(compileThread({ cwd_id: 1, root_id: 2 }, true).text).toEqual([]);
+    });
+
+    test.each([
+      [{ cwd_id: 1, root_id: 2, umask: 0o1000 }, 'CRTS_IMAGE_FIELD'],
+      [{ cwd_id: 9, root_id: 2 }, 'CRTS_IMAGE_REFERENCE'],
+    ])('an image with %p', (fs, code) => {
+      expect(failure(() => compileThread(fs))).toMatchObject({ code });
+    });
   });
 });
