@@ -125,6 +125,13 @@ test('a set that another one was built on is no parent for a second: the trackin
   await target.finish();
 });
 
+test('a tree that is tracked for a set is dumped without that set', async () => {
+  const target = await Target.program('process-tree', ['DIR/table', 'fork 0 1', 'fork 1 2', 'fork 0 3']);
+  must(make(target, 'pre-dump', set(target, 1), '--track-mem'));
+  await target.cycle();
+  await target.finish();
+});
+
 test('a pre-dump is no set to restore; a parent that is not there is refused before anything is touched', async () => {
   const target = await start();
   const first = set(target, 0);

@@ -32,7 +32,8 @@ interface LogRecord {
 /**
  * The log of a run. A record costs one push: a tree may be frozen meanwhile. flush() writes them with pino, which is
  * loaded only when there is something to write; main() flushes at the end of the action, on the way out of every error and
- * when the process exits. What a signal or a crash of Node itself interrupts is lost.
+ * when the process exits. What a signal or a crash of Node itself interrupts is lost. A full disk, or a reader that is gone, ends the log
+ * and not what it tells of.
  */
 export class RunLog implements Logger {
   readonly #records: LogRecord[] = [];
@@ -40,6 +41,7 @@ export class RunLog implements Logger {
   readonly #format: 'human' | 'json';
   readonly #started = process.hrtime.bigint();
   #fd: number | undefined;
+  #failure: Error | undefined;
 
   constructor(fd: number, format: 'human' | 'json', verbosity: number) {
     this.#fd = fd;
@@ -66,29 +68,35 @@ export class RunLog implements Logger {
 
   flush(): void {
     const fd = this.#fd;
-    if (this.#records.length === 0 || fd === undefined) return;
+    if (this.#records.length === 0 || fd === undefined || this.#failure !== undefined) return;
     const { pino } = require('pino') as typeof import('pino');
     const write =
       this.#format === 'json'
         ? (line: string) => writeAll(fd, line)
         : (line: string) => writeAll(fd, humanLine(JSON.parse(line)));
     const logger = pino({ level: 'trace', base: null, timestamp: false }, { write });
-    for (const { level, at, fields, text } of this.#records.splice(0))
-      logger[level]({ at_us: at, ...printable(fields) }, text);
+    try {
+      for (const { level, at, fields, text } of this.#records.splice(0))
+        logger[level]({ at_us: at, ...printable(fields) }, text);
+    } catch (error) {
+      this.#failure ??= error as Error;
+    }
+  }
+
+  /** Why the log is not whole. */
+  get failure(): Error | undefined {
+    return this.#failure;
   }
 
   /** Flushes; records of a closed log go nowhere. May be called twice. */
   close(): void {
-    try {
-      this.flush();
-    } finally {
-      if (this.#fd !== undefined && this.#fd > STDERR) closeSync(this.#fd);
-      this.#fd = undefined;
-    }
+    this.flush();
+    if (this.#fd !== undefined && this.#fd > STDERR) closeSync(this.#fd);
+    this.#fd = undefined;
   }
 
   #add(level: Level, fields: object, text: string): void {
-    if (LEVEL[level] < this.#threshold) return;
+    if (LEVEL[level] < this.#threshold || this.#failure !== undefined) return;
     this.#records.push({ level, at: Number((process.hrtime.bigint() - this.#started) / 1000n), fields, text });
     if (this.#records.length >= RECORDS_MAX) this.flush();
   }

@@ -112,9 +112,6 @@ function versionText(version: string): string {
 
 /** A full disk, or a reader that is gone, must not hide how the action itself ended. */
 function closeLog(log: RunLog | undefined): void {
-  try {
-    log?.close();
-  } catch (error) {
-    tell(`crts: the log cannot be written: ${(error as Error).message}\n`);
-  }
+  log?.close();
+  if (log?.failure !== undefined) tell(`crts: the log cannot be written: ${log.failure.message}\n`);
 }

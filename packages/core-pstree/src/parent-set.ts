@@ -18,6 +18,7 @@ export class ParentSet {
   readonly #request: DumpRequest;
   readonly #reader: ImageReader | undefined;
   #isLinked = false;
+  #haveEnded = false;
 
   constructor(request: DumpRequest) {
     this.#request = request;
@@ -28,7 +29,11 @@ export class ParentSet {
   /** The mappings of a stopped process as handlers are to see them, and which of them are tracked since the parent set. */
   view(target: Target): ReturnType<WriteTracker['view']> {
     const { pid } = target;
-    if (this.tracker.isStrange(pid, target.facts.vmas) && endOtherHolders(pid)) target.lookAgain();
+    if (this.tracker.isStrange(pid, target.facts.vmas)) {
+      // One holder has a whole tree: with it ended the watch of those that were looked at before.
+      this.#haveEnded = endOtherHolders(pid) || this.#haveEnded;
+      if (this.#haveEnded) target.lookAgain();
+    }
     return this.tracker.view(pid, target.facts.vmas);
   }
 

@@ -211,6 +211,7 @@ export class Target {
   /** Something outside changed what /proc shows of it. */
   lookAgain(): void {
     this.#lookAtProcess();
+    this.#hideAbandoned();
   }
 
   /** All threads stand still: what they could still change is read again. */

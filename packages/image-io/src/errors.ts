@@ -23,11 +23,18 @@ export interface ImagePlace {
   readonly field?: string | undefined;
 }
 
+const DAMAGED =
+  'The image set is damaged, or mixed from several dumps: copy it again from where it was made, or dump again.';
+
 const HINTS: Partial<Record<ImageErrorCode, string>> = {
   CRTS_IMAGE_TRUNCATED:
     'The file ends too early: the disk was full, or it was not copied whole. Dump again or copy it again.',
   CRTS_IMAGE_MAGIC: 'The file is of another kind, damaged, or was made by a newer version.',
   CRTS_IMAGE_MISSING: 'The image set lacks this file: copy the whole directory.',
+  CRTS_IMAGE_FIELD: DAMAGED,
+  CRTS_IMAGE_LENGTH: DAMAGED,
+  CRTS_IMAGE_REFERENCE: DAMAGED,
+  CRTS_IMAGE_WIRE: DAMAGED,
   CRTS_IMAGE_FRAMES: 'Copy the file again from where it was made.',
   CRTS_IMAGES_COMPRESSED: 'Make it plain: crts decompress -D DIR.',
   CRTS_IMAGES_INCOMPLETE: 'inventory.img is written last: without it the dump did not finish. Dump again.',

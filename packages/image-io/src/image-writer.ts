@@ -66,8 +66,9 @@ export class ImageWriter implements ImageSink {
   writeItems(kind: string, id: number | undefined, items: readonly ImageItem[]): void {
     const description = imageKind(kind);
     const bytes = encodeImage(description, items, this.#writer);
-    const fd = this.#create(imageFileName(description, id));
-    for (let done = 0; done < bytes.length; ) done += this.#call('write', kind, () => writeSync(fd, bytes, done));
+    const name = imageFileName(description, id);
+    const fd = this.#create(name);
+    for (let done = 0; done < bytes.length; ) done += this.#call('write', name, () => writeSync(fd, bytes, done));
   }
 
   /** Names and descriptors of what was written. */

@@ -58,7 +58,7 @@ const HINTS: Readonly<Record<string, Hints>> = {
   ENOSPC: [
     [/inotify|fanotify/, 'Raise fs.inotify.max_user_watches or fs.fanotify.max_user_marks.'],
     [/clone|unshare/, 'No more namespaces may be made: see /proc/sys/user.'],
-    'The disk is full: free space, or choose another directory with -D.',
+    'Free space on that disk, or choose another directory with -D.',
   ],
   ENOSYS: ['This kernel, or a seccomp profile around crts, does not have the call: crts check says what is missing.'],
   ENOTDIR: ['A part of the path is no directory.'],

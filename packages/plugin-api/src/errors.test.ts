@@ -36,7 +36,7 @@ test('what a call of Node says keeps its facts', () => {
 });
 
 test.each([
-  [{ errno: 'ENOSPC', call: 'write' }, 'The disk is full'],
+  [{ errno: 'ENOSPC', call: 'write' }, 'Free space'],
   [{ errno: 'ENOSPC', call: 'inotify_add_watch(3, "/srv")' }, 'fs.inotify.max_user_watches'],
   [{ errno: 'EDQUOT', call: 'write' }, 'disk quota'],
   [{ errno: 'EROFS', call: 'open' }, 'read-only'],
