@@ -21,7 +21,7 @@ interface Disturbance {
   readonly output?: 'closed' | 'full';
   readonly options?: readonly string[];
   /** Kilobytes of the file system of the images. */
-  readonly disk?: number;
+  readonly disk?: number | undefined;
   readonly meanwhile?: (crts: ChildProcess) => Promise<void>;
 }
 

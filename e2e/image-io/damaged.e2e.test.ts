@@ -1,6 +1,7 @@
 // Image sets that were damaged at random: the restore says what is wrong, at once, or restores; nothing else happens.
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { crtsBinary, must, temporaryDirectory } from '../harness/checkpointer';
 import { Damage } from '../harness/damage';
@@ -13,12 +14,8 @@ const MEMORY_MAX_KB = 1_500_000;
 
 const PTHREAD = { flags: ['-pthread'] };
 /** Between them all kinds of images. */
-const PROGRAMS: readonly (readonly [
-  name: string,
-  args: readonly string[],
-  options?: object,
-  dump?: readonly string[],
-])[] = [
+type Program = readonly [name: string, args: readonly string[], options?: object, dump?: readonly string[]];
+const PROGRAMS: readonly Program[] = [
   ['fds', ['DIR']],
   ['unix-rights', ['DIR']],
   ['unix-tree', ['DIR']],
@@ -123,11 +120,15 @@ function listing(directory: string): string[] {
     .sort();
 }
 
+/** Those of the programs before: files of other sets come from there. */
+const others = mkdtempSync(join(tmpdir(), 'crts-sets-'));
 const sets: string[] = [];
+afterAll(() => rmSync(others, { recursive: true }));
 
-test.each(PROGRAMS)(
+test.each(PROGRAMS as Program[])(
   '%s %j',
-  async (name, args, options = {}, dumpOptions = []) => {
+  async (...program: unknown[]) => {
+    const [name, args, options = {}, dumpOptions = []] = program as unknown as Program;
     const target = await Target.program(name, args, options);
     must(target.dump(...dumpOptions));
     await target.gone();
@@ -168,6 +169,9 @@ test.each(PROGRAMS)(
       }
     }
     rmSync(join(target.directory, 'round'), { recursive: true, force: true });
+    const copy = join(others, name);
+    cpSync(target.images, copy, { recursive: true });
+    sets.push(copy);
     console.log(
       name,
       [...codes]
