@@ -7,7 +7,22 @@ export function keyring(tid: number, kind: string): CrtsError {
     plugin: 'task-creds',
     pid: tid,
     what: `the thread has a ${kind} keyring, whose keys cannot be taken along`,
-    hint: 'Keep keys in the keyring of the session or of the user, which are outside of a dump.',
+    hint: 'Keep keys in the keyring of the user, which is outside of a dump.',
+  });
+}
+
+/** `keys`: undefined where it cannot be read. */
+export function sessionKeyring(
+  tid: number,
+  { serial, keys }: { readonly serial: number; readonly keys: number | undefined },
+): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_KEYRING',
+    kind: 'refused',
+    plugin: 'task-creds',
+    pid: tid,
+    what: `the keyring of its session, ${serial}, ${keys === undefined ? 'cannot be looked into, and it' : `holds keys of its own (${keys}), which`} cannot be taken along`,
+    hint: `keyctl list ${serial} shows them. Keep keys in the keyring of the user (keyctl unlink KEY ${serial}), or start the program without them.`,
   });
 }
 

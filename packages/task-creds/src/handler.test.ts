@@ -48,6 +48,7 @@ describe('dump', () => {
     const thread = { core: { thread_core: {} }, facts: { status: new Map(Object.entries(status)) } };
     const ENOKEY = -126n;
     const program = {
+      cstring: (text: string) => text,
       call: (name: string) => ({
         value: name === 'prctl' ? 0x10n : ENOKEY,
       }),
@@ -79,6 +80,7 @@ test.each([
 ])('a keyring of its own (%d) is refused', (id, what) => {
   const thread = { tid: 12, core: { thread_core: {} }, facts: { status: new Map() } };
   const program = {
+    cstring: (text: string) => text,
     call: (_: string, args: readonly unknown[]) => ({ value: args[1] === id ? 4711n : -126n }),
   } as unknown as Program;
   const read = credentialsHandler.dumpThread(program);

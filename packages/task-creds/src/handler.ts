@@ -1,6 +1,15 @@
 import type { CoreEntry, CredsEntry } from '@crts/image-io';
-import type { CrtsError, FrozenThread, ImageRecord, Program, TaskStateHandler, ThreadPlan } from '@crts/plugin-api';
+import type {
+  CrtsError,
+  FrozenTask,
+  FrozenThread,
+  ImageRecord,
+  Program,
+  TaskStateHandler,
+  ThreadPlan,
+} from '@crts/plugin-api';
 import { badCredentials, keyring, labelled, missingCapability } from './errors';
+import { askForKeyring, askForNamed, checkSession, sessionNames } from './keyrings';
 
 const PR_GET_SECUREBITS = 27;
 const PR_SET_SECUREBITS = 28;
@@ -36,9 +45,18 @@ export const credentialsHandler = {
     return UNCONFINED.test(label) ? undefined : labelled(thread.tid, label);
   },
 
+  refuse(task: FrozenTask): undefined {
+    // Read while the dump is rehearsed: the tree does not wait for it.
+    sessionNames(fsuidOf(task));
+  },
+
+  dump(task: FrozenTask, program: Program) {
+    return askForNamed(task, program, fsuidOf(task));
+  },
+
   dumpThread(program: Program) {
     const securebits = program.call('prctl', [PR_GET_SECUREBITS]);
-    // Asking for the session's keyring would give the thread one: lookup_user_key(), security/keys/process_keys.c.
+    const session = askForKeyring(program);
     const keyrings = KEYRINGS.map(({ id, name }) => ({
       name,
       result: program.call('keyctl', [KEYCTL_GET_KEYRING_ID, id, 0], { expect: 'any' }),
@@ -49,6 +67,7 @@ export const credentialsHandler = {
       if (used !== undefined) throw keyring(thread.tid, used.name);
       const { status } = thread.facts;
       const [uid, euid, suid, fsuid] = numbers(status.get('Uid'));
+      checkSession(thread, session.value, fsuid ?? 0);
       const [gid, egid, sgid, fsgid] = numbers(status.get('Gid'));
       const creds: CredsEntry = {
         uid: uid!,
@@ -156,6 +175,10 @@ function emitCapset(program: Program, effective: bigint, permitted: bigint, inhe
   program.call('capset', [program.bytes(header), program.bytes(data)], {
     fail: (errno) => missingCapability(`capabilities 0x${permitted.toString(16)}`, errno),
   });
+}
+
+function fsuidOf({ facts }: FrozenTask): number {
+  return numbers(facts.status.get('Uid'))[3] ?? 0;
 }
 
 /** The kernel has no security module that gives labels. */
