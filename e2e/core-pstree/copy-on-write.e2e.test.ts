@@ -1,8 +1,10 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { must } from '../harness/checkpointer';
 import { flavours } from '../harness/flavours';
 import { testNeeding } from '../harness/needs';
 import { Target } from '../harness/target';
+import { until } from '../harness/until';
 
 const CHILDREN = 8;
 
@@ -66,6 +68,21 @@ test('256 MiB that eight children share take no more memory afterwards, twice ov
     await target.cycle();
     expectShared(sizes(target), before);
   }
+  await target.finish();
+});
+
+test('also of a lazy restore', async () => {
+  const target = await start(64)();
+  const before = sizes(target);
+  must(target.dump());
+  await target.gone();
+  must(target.restore('--lazy-pages'));
+  const log = join(target.images, 'lazy-pages.log');
+  await until(
+    'all memory to be there',
+    () => existsSync(log) && readFileSync(log, 'utf8').includes('all memory is in place'),
+  );
+  expectShared(sizes(target), before);
   await target.finish();
 });
 

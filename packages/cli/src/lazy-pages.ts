@@ -9,6 +9,8 @@ import {
   acceptConnection,
   closeFd,
   limitReceiveSeconds,
+  memfd,
+  pwriteFull,
   receiveFull,
   SyscallError,
   sendFull,
@@ -128,10 +130,16 @@ class LazyLink implements LazyPages {
     limitReceiveSeconds(socket, START_S);
   }
 
-  handOver(pid: number, uffd: number, pidfd: number): void {
+  handOver(pid: number, uffd: number, pidfd: number, missing: Parameters<LazyPages['handOver']>[3]): void {
     this.#send(pid);
-    // CRIU's server has room for one descriptor.
-    if (!sendMessage(this.#socket, Buffer.alloc(1), this.isOwn ? [uffd, pidfd] : [uffd])) throw lazyServerGone('EPIPE');
+    const list = this.isOwn ? listOf(missing) : undefined;
+    try {
+      // CRIU's server has room for one descriptor.
+      const fds = list === undefined ? [uffd] : [uffd, pidfd, list];
+      if (!sendMessage(this.#socket, Buffer.alloc(1), fds)) throw lazyServerGone('EPIPE');
+    } finally {
+      if (list !== undefined) closeFd(list);
+    }
     if (this.isOwn) this.#held.push(syscall('fcntl', uffd, F_DUPFD_CLOEXEC, 0));
   }
 
@@ -166,6 +174,14 @@ class LazyLink implements LazyPages {
       throw error instanceof SyscallError ? lazyServerGone(error.errno) : error;
     }
   }
+}
+
+/** A memfd with first and last address of each stretch: what is missing may be much, and a message takes little. */
+function listOf(missing: readonly { readonly start: bigint; readonly end: bigint }[]): number {
+  const words = BigUint64Array.from(missing.flatMap(({ start, end }) => [start, end]));
+  const fd = memfd('crts-missing', words.byteLength);
+  if (words.length > 0) pwriteFull(fd, Buffer.from(words.buffer), 0n);
+  return fd;
 }
 
 /** Connects with the server that waits in the work directory, or starts one. */

@@ -1,7 +1,14 @@
 /** Images to plan: every handler adds its passes for every task. No process is made. */
 import type { ImageReader, MmEntry } from '@crts/image-io';
 import { findFreeArea, stubAreaSize, type YardLayout } from '@crts/native-syscalls';
-import { CrtsError, type ImageItem, type PageSource, type RestoreContext, vmaResource } from '@crts/plugin-api';
+import {
+  CrtsError,
+  type ImageItem,
+  type Logger,
+  type PageSource,
+  type RestoreContext,
+  vmaResource,
+} from '@crts/plugin-api';
 import { madeElsewhere } from './borrowed';
 import { verifyImages } from './checksums';
 import { planClocks, type TimeNamespace } from './clocks';
@@ -149,10 +156,11 @@ export function compileRestore(request: RestoreRequest, reader: ImageReader): Tr
   }
   planInheritance(
     builders.map(({ task: { pid, owners }, plan }) => ({ pid, plan, memory: owners.vm })),
-    // Who brings pages later brings them to each task.
-    request.lazy === undefined ? forks.rounds : [],
+    keepsSharing(request) ? forks.rounds : [],
     area,
   );
+  for (const { filler } of builders) fetchPages(request.plainPages, filler.pages, filler.lazy);
+  if (!keepsSharing(request)) reportCopies(set.tasks.length, request.log);
   const tasks = builders.map((builder) => builder.compile(barriers));
   reportUnused(request.inherit?.unused, request.log, '--inherit-fd');
   return { set, forks, tasks, layout, places, lender, shared, helpers, remaps, registry, clocks };
@@ -195,6 +203,22 @@ function agentArea({ tasks, root }: ImageSet, arenaBytes: number, agents: number
   return { start, end: start + size };
 }
 
+/**
+ * A server that waits brings the pages that the images mark, to each task; and what is compressed is not there yet to be compared.
+ * Only a server of our own is told what to leave out.
+ */
+function keepsSharing({ lazy, plainPages }: RestoreRequest): boolean {
+  return lazy === undefined || (lazy.isOwn && plainPages?.fill === undefined);
+}
+
+function reportCopies(tasks: number, log: Logger): void {
+  if (tasks > 1)
+    log.warn(
+      {},
+      'pages that processes share copy-on-write come to each of them: they will take more memory than before',
+    );
+}
+
 class TaskCompiler {
   readonly plan: PlanBuilder;
   readonly threads: readonly ThreadPlanBuilder[];
@@ -232,7 +256,7 @@ class TaskCompiler {
     if (task.owners.vm === task.pid) {
       addClearing(plan, 'memory', shared.agentArea);
       planMappings(plan, task, registry, context);
-      if (server !== undefined) planWatch(plan, task, filler.lazy, server);
+      if (server !== undefined) planWatch(plan, task, filler, server);
     }
     if (this.lending.most > 0) this.lending.planOpening(plan);
     // Children and helpers that have ended meanwhile are no news to the program. All signals are blocked, so theirs wait; a

@@ -35,7 +35,15 @@ export function planInheritance(tasks: readonly Heir[], rounds: ForkPlan['rounds
     const [child, from] = [plans.get(pid), plans.get(parent)];
     if (child !== undefined && from !== undefined) keep(child.mappings, from.mappings);
   }
+  for (const { plan } of tasks) hurry(plan);
   for (const { pid, plan, memory } of tasks) if (memory === pid) addPasses(plan, agent);
+}
+
+/** What is brought late is brought to each task: memory that is to be shared must be there before the forks. */
+function hurry({ filler, mappings }: PlanBuilder): void {
+  if (filler === undefined || filler.lazy.length === 0) return;
+  const shared = mappings.filter(({ isEarly, origin }) => isEarly || origin !== undefined).map(({ range }) => range);
+  filler.hurry(shared.sort((a, b) => (a.start < b.start ? -1 : 1)));
 }
 
 /** Whose memory each task has when it is forked, parents first: helpers and tasks that are restored dead only pass on what they got. */

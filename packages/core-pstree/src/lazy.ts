@@ -14,7 +14,7 @@ import { hotBytes, hotRanges, registersOf, subtract } from './hot-memory';
 import type { TaskSet } from './image-set';
 import { cannotWatch } from './lazy-errors';
 import type { PlanBuilder } from './plan';
-import type { Range } from './private-memory';
+import type { PageFiller, Range } from './private-memory';
 import type { LazyPages } from './requests';
 
 const PR_SET_THP_DISABLE = 41;
@@ -92,15 +92,14 @@ function part(run: StoredRun, start: bigint, end: bigint): StoredRun {
 }
 
 /** Has the mappings with missing pages watched from when they are complete. */
-export function planWatch(plan: PlanBuilder, task: TaskSet, lazy: readonly Range[], server: LazyPages): void {
+export function planWatch(plan: PlanBuilder, task: TaskSet, filler: PageFiller, server: LazyPages): void {
   const head = { plugin: 'engine', stage: 'memory' } as const;
   const { pid } = task;
   let uffd: Result;
   // A huge page that is made for what comes at once is present whole: its zeroes would be taken for what comes later.
-  if (lazy.length > 0)
-    plan.pass({ plugin: 'engine', stage: 'resources', what: 'no huge pages before all is watched' }, (program) => {
-      program.call('prctl', [PR_SET_THP_DISABLE, 1, 0, 0, 0]);
-    });
+  plan.pass({ plugin: 'engine', stage: 'resources', what: 'no huge pages before all is watched' }, (program) => {
+    if (filler.lazy.length > 0) program.call('prctl', [PR_SET_THP_DISABLE, 1, 0, 0, 0]);
+  });
   plan.pass({ ...head, what: 'make a userfaultfd', needs: ['vmas'], provides: ['lazy:uffd'] }, (program) => {
     uffd = program.call('userfaultfd', [UFFD_LAZY_FLAGS], {
       what: 'make a userfaultfd',
@@ -110,7 +109,7 @@ export function planWatch(plan: PlanBuilder, task: TaskSet, lazy: readonly Range
   plan.hostStep(
     {
       ...head,
-      what: `hand ${lazy.length} stretches of missing pages to who brings them`,
+      what: 'hand what is missing to who brings it',
       why: 'only the engine has the line to the server, and may ask for events of forks (CAP_SYS_PTRACE)',
       needs: ['lazy:uffd'],
     },
@@ -120,8 +119,8 @@ export function planWatch(plan: PlanBuilder, task: TaskSet, lazy: readonly Range
       try {
         own = pidfdGetfd(pidfd, Number(uffd.value));
         uffdTellMissing(own);
-        for (const { start, end } of mappingsOf(task, lazy)) uffdRegisterMissing(own, start, end);
-        server.handOver(pid, own, pidfd);
+        for (const { start, end } of mappingsOf(task, filler.lazy)) uffdRegisterMissing(own, start, end);
+        server.handOver(pid, own, pidfd, filler.lazy);
       } catch (error) {
         throw error instanceof SyscallError ? cannotWatch(pid, error.call, error.errno) : error;
       } finally {
@@ -131,7 +130,7 @@ export function planWatch(plan: PlanBuilder, task: TaskSet, lazy: readonly Range
       run((program) => {
         program.call('close', [uffd]);
         // As the kernel starts a process; what the program has set itself comes in stage `resume`.
-        if (lazy.length > 0) program.call('prctl', [PR_SET_THP_DISABLE, 0, 0, 0, 0]);
+        if (filler.lazy.length > 0) program.call('prctl', [PR_SET_THP_DISABLE, 0, 0, 0, 0]);
       });
     },
   );

@@ -5,6 +5,7 @@
 import { fstatSync } from 'node:fs';
 import { cutRuns, PIECE_BYTES, type ProgramBuilder, type Stretch } from '@crts/native-syscalls';
 import type { MappingHead, PageSource, PrivateMapping, Program, Result, StoredRun } from '@crts/plugin-api';
+import { subtract } from './hot-memory';
 import { withoutLazy } from './lazy';
 import { pagesUnread } from './page-errors';
 
@@ -37,13 +38,25 @@ export class PageFiller {
   readonly #updates: Result[] = [];
   /** Asked for by `later`. */
   #waiting: StoredRun[] = [];
+  #lazy: readonly Range[];
 
   /** `number` is the descriptor of pages files in the task; `lazy` stretches come later, from somebody else. */
   constructor(
     readonly pages: PageSource,
     readonly number: number,
-    readonly lazy: readonly Range[] = [],
-  ) {}
+    lazy: readonly Range[] = [],
+  ) {
+    this.#lazy = lazy;
+  }
+
+  get lazy(): readonly Range[] {
+    return this.#lazy;
+  }
+
+  /** Before anything is emitted: these are to be there with the rest. */
+  hurry(ranges: readonly Range[]): void {
+    this.#lazy = subtract(this.#lazy, ranges);
+  }
 
   /** Emits the transfer of all stored pages of the range. */
   fill(program: Program, range: Range): void {

@@ -63,8 +63,13 @@ export interface DumpOutcome {
 export interface LazyPages {
   /** A server that this restore has started: it reads the same images, and passes over what is there already. */
   readonly isOwn: boolean;
-  /** A userfaultfd that tells what the task misses; of the images' pid. */
-  handOver(pid: number, uffd: number, pidfd: number): void;
+  /** A userfaultfd that tells what the task misses, and what that is; of the images' pid. */
+  handOver(
+    pid: number,
+    uffd: number,
+    pidfd: number,
+    missing: readonly { readonly start: bigint; readonly end: bigint }[],
+  ): void;
   /** A task that is restored dead. */
   dead(pid: number): void;
   /** The tree runs. @throws CrtsError when nobody is there to serve: then it must not run */

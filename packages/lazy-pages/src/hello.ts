@@ -1,10 +1,11 @@
 /** What a restore says on lazy-pages.socket: of each task a pid, and behind it the userfaultfd; of dead ones the negative pid. */
-import { readlinkSync } from 'node:fs';
+import { fstatSync, readlinkSync } from 'node:fs';
 import {
   CONTROL_HEADER,
   closeFd,
   controlMessages,
   descriptorsIn,
+  preadFull,
   receiveAll,
   receiveFull,
 } from '@crts/native-syscalls';
@@ -21,7 +22,17 @@ export interface Announced {
   readonly uffd: number;
   /** Only where crts itself has started the server. */
   readonly pidfd: number | undefined;
+  /** What the task misses, by such a restore. */
+  readonly missing: readonly Stretch[] | undefined;
 }
+
+interface Stretch {
+  readonly start: bigint;
+  readonly end: bigint;
+}
+
+/** A mapping has 65,530 neighbours at most, and pages between holes: this is a TiB of every other page. */
+const LIST_BYTES_MAX = 2n ** 31n;
 
 /** Waits for all processes of an image set. `living` has the pids of those that have memory. */
 export function receiveTasks(socket: number, count: number, living: ReadonlySet<number>): Announced[] {
@@ -33,9 +44,9 @@ export function receiveTasks(socket: number, count: number, living: ReadonlySet<
       const pid = word.readInt32LE(0);
       if (pid < 0) continue;
       const fds = receiveDescriptors(socket);
-      const [uffd, pidfd] = fds;
+      const [uffd, pidfd, list] = fds;
       if (uffd === undefined) throw badHello(`no descriptor came with pid ${pid}`);
-      tasks.push({ pid, uffd, pidfd });
+      tasks.push({ pid, uffd, pidfd, missing: list === undefined ? undefined : readList(list) });
       if (!living.has(pid) || tasks.some((other) => other.pid === pid && other.uffd !== uffd))
         throw badHello(`pid ${pid} is none that is to come`);
       if (readlinkSync(`/proc/self/fd/${uffd}`) !== 'anon_inode:[userfaultfd]')
@@ -48,6 +59,19 @@ export function receiveTasks(socket: number, count: number, living: ReadonlySet<
       if (pidfd !== undefined) closeFd(pidfd);
     }
     throw error;
+  }
+}
+
+/** Takes the descriptor. */
+function readList(fd: number): Stretch[] {
+  try {
+    const { size } = fstatSync(fd, { bigint: true });
+    if (size % 16n !== 0n || size > LIST_BYTES_MAX) throw badHello(`a list of ${size} bytes`);
+    const words = new BigUint64Array(Number(size / 8n));
+    if (size > 0n) preadFull(fd, Buffer.from(words.buffer), 0n);
+    return Array.from({ length: words.length / 2 }, (_, i) => ({ start: words[2 * i]!, end: words[2 * i + 1]! }));
+  } finally {
+    closeFd(fd);
   }
 }
 

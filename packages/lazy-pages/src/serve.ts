@@ -45,7 +45,11 @@ export function serveLazily(request: LazyRequest): Served {
   if (request.isOwn) tellGuarded(socket);
   const supply = request.supply ?? new LocalSupply(sourceOf, request.plain);
   const server = new LazyServer({
-    tasks: tasks.map(({ pid, uffd }) => ({ pid, uffd, ranges: rangesOf(reader, pid, sourceOf(pid), request.isOwn) })),
+    tasks: tasks.map(({ pid, uffd, missing }) => ({
+      pid,
+      uffd,
+      ranges: rangesOf(reader, pid, missing ?? sourceOf(pid).lazy),
+    })),
     supply,
     control: { fd: socket, isFinished: () => hasFinished(socket) },
     log,
@@ -77,10 +81,14 @@ function tellGuarded(socket: number): void {
   }
 }
 
-function rangesOf(reader: ImageReader, pid: number, source: PageSource, withParents: boolean): LazyRanges {
+function rangesOf(
+  reader: ImageReader,
+  pid: number,
+  missing: readonly { readonly start: bigint; readonly end: bigint }[],
+): LazyRanges {
   const { vmas } = reader.readOne<MmEntry>('mm', pid);
   const mappings = vmas
     .filter(({ status }) => (status & GUARD_STATUS) === 0)
     .sort((a, b) => (a.start < b.start ? -1 : 1));
-  return new LazyRanges(cutAtMappings(withParents ? source.lazyWithParents : source.lazy, mappings));
+  return new LazyRanges(cutAtMappings(missing, mappings));
 }
