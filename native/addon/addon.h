@@ -42,6 +42,7 @@ napi_value ListDescriptors(napi_env env, napi_callback_info info);
 napi_value SearchFile(napi_env env, napi_callback_info info);
 napi_value CloseAll(napi_env env, napi_callback_info info);
 napi_value ReadFile(napi_env env, napi_callback_info info);
+napi_value ReadMappings(napi_env env, napi_callback_info info);
 napi_value ReadFiles(napi_env env, napi_callback_info info);
 
 #endif

@@ -23,6 +23,7 @@ static napi_value Init(napi_env env, napi_value exports) {
       {"searchFile", nullptr, SearchFile, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"closeAll", nullptr, CloseAll, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"readFile", nullptr, ReadFile, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"readMappings", nullptr, ReadMappings, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
   };
   napi_define_properties(env, exports, sizeof(properties) / sizeof(properties[0]), properties);
   napi_value protocol;

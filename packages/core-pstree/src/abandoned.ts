@@ -18,14 +18,24 @@ export function findAbandoned(
   ips: readonly bigint[],
   read: (address: bigint, length: number) => Buffer,
 ): AddressRange[] {
+  return candidatesOf(vmas).filter(
+    ({ start, end }) => read(start, ENTRY.length).equals(ENTRY) && !ips.some((ip) => start <= ip && ip < end),
+  );
+}
+
+/** By list of mappings: tasks of a tree share them. */
+const candidates = new WeakMap<readonly VmaFacts[], readonly AddressRange[]>();
+
+function candidatesOf(vmas: readonly VmaFacts[]): readonly AddressRange[] {
+  const known = candidates.get(vmas);
+  if (known !== undefined) return known;
   const found: AddressRange[] = [];
   vmas.forEach((arena, index) => {
     const code = vmas[index - 1];
-    if (code === undefined || !isArena(arena) || !isCode(code) || code.end !== arena.start) return;
-    if (!read(code.start, ENTRY.length).equals(ENTRY)) return;
-    const area = { start: code.start, end: arena.end };
-    if (!ips.some((ip) => area.start <= ip && ip < area.end)) found.push(area);
+    if (code !== undefined && isArena(arena) && isCode(code) && code.end === arena.start)
+      found.push({ start: code.start, end: arena.end });
   });
+  candidates.set(vmas, found);
   return found;
 }
 

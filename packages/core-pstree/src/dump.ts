@@ -1,5 +1,5 @@
 import type { CoreEntry, ImageWriter } from '@crts/image-io';
-import { descriptorNumbers, lendTogether, type RemoteTask, SIGINFO_SIZE } from '@crts/native-syscalls';
+import { descriptorNumbers, lendTogether, openAll, type RemoteTask, SIGINFO_SIZE } from '@crts/native-syscalls';
 import type { Output, PageStats } from '@crts/plugin-api';
 import { CrtsError } from '@crts/plugin-api';
 import { writeChecksums } from './checksums';
@@ -28,6 +28,7 @@ const P_PID = 1;
 const WNOHANG = 1;
 const WSTOPPED = 2;
 const WNOWAIT = 0x0100_0000;
+const SIGSET_SIZE = 8;
 
 /** Freezes the tree, writes its images, and kills, thaws or stops it. Throws CrtsError; then the tree runs on as it was. */
 export function dumpTree(request: DumpRequest): DumpOutcome {
@@ -52,7 +53,7 @@ function prepareImages(writer: ImageWriter, { known }: FrozenTree, withoutPages:
   );
   const pages = withoutPages ? [] : known.map((_, index) => ['pages', index + 1] as const);
   const tables = known.map((_, index) => ['fdinfo', index + 2] as const);
-  writer.prepare([...TREE_IMAGES, ...tasks, ...threads, ...tables, ...pages]);
+  writer.prepare([...TREE_IMAGES, ...tasks, ...threads, ...tables, ...pages], openAll);
 }
 
 /** One agent for each address space. */
@@ -91,7 +92,7 @@ function dumpFrozen(session: FrozenSession): DumpOutcome {
   files.finish();
   const memory = process.hrtime.bigint();
   if (request.trackMem === true) parent.tracker.leaveParent();
-  const stats = eachOnCpu(members, (member) => dumpTask(session, member));
+  const stats = dumpTasks(session, members);
   writePages(members, stats, request.progress);
   let pagesId = members.length;
   for (const [shmid, object] of files.sharedMemory)
@@ -243,13 +244,68 @@ function serveLate(
   }
 }
 
-/** State, threads, mappings and memory. All descriptors of the tree are known. */
-function dumpTask({ registry, writer, parent, request }: FrozenSession, { task, tracked }: Member): PageStats {
+/** Processes that are asked before the answers of one are read: they run meanwhile, on other CPUs. */
+const AHEAD = 8;
+
+/** State, threads, mappings and memory of all. All descriptors of the tree are known. */
+function dumpTasks(session: FrozenSession, members: readonly Member[]): PageStats[] {
+  const [only] = members;
+  if (members.length === 1) return [onCpu(only!.target.cpu, () => dumpTask(session, only!, ask(session, only!)))];
+  const asked: Asked[] = [];
+  const stats: PageStats[] = [];
+  try {
+    for (const member of members) {
+      while (asked.length < members.length && asked.length < stats.length + AHEAD)
+        asked.push(ask(session, members[asked.length]!));
+      stats.push(dumpTask(session, member, asked[stats.length]!));
+    }
+  } catch (error) {
+    // An agent that is busy cannot be taken out.
+    for (const { settle } of asked.slice(stats.length)) attempt(settle);
+    throw error;
+  }
+  return stats;
+}
+
+function attempt(action: () => void): void {
+  try {
+    action();
+  } catch {
+    // The first cause counts.
+  }
+}
+
+/** A process that has been sent its questions. */
+interface Asked {
+  /** Waits until all are answered. */
+  settle(): void;
+  read(): void;
+}
+
+function ask({ registry }: FrozenSession, { task, target }: Member): Asked {
+  const { program, read } = askProcess(registry, task);
+  // The last of all: a timer that it was asked for may have gone off meanwhile.
+  const waiting = program.out(SIGSET_SIZE);
+  program.call('rt_sigpending', [waiting, SIGSET_SIZE]);
+  const settle = target.infection.task.start(program);
+  return {
+    settle,
+    read: () => {
+      if (waiting.read().readBigUInt64LE(0) === 0n) target.noSignalsWait();
+      read();
+    },
+  };
+}
+
+function dumpTask(
+  { registry, writer, parent, request }: FrozenSession,
+  { task, tracked }: Member,
+  asked: Asked,
+): PageStats {
   const track = request.trackMem === true;
   const { outlet } = request;
-  const questions = askProcess(registry, task);
-  task.target.infection.task.run(questions.program);
-  questions.read();
+  asked.settle();
+  asked.read();
   askThreads(registry, task);
   // Memory is stored once.
   if (task.owners.vm !== task.pid) return { pagesScanned: 0, pagesWritten: 0, guards: [] };

@@ -1,6 +1,6 @@
 /** Parsers of what /proc prints of a task (man 5 proc). Pure, but for readTaskFacts(). */
 import { readdirSync } from 'node:fs';
-import { readSmallFile, readSmallFiles, SyscallError } from '@crts/native-syscalls';
+import { readMappings, readSmallFile, readSmallFiles, SyscallError } from '@crts/native-syscalls';
 import { decodeName, type FieldTable, type TaskFacts, type ThreadFacts, type VmaFacts } from '@crts/plugin-api';
 import { noSuchTask } from './errors';
 
@@ -193,7 +193,20 @@ function unescapeOctal(text: string): string {
 }
 
 export function readTaskFacts(pid: number): TaskFacts {
-  return factsWith(pid, parseSmaps(decodeName(readSmallFile(`/proc/${pid}/smaps`))));
+  return factsWith(pid, mappingsOf(decodeName(readMappings(`/proc/${pid}/smaps`))));
+}
+
+/** Texts of mappings that have been met, and what they say: tasks of a tree are forks of each other, and much is known by the list of mappings. */
+const knownMappings = new Map<string, readonly VmaFacts[]>();
+const KNOWN_MAX = 64;
+
+function mappingsOf(text: string): readonly VmaFacts[] {
+  const known = knownMappings.get(text);
+  if (known !== undefined) return known;
+  if (knownMappings.size === KNOWN_MAX) knownMappings.clear();
+  const vmas = parseSmaps(text);
+  knownMappings.set(text, vmas);
+  return vmas;
 }
 
 /** Of a process that still runs: enough to make ready for the freeze, where all is read again. Mappings have no flags. */

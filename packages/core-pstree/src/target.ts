@@ -63,7 +63,7 @@ export class Target {
   #infected = false;
   #gone = false;
   #stopSignal: number | undefined;
-  /** Signals that waited when the agent went in: of the process, and of its main thread. */
+  /** Signals that wait: of the process, and of its main thread. */
   readonly #peeked = new Map<boolean, Buffer[]>();
 
   /** `searched`: what is known of the text of files, shared by a tree. */
@@ -252,8 +252,6 @@ export class Target {
   }
 
   infect(): void {
-    // While it is in a stop.
-    for (const shared of [true, false]) this.#peeked.set(shared, ptracePeekSignals(this.pid, shared));
     const vmas = this.#mapped;
     if (this.#gadgets === undefined || !verifyGadgets(this.mem, this.#gadgets))
       this.#gadgets = findGadgets(this.mem, vmas, this.#searched);
@@ -284,10 +282,23 @@ export class Target {
     this.#guest = new Guest(this.pid, this.thread(this.pid).state, host.#infection!);
   }
 
-  /** Signals that wait for a thread, or for the process. */
+  /**
+   * Signals that wait for a thread, or for the process. A main thread whose agent runs is stopped for a moment, once for both: what was
+   * there before the agent went in is not all, since timers go off until they are looked at.
+   */
   pendingSignals(tid: number, shared: boolean): Buffer[] {
-    const known = tid === this.pid ? this.#peeked.get(shared) : undefined;
-    return known ?? ptracePeekSignals(tid, shared);
+    if (tid !== this.pid || !this.#infected) return ptracePeekSignals(tid, shared);
+    const known = this.#peeked.get(shared);
+    if (known !== undefined) return known;
+    this.#whileStopped(() => {
+      for (const which of [true, false]) this.#peeked.set(which, ptracePeekSignals(tid, which));
+    });
+    return this.#peeked.get(shared)!;
+  }
+
+  /** As the agent has found out, which has all signals blocked. Nobody need stop it to look. */
+  noSignalsWait(): void {
+    if (this.#infected) for (const which of [true, false]) this.#peeked.set(which, []);
   }
 
   /** A main thread whose agent waits is in no stop. The agent waits as before: should `action` fail, it can still be cured. */

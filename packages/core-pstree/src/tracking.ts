@@ -67,7 +67,7 @@ export class WriteTracker {
 
   /** Whether the mappings of a task are watched by somebody that the parent set does not know. */
   isStrange(pid: number, vmas: readonly VmaFacts[]): boolean {
-    return !this.#tasks.has(pid) && vmas.some(({ vmFlags }) => vmFlags.has(WRITE_PROTECT));
+    return !this.#tasks.has(pid) && isWatched(vmas);
   }
 
   /**
@@ -291,4 +291,15 @@ function linkOf(pid: number, fd: number): string {
 /** The process that a pidfd is of; -1 when it has ended. */
 function pidOf(pid: number, pidfd: number): number {
   return Number(/^Pid:\s*(-?\d+)/m.exec(readOptional(`/proc/${pid}/fdinfo/${pidfd}`))?.[1] ?? -1);
+}
+
+/** By list of mappings: tasks of a tree share them. */
+const watched = new WeakMap<readonly VmaFacts[], boolean>();
+
+function isWatched(vmas: readonly VmaFacts[]): boolean {
+  const known = watched.get(vmas);
+  if (known !== undefined) return known;
+  const found = vmas.some(({ vmFlags }) => vmFlags.has(WRITE_PROTECT));
+  watched.set(vmas, found);
+  return found;
 }

@@ -192,19 +192,20 @@ function encode(schema: MessageSchema, value: Bag, writer: WireWriter, trail: st
   for (const field of unknown) writer.raw(field.bytes);
 }
 
-type Place = Pick<FieldSchema, 'constant'>;
-
 /**
- * What a handler has frozen cannot change: the action of a signal that has none, registers that are not in use. There are many of
- * them, and the bytes that were written for it last are its bytes.
+ * What a handler has frozen cannot change: the action of a signal that has none, registers that are not in use, a mapping that tasks of
+ * a tree have in common. There are many of them, and the bytes that were written for one are its bytes: with their length.
  */
-function writeAgain({ constant }: Place, value: unknown, writer: WireWriter): boolean {
+const messages = new WeakMap<object, { readonly name: string; readonly bytes: Buffer }>();
+
+/** The same of a repeated field, of which the last is known. */
+function writeAgain({ constant }: FieldSchema, value: unknown, writer: WireWriter): boolean {
   if (constant === undefined || constant.value !== value) return false;
   writer.raw(constant.bytes);
   return true;
 }
 
-function keep(field: Place, value: unknown, writer: WireWriter, at: number): void {
+function keep(field: FieldSchema, value: unknown, writer: WireWriter, at: number): void {
   if (Object.isFrozen(value)) field.constant = { value, bytes: writer.copyFrom(at) };
 }
 
@@ -268,14 +269,17 @@ function writeScalar(field: FieldSchema, value: unknown, writer: WireWriter, tra
       writer.fixed64(signed(value, field, trail));
       return;
     case CODE.message: {
-      if (!field.repeated || !writeAgain(field.one, value, writer)) {
-        const at = writer.begin();
-        trail.push(field.name);
-        encode(messageSchema(field.ref), value as Bag, writer, trail);
-        trail.pop();
-        writer.end(at);
-        if (field.repeated) keep(field.one, value, writer, at);
+      const known = Object.isFrozen(value) ? messages.get(value as object) : undefined;
+      if (known !== undefined && known.name === field.ref) {
+        writer.raw(known.bytes);
+        return;
       }
+      const at = writer.begin();
+      trail.push(field.name);
+      encode(messageSchema(field.ref), value as Bag, writer, trail);
+      trail.pop();
+      writer.end(at);
+      if (Object.isFrozen(value)) messages.set(value as object, { name: field.ref, bytes: writer.copyFrom(at) });
       return;
     }
     default: {

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { ImageRecord } from '@crts/plugin-api';
 import fc from 'fast-check';
 import { decodeMessage, encodeMessage } from './codec';
 import { ImageError } from './errors';
@@ -26,10 +27,38 @@ test.each(recorded)('%s decodes and encodes to the same bytes', (path) => {
 });
 
 const VMA = { start: 0n, end: 0n, pgoff: 0n, shmid: 0n, prot: 0, flags: 0, status: 0, fd: 0n };
+const MM = {
+  ...{
+    mm_start_code: 0n,
+    mm_end_code: 0n,
+    mm_start_data: 0n,
+    mm_end_data: 0n,
+    mm_start_stack: 0n,
+    mm_start_brk: 0n,
+    mm_brk: 0n,
+  },
+  ...{
+    mm_arg_start: 0n,
+    mm_arg_end: 0n,
+    mm_env_start: 0n,
+    mm_env_end: 0n,
+    exe_file_id: 1,
+    mm_saved_auxv: [],
+    dumpable: 1,
+  },
+};
 const FPREGS = {
   ...{ cwd: 0, swd: 0, twd: 0, fop: 0, rip: 0n, rdp: 0n, mxcsr: 0, mxcsr_mask: 0 },
   ...{ st_space: [], xmm_space: [], padding: [] },
 };
+
+test('a frozen message of a tree is written from memory wherever it comes again', () => {
+  const vmas = [1n, 2n, 3n].map((start) => Object.freeze({ ...VMA, start }));
+  const plain = vmas.map((vma) => ({ ...vma }));
+  const encode = (list: readonly ImageRecord[]) => encodeMessage('mm_entry', { ...MM, vmas: list });
+  for (let round = 0; round < 3; round++) expect(encode(vmas)).toEqual(encode(plain));
+  expect(encode([...vmas].reverse())).toEqual(encode([...plain].reverse()));
+});
 
 test('what is frozen is written from memory, what may have changed is not', () => {
   const limit = { cur: 5n, max: 2n ** 64n - 1n };

@@ -12,6 +12,9 @@ export const DEDUPLICATED = 'crts-deduplicated';
 const CHECKSUMS = 'crts-checksums';
 const INVENTORY = 'inventory.img';
 
+/** Opens files in a directory, in one call: their descriptors, close-on-exec; negative of one that could not be opened. */
+export type OpenAll = (directory: number, names: readonly string[], flags: number, mode: number) => readonly number[];
+
 /**
  * Writes an image set. The inventory gets its name last, in commit(): a directory without inventory holds no complete set. Where
  * one is there, of an older set, all files have temporary names until then; else each has its own from the beginning, where it is
@@ -48,10 +51,20 @@ export class ImageWriter implements ImageSink {
    * Opens files ahead of time, so that writing them later costs less while a tree is frozen. Those that are never
    * written are removed in the end.
    */
-  prepare(files: readonly (readonly [kind: string, id: number | undefined])[]): void {
-    for (const [kind, id] of files) {
-      const name = imageFileName(imageKind(kind), id);
-      this.#prepared.set(name, this.#open(name));
+  prepare(files: readonly (readonly [kind: string, id: number | undefined])[], openAll?: OpenAll): void {
+    const names = files.map(([kind, id]) => imageFileName(imageKind(kind), id));
+    if (openAll !== undefined && !this.#older.has(INVENTORY)) this.#prepareTogether(names, openAll);
+    for (const name of names) if (!this.#prepared.has(name)) this.#prepared.set(name, this.#open(name));
+  }
+
+  /** A tree has thousands. Those that cannot be opened so, are opened one by one, which tells why. */
+  #prepareTogether(names: readonly string[], openAll: OpenAll): void {
+    const own = names.filter((name) => name !== INVENTORY);
+    for (const [index, fd] of openAll(this.#dirFd, own, CREATE, 0o600).entries()) {
+      if (fd < 0) continue;
+      const name = own[index]!;
+      this.#prepared.set(name, fd);
+      this.#named.add(name);
     }
   }
 

@@ -20,8 +20,6 @@ export interface FieldSchema {
   last?: Decoded | undefined;
   /** A frozen value that was written last, and its bytes: codec.ts, writeAgain(). */
   constant?: Written | undefined;
-  /** Of one message of a repeated field the same. */
-  readonly one: { constant?: Written | undefined };
   /** How JSON shows it: `hex`, `flags=mmap.prot`; empty for plain. */
   readonly show: string;
 }
@@ -118,7 +116,6 @@ function parseField(text: string): FieldSchema {
     required: rule === 'r',
     last: undefined,
     constant: undefined,
-    one: { constant: undefined },
     show: show ?? '',
   };
 }

@@ -33,12 +33,15 @@ function nodes(which: 'possible' | 'has_memory'): number[] {
   }
 }
 
+let possible: number[] | undefined;
+
 /** Where mbind(2) wants the pages of a mapping: it is kept for the mappings, and asked at the first page of each. */
 export const memoryPolicies: TaskStateHandler = {
   name: NAME,
 
   dump(task: FrozenTask, program: Program) {
-    const possible = nodes('possible');
+    // They do not change while the kernel runs.
+    possible ??= nodes('possible');
     // A kernel without NUMA has no such policies.
     if (possible.length === 0) return () => undefined;
     const words = Math.floor(possible.at(-1)! / 64) + 1;

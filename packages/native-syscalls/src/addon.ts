@@ -44,6 +44,7 @@ export interface Addon {
   searchFile(rows: Int32Array, count: number, pid: number, fd: number): number;
   closeAll(fds: Int32Array, count: number): number;
   readFile(path: string, into: Uint8Array): number;
+  readMappings(path: string, into: Uint8Array): number;
   readFiles(paths: Uint8Array, first: number, into: Uint8Array, ends: Int32Array): number;
   cpuid(leaf: number, subleaf: number): [number, number, number, number];
 }

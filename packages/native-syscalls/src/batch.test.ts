@@ -1,12 +1,13 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, mkdtempSync, openSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SyscallBatch } from './batch';
-import { readSmallFiles } from './files';
+import { openAll, readMappings, readSmallFiles } from './files';
 import { addressOf } from './memory';
 
 const EBADF = 9;
 const ENOENT = 2;
+const EEXIST = 17;
 
 test('all calls of a batch are made, whatever those before answered', () => {
   const batch = new SyscallBatch(3);
@@ -46,4 +47,28 @@ test('files are read whole, those too that need more room; of others comes the e
   );
   expect(found).toEqual(['first', -ENOENT, large, '', 'first']);
   rmSync(directory, { recursive: true });
+});
+
+test('of smaps the mappings are read, with their keys and flags', () => {
+  const lines = readMappings('/proc/self/smaps').toString('latin1').trimEnd().split('\n');
+  const heads = lines.filter((line) => /^[0-9a-f]+-[0-9a-f]+ [r-]/.test(line));
+  expect(heads.length).toBeGreaterThan(10);
+  expect(lines.filter((line) => line.startsWith('VmFlags:'))).toHaveLength(heads.length);
+  expect(lines.filter((line) => /^[A-Z]/.test(line) && !/^(VmFlags|ProtectionKey):/.test(line))).toEqual([]);
+});
+
+test('files of a directory are opened together; one that is there already is told', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'crts-open-'));
+  writeFileSync(join(directory, 'taken'), '');
+  const fd = openSync(directory, 'r');
+  const { O_WRONLY, O_CREAT, O_EXCL } = constants;
+  try {
+    const [one, taken, other] = openAll(fd, ['one', 'taken', 'other'], O_WRONLY | O_CREAT | O_EXCL, 0o600);
+    expect(taken).toBe(-EEXIST);
+    for (const opened of [one!, other!]) closeSync(opened);
+    expect(readdirSync(directory).sort()).toEqual(['one', 'other', 'taken']);
+  } finally {
+    closeSync(fd);
+    rmSync(directory, { recursive: true });
+  }
 });

@@ -4,7 +4,7 @@ import type { LateFd } from '@crts/plugin-api';
 import { addon } from './addon';
 import { SyscallBatch } from './batch';
 import { SyscallError } from './errors';
-import { addressOf } from './memory';
+import { addressOf, keepReachable } from './memory';
 import { cPath, rawSyscall, syscall, syscallOn } from './syscall';
 
 const EINTR = 4;
@@ -51,9 +51,18 @@ let scratch = Buffer.alloc(0);
  * @throws SyscallError with the path
  */
 export function readSmallFile(path: string): Buffer {
+  return readWith('readFile', path);
+}
+
+/** The same of /proc/PID/smaps, whose lines on how much of a mapping is in memory are left out: nine tenths of it. */
+export function readMappings(path: string): Buffer {
+  return readWith('readMappings', path);
+}
+
+function readWith(name: 'readFile' | 'readMappings', path: string): Buffer {
   if (scratch.length === 0) scratch = Buffer.alloc(64 * 1024);
   for (;;) {
-    const length = addon().readFile(path, scratch);
+    const length = addon()[name](path, scratch);
     if (length < 0) throw new SyscallError('read', -length, undefined, path);
     if (length < scratch.length) return Buffer.from(scratch.subarray(0, length));
     scratch = Buffer.alloc(scratch.length * 4);
@@ -85,6 +94,19 @@ export function readSmallFiles(
     }
     first += done;
   }
+}
+
+/** Opens files in a directory, in one native call: their descriptors, close-on-exec; of one that could not be opened the errno, negative. */
+export function openAll(directory: number, names: readonly string[], flags: number, mode: number): number[] {
+  if (names.length === 0) return [];
+  const texts = Buffer.from(`${names.join('\0')}\0`);
+  const base = Number(addressOf(texts));
+  const batch = new SyscallBatch(names.length);
+  for (let at = 0; at < texts.length; at = texts.indexOf(0, at) + 1)
+    batch.add('openat', directory, base + at, flags | O_CLOEXEC, mode);
+  batch.run();
+  keepReachable(texts);
+  return names.map((_, index) => batch.result(index));
 }
 
 const LINK_BYTES = 4096;

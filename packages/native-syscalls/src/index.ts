@@ -16,11 +16,13 @@ export {
   closeFd,
   identifyPath,
   lateOpen,
+  openAll,
   preadFull,
   preallocate,
   pwriteFull,
   readLinkBytes,
   readLinks,
+  readMappings,
   readSmallFile,
   readSmallFiles,
 } from './files';

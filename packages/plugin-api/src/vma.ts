@@ -149,10 +149,32 @@ export function refusedFlag({ vmFlags }: VmaFacts): string | undefined {
 /** Mappings with the same flags have one set of them. */
 const good = new WeakSet<ReadonlySet<string>>();
 
-export function vmaEntry(
-  vma: VmaFacts,
-  more: { shmid: bigint; flags?: number; status: number; pgoff: bigint; fdflags?: number },
-): ImageRecord {
+export interface VmaEntryParts {
+  readonly shmid: bigint;
+  readonly flags?: number;
+  readonly status: number;
+  readonly pgoff: bigint;
+  readonly fdflags?: number;
+}
+
+/** Mappings that tasks have in common are described once. */
+const described = new WeakMap<VmaFacts, { readonly parts: VmaEntryParts; readonly entry: ImageRecord }>();
+
+/** The entry is not to be changed. */
+export function vmaEntry(vma: VmaFacts, parts: VmaEntryParts): ImageRecord {
+  const known = described.get(vma);
+  if (known !== undefined && isSame(known.parts, parts)) return known.entry;
+  const entry = Object.freeze(freshEntry(vma, parts));
+  described.set(vma, { parts, entry });
+  return entry;
+}
+
+function isSame(a: VmaEntryParts, b: VmaEntryParts): boolean {
+  const isSameObject = a.shmid === b.shmid && a.pgoff === b.pgoff;
+  return isSameObject && a.flags === b.flags && a.status === b.status && a.fdflags === b.fdflags;
+}
+
+function freshEntry(vma: VmaFacts, more: VmaEntryParts): ImageRecord {
   const madv = adviceOf(vma);
   const pkey = pkeyOf(vma);
   const state = stateOf(vma);

@@ -77,7 +77,7 @@ export const registersHandler = {
         ...core.thread_info,
         clear_tid_addr: core.thread_info?.clear_tid_addr ?? 0n,
         gpregs,
-        fpregs: fpregsFromXstate(thread.state.xstate, xstateComponents()),
+        fpregs: fpregsOf(thread.state.xstate),
         tls: TLS_SLOTS.map(emptySlot),
       };
     };
@@ -90,6 +90,15 @@ export const registersHandler = {
     plan.finalThread({ prstatus: prstatusOf(info.gpregs), xstate: xstateOf(info.fpregs) });
   },
 } satisfies TaskStateHandler;
+
+let dumped: { readonly xstate: Buffer; readonly entry: UserX86FpregsEntry } | undefined;
+
+/** Threads that wait in the same place have mostly the same. */
+function fpregsOf(xstate: Buffer): UserX86FpregsEntry {
+  if (dumped === undefined || !dumped.xstate.equals(xstate))
+    dumped = { xstate, entry: Object.freeze(fpregsFromXstate(xstate, xstateComponents())) };
+  return dumped.entry;
+}
 
 let last: { readonly entry: UserX86FpregsEntry; readonly xstate: Buffer } | undefined;
 

@@ -44,8 +44,7 @@ export const signalsHandler = {
     });
     return () => {
       const { tc } = task.images.core as CoreEntry;
-      const table = new BigUint64Array(Uint8Array.from(actions.read()).buffer);
-      tc!.sigactions = CARRIED.map((_, index) => saEntry(table, index));
+      tc!.sigactions = saEntries(actions.read());
       tc!.blk_sigset = task.threads[0]!.state.sigmask;
       tc!.signals_s = { signals: task.pendingSignals().map((siginfo) => ({ siginfo })) };
     };
@@ -169,6 +168,19 @@ function planParentDeath(signal: number | undefined, plan: ThreadPlan, context: 
 
 /** That of nearly all signals. */
 const DEFAULT_ACTION: SaEntry = Object.freeze({ sigaction: 0n, flags: 0n, restorer: 0n, mask: 0n });
+
+let last: { readonly bytes: Buffer; readonly entries: SaEntry[] } | undefined;
+
+/** Processes of a tree have mostly those of the one before. */
+function saEntries(bytes: Buffer): SaEntry[] {
+  if (last === undefined || !last.bytes.equals(bytes)) {
+    const copy = Buffer.from(bytes);
+    const table = new BigUint64Array(Uint8Array.from(copy).buffer);
+    const entries = CARRIED.map((_, index) => saEntry(table, index));
+    last = { bytes: copy, entries: Object.freeze(entries) as SaEntry[] };
+  }
+  return last.entries;
+}
 
 function saEntry(actions: BigUint64Array, index: number): SaEntry {
   const word = index * SIGACTION_WORDS;

@@ -10,7 +10,11 @@ import type { ThreadRun } from './threads';
 
 /** What the engine asks of an infected task. */
 export interface Host {
-  readonly task: { run(program: ProgramBuilder | ((program: Program) => void)): void };
+  readonly task: {
+    run(program: ProgramBuilder | ((program: Program) => void)): void;
+    /** Waits for the answer when the function that is returned is called. */
+    start(program: ProgramBuilder): () => void;
+  };
   runThreads(threads: readonly ThreadRun[]): void;
   askThreads(threads: readonly AskedThread[], program: ProgramBuilder, answered: (index: number) => void): void;
   cure(): void;
@@ -24,12 +28,15 @@ export class Guest implements Host {
   /** `pid`: the task's main thread, in a ptrace event stop with the state `state`; it stays there. */
   constructor(pid: number, state: ThreadState, host: Infection) {
     this.#host = host;
+    const run = (program: ProgramBuilder) => host.runThreads([{ tid: pid, state, program }]);
     this.task = {
       run: (program) => {
         const builder = typeof program === 'function' ? new ProgramBuilder() : program;
         if (typeof program === 'function') program(builder);
-        host.runThreads([{ tid: pid, state, program: builder }]);
+        run(builder);
       },
+      // The host's agent can do one thing at a time.
+      start: (program) => () => run(program),
     };
   }
 

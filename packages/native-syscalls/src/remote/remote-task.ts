@@ -81,6 +81,16 @@ export class RemoteTask {
     while (run.send()) run.receive();
   }
 
+  /** The same without waiting for the answer: who calls the function that is returned does, once. */
+  start(program: ProgramBuilder): () => void {
+    const run = this.begin(program);
+    run.send();
+    return () => {
+      do run.receive();
+      while (run.send());
+    };
+  }
+
   /** The same in steps, so that several tasks run their programs side by side: runTogether(). */
   begin({ instructions }: ProgramBuilder, limit = this.#limit): Run {
     let start = 0;
