@@ -4,6 +4,7 @@
       'target_name': 'crts',
       'sources': [
         'addon/checksum.cc',
+        'addon/engine.cc',
         'addon/exports.cc',
         'addon/descriptors.cc',
         'addon/files.cc',

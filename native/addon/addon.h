@@ -39,6 +39,7 @@ napi_value DescribePath(napi_env env, napi_callback_info info);
 napi_value Identify(napi_env env, napi_callback_info info);
 napi_value HelpPages(napi_env env, napi_callback_info info);
 napi_value ListDescriptors(napi_env env, napi_callback_info info);
+napi_value SetFlags(napi_env env, napi_callback_info info);
 napi_value SearchFile(napi_env env, napi_callback_info info);
 napi_value CloseAll(napi_env env, napi_callback_info info);
 napi_value ReadFile(napi_env env, napi_callback_info info);

@@ -22,6 +22,7 @@ static napi_value Init(napi_env env, napi_value exports) {
       {"listDescriptors", nullptr, ListDescriptors, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"searchFile", nullptr, SearchFile, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"closeAll", nullptr, CloseAll, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"setFlags", nullptr, SetFlags, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"readFile", nullptr, ReadFile, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"readMappings", nullptr, ReadMappings, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
   };

@@ -1,5 +1,6 @@
 import { release } from 'node:os';
 import { dedupImages } from '@crts/core-pstree';
+import { optimizeAsUsual, optimizeReluctantly } from '@crts/native-syscalls';
 import { check } from './check';
 import { compressDump, compressionOf, compressSet, decompressSet, plainPages } from './compress';
 import { dump } from './dump';
@@ -87,7 +88,10 @@ async function act(
   if (parsed.action === 'restore') {
     // A check reads all.
     const late = parsed.switches.has('lazy-pages') && !parsed.switches.has('verify');
-    restore(parsed, directories, options, await plainPages(directories, late));
+    const plain = await plainPages(directories, late);
+    optimizeReluctantly();
+    restore(parsed, directories, options, plain);
+    optimizeAsUsual();
     return log;
   }
   if (parsed.action === 'page-server') {
@@ -101,7 +105,9 @@ async function act(
     return log;
   }
   const compression = compressionOf(parsed);
+  optimizeReluctantly();
   await dump(parsed, directories, options);
+  optimizeAsUsual();
   if (compression !== undefined) await compressDump(parsed, compression, directories, log);
   return log;
 }

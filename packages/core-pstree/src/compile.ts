@@ -24,7 +24,9 @@ import { addClearing, planInheritance } from './inheritance';
 import { fetchPages, latePages, planWatch } from './lazy';
 import { Lender } from './lending';
 import { LentNumbers, mostLent } from './lent-numbers';
+import { PassOrder } from './pass-order';
 import { type CompiledPlan, type CompiledThread, PlanBuilder, ThreadPlanBuilder } from './plan';
+import { PlanSealer } from './plan-sealer';
 import { PageFiller } from './private-memory';
 import { buildRegistry, checkExternal, type Registry, reportUnused } from './registry';
 import { RestoreRemaps } from './remaps';
@@ -81,7 +83,8 @@ function readOnce(reader: ImageReader): (kind: string) => readonly ImageItem[] {
   };
 }
 
-export function compileRestore(request: RestoreRequest, reader: ImageReader): TreeRestore {
+/** `sealing`: programs are encoded as soon as they are compiled, and have no instructions then that could be looked at. */
+export function compileRestore(request: RestoreRequest, reader: ImageReader, sealing = false): TreeRestore {
   const registry = buildRegistry(request.plugins);
   checkExternal(registry, request.external);
   if (request.verify === true) verifyImages(registry, reader);
@@ -92,7 +95,8 @@ export function compileRestore(request: RestoreRequest, reader: ImageReader): Tr
   const barriers = set.tasks.length + set.dead.length + helpers > 1;
   const clocks = planClocks(reader, set.root.pid, request.log);
   const places = placeAgents(forks);
-  const area = agentArea(set, barriers ? TREE_ARENA_BYTES : ARENA_BYTES, places.most.vm);
+  const arenaBytes = barriers ? TREE_ARENA_BYTES : ARENA_BYTES;
+  const area = agentArea(set, arenaBytes, places.most.vm);
   const items = readOnce(reader);
   const shared = new HeldObjects((shmid) => {
     const pages = registry.pages.openShared(shmid, reader);
@@ -161,9 +165,21 @@ export function compileRestore(request: RestoreRequest, reader: ImageReader): Tr
   );
   for (const { filler } of builders) fetchPages(request.plainPages, filler.pages, filler.lazy);
   if (!keepsSharing(request)) reportCopies(set.tasks.length, request.log);
-  const tasks = builders.map((builder) => builder.compile(barriers));
+  const order = new PassOrder();
+  const seal = sealing ? new PlanSealer(arenaBytes, () => compileRestore(quiet(request), reader).tasks) : undefined;
+  const tasks = builders.map((builder, index) => {
+    const task = builder.compile(barriers, order);
+    seal?.seal(task, index);
+    return task;
+  });
   reportUnused(request.inherit?.unused, request.log, '--inherit-fd');
   return { set, forks, tasks, layout, places, lender, shared, helpers, remaps, registry, clocks };
+}
+
+/** For a plan that is compiled once more, to tell what failed: all that there is to say has been said. */
+function quiet(request: RestoreRequest): RestoreRequest {
+  const silent = () => undefined;
+  return { ...request, log: { debug: silent, info: silent, warn: silent }, verify: false };
 }
 
 function planTree(
@@ -233,11 +249,11 @@ class TaskCompiler {
     this.threads = task.threads.map(({ tid }) => new ThreadPlanBuilder(task.pid, tid, isRoot, lending));
   }
 
-  compile(barriers: boolean): TaskRestore {
+  compile(barriers: boolean, order: PassOrder): TaskRestore {
     return {
       set: this.task,
-      plan: this.plan.compile(barriers),
-      threads: this.threads.map((thread) => thread.compile()),
+      plan: this.plan.compile(barriers, order),
+      threads: this.threads.map((thread) => thread.compile(order)),
       filler: this.filler,
     };
   }

@@ -2,7 +2,8 @@ import type { PassHead, Stage } from '@crts/plugin-api';
 import { STAGES } from '@crts/plugin-api';
 import fc from 'fast-check';
 import { LentNumbers } from './lent-numbers';
-import { orderPasses, PlanBuilder, planText, ThreadPlanBuilder } from './plan';
+import { orderPasses, PassOrder } from './pass-order';
+import { PlanBuilder, planText, ThreadPlanBuilder } from './plan';
 
 // One run is like the other: what a new seed finds belongs into a named test.
 fc.configureGlobal({ seed: 20261126 });
@@ -47,6 +48,24 @@ test('one pass may provide names that it does not list', () => {
   ]);
   expect(() => orderPasses([pass('uses it', 'resources', ['fd:4']), bulk('resources')])).toThrow(/needs fd:4/);
   expect(() => orderPasses([user, bulk('memory')])).toThrow(/needs fd:3/);
+});
+
+test('an order that is known from a like task holds for this one, or is not used', () => {
+  const order = new PassOrder();
+  const bulk = (fd: number) => {
+    const { head } = pass(`descriptors of ${fd}`, 'resources', [], ['fds']);
+    return { head: { ...head, isProvided: (name: string) => name === `fd:${fd}` } };
+  };
+  const task = (id: number, need = 'fd:3') => [pass(`uses ${id}`, 'resources', [need]), pass(`plain ${id}`, 'memory')];
+  expect(names(order.of([...task(1), bulk(3)]))).toEqual(['descriptors of 3', 'uses 1', 'plain 1']);
+  expect(names(order.of([...task(2), bulk(3)]))).toEqual(['descriptors of 3', 'uses 2', 'plain 2']);
+  // All is the same but what the bulk says.
+  expect(() => order.of([...task(3), bulk(4)])).toThrow(/"uses 3" needs fd:3/);
+  expect(() => order.of([...task(4, 'fd:4'), bulk(3)])).toThrow(/"uses 4" needs fd:4/);
+  expect(() => order.of(task(5))).toThrow(/"uses 5" needs fd:3/);
+  expect(names(order.of(task(6), ['fd:3']))).toEqual(['uses 6', 'plain 6']);
+  expect(() => order.of(task(7), ['fd:4'])).toThrow(/"uses 7" needs fd:3/);
+  expect(names(order.of([pass('late', 'memory'), pass('uses 8', 'resources')]))).toEqual(['uses 8', 'late']);
 });
 
 test('who emits what in one pass of many handlers is in the text', () => {

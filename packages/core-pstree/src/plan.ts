@@ -13,14 +13,10 @@ import {
   type ThreadPlan,
   type ThreadState,
 } from '@crts/plugin-api';
-import { planCycle, planUnmet, threadIncomplete } from './errors';
+import { threadIncomplete } from './errors';
 import type { Lent, LentNumbers } from './lent-numbers';
+import { type BulkHead, PassOrder } from './pass-order';
 import { type PageFiller, PlannedMapping } from './private-memory';
-
-/** Of a pass that provides very many names. */
-export interface BulkHead extends PassHead {
-  readonly isProvided: (name: string) => boolean;
-}
 
 type Pass = { readonly head: PassHead | BulkHead } & (
   | { readonly emit: (program: Program) => void }
@@ -138,14 +134,15 @@ export class PlanBuilder implements TaskPlan, ThreadPlan {
 
   /**
    * Orders the passes and makes programs of them: as few as may be, or with `barriers` none that goes over the end of a
-   * stage, because other tasks wait there. Nothing is executed.
+   * stage, because other tasks wait there. Nothing is executed. `order` may know how those of a like task are ordered.
    */
-  compile(barriers = false): CompiledPlan {
+  compile(barriers = false, order = new PassOrder()): CompiledPlan {
     const steps: Step[] = [];
     let program: ProgramBuilder | undefined;
     let programStage: Stage | undefined;
-    const own = this.#passes.filter(({ head }) => this.#elsewhere?.isMade(head) !== true);
-    for (const pass of orderPasses(own, this.#elsewhere?.given)) {
+    const elsewhere = this.#elsewhere;
+    const own = elsewhere === undefined ? this.#passes : this.#passes.filter(({ head }) => !elsewhere.isMade(head));
+    for (const pass of order.of(own, elsewhere?.given)) {
       const { stage } = pass.head;
       if ('host' in pass) {
         program = undefined;
@@ -264,15 +261,16 @@ export class ThreadPlanBuilder implements ThreadPlan {
     return this.#lending.add(head, open);
   }
 
-  compile(): CompiledThread {
+  compile(order = new PassOrder()): CompiledThread {
     const program = new ProgramBuilder();
     const unfiltered = this.#suspendSeccomp ? new ProgramBuilder() : undefined;
-    for (const { head, emit } of orderPasses(this.#passes, OF_THE_PROCESS)) {
+    for (const { head, emit } of order.of(this.#passes, OF_THE_PROCESS)) {
       const isLate = STAGES.indexOf(head.stage) >= STAGES.indexOf('credentials');
       const into = (isLate ? unfiltered : undefined) ?? program;
       into.origin = head;
       emit(into);
     }
+    this.#passes.length = 0;
     return { tid: this.tid, program, unfiltered, state: this.#thread.complete() };
   }
 }
@@ -299,66 +297,6 @@ class FinalThread {
 
 /** Stages whose passes go into a program of the one before: no task has to wait for the others in between. */
 const ALSO_IN: Partial<Record<Stage, Stage>> = { resources: 'forking', resume: 'credentials' };
-
-/** By stage, then so that what a pass needs comes before it; passes that do not care keep their order. */
-export function orderPasses<P extends { readonly head: PassHead | BulkHead }>(
-  passes: readonly P[],
-  given: readonly string[] = [],
-): P[] {
-  const ordered: P[] = [];
-  const provided = new Set(given);
-  // Each mapping has a name that mostly nobody asks for.
-  const wanted = new Set<string>();
-  for (const { head } of passes) for (const need of head.needs ?? []) wanted.add(need);
-  const bulks: P[] = [];
-  for (const stage of STAGES) {
-    const members = passes.filter((pass) => pass.head.stage === stage);
-    const providers = new Map<string, P[]>();
-    for (const pass of members)
-      for (const name of pass.head.provides ?? []) if (wanted.has(name)) addProvider(providers, name, pass);
-    const done = new Set<P>();
-    // Names whose providers are all in place: ten thousand passes that need one do not look at ten thousand providers each.
-    const complete = new Set<string>();
-    /** Passes on the way to the one that is visited. */
-    const path: P[] = [];
-    const visit = (pass: P): void => {
-      if (done.has(pass)) return;
-      if (path.includes(pass)) throw planCycle([...path.slice(path.indexOf(pass)), pass].map((one) => one.head.what));
-      path.push(pass);
-      for (const need of pass.head.needs ?? []) {
-        if (complete.has(need)) continue;
-        const before = providers.get(need) ?? members.filter(({ head }) => provides(head, need));
-        if (before.length === 0 && !provided.has(need) && !bulks.some(({ head }) => provides(head, need)))
-          throw planUnmet(pass.head.what, need);
-        let isOwn = false;
-        for (const provider of before) {
-          if (provider === pass) isOwn = true;
-          else visit(provider);
-        }
-        if (!isOwn) complete.add(need);
-      }
-      path.pop();
-      done.add(pass);
-      ordered.push(pass);
-    };
-    for (const pass of members) visit(pass);
-    for (const name of providers.keys()) provided.add(name);
-    bulks.push(...members.filter(({ head }) => 'isProvided' in head));
-  }
-  return ordered;
-}
-
-/** Besides the names that it lists. */
-function provides(head: PassHead | BulkHead, name: string): boolean {
-  return 'isProvided' in head && head.isProvided(name);
-}
-
-function addProvider<P>(providers: Map<string, P[]>, name: string, pass: P): void {
-  const known = providers.get(name);
-  // One name may have tens of thousands of providers: every mapping is one of `vmas`.
-  if (known === undefined) providers.set(name, [pass]);
-  else known.push(pass);
-}
 
 /** The plan of a task as text; `explain` says for each pass which plugin wants it. */
 export function planText(

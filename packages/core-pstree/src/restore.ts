@@ -51,7 +51,8 @@ const SEARCH_BYTES = 1024 * 1024;
 export function restoreTree(request: RestoreRequest): RestoreOutcome {
   const reader = ImageReader.open(request.imagesDir, request.plainPages?.files);
   try {
-    const tree = compileRestore(request, reader);
+    // A plan that hands pages to a server is compiled only once.
+    const tree = compileRestore(request, reader, request.lazy === undefined);
     waitForLingering([...tree.set.tasks, ...tree.set.dead].map(({ pid }) => pid));
     const affinity = getAffinity(0);
     const outcome = tree.remaps.around((built) => onCpu(currentCpu(), () => execute(request, tree, affinity, built)));

@@ -43,6 +43,7 @@ export interface Addon {
   listDescriptors(pid: number, linkPart: Uint8Array, into: Int32Array): number;
   searchFile(rows: Int32Array, count: number, pid: number, fd: number): number;
   closeAll(fds: Int32Array, count: number): number;
+  setFlags(text: Uint8Array): number;
   readFile(path: string, into: Uint8Array): number;
   readMappings(path: string, into: Uint8Array): number;
   readFiles(paths: Uint8Array, first: number, into: Uint8Array, ends: Int32Array): number;

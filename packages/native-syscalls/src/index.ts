@@ -80,6 +80,7 @@ export {
   type SeccompFilterCode,
   SIGINFO_SIZE,
 } from './ptrace';
+export { optimizeAsUsual, optimizeReluctantly } from './reluctance';
 export * from './remote';
 export {
   observingWaits,

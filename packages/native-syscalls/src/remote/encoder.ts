@@ -11,8 +11,20 @@ export interface Batch {
   readonly fds: readonly (number | LateFd)[];
   /** Pieces of data in the arena; each knows where: DataSlot.at. */
   readonly data: readonly DataSlot[];
-  /** Of the arena, from its start. */
+  /** Of the arena, from its start. Data that has contents comes first, then what is to be zero, then what may be anything. */
   readonly usedBytes: number;
+  readonly contentEnd: number;
+  readonly zeroEnd: number;
+  /** Where results go that are not known yet; undefined when all must be. */
+  readonly late: LateWord[] | undefined;
+}
+
+/** A word of the arena for the result of an earlier batch. */
+export interface LateWord {
+  /** Offset in bytes. */
+  readonly at: number;
+  readonly result: ResultSlot;
+  readonly added: bigint;
 }
 
 /** Data is aligned for any structure of the kernel. */
@@ -31,12 +43,19 @@ const RESULT64 = INSTRUCTION.result / 8;
  * Writes instructions from `start` on into `arena`, which lies at an address for 64-bit words; its first `limit` bytes may be used.
  * This runs while the task stands still, mostly interpreted: plain stores into typed arrays, nothing is allocated per instruction.
  */
-export function encodeBatch(instructions: readonly Instruction[], start: number, arena: Buffer, limit: number): Batch {
-  const batch = measure(instructions, start, limit);
-  for (const slot of batch.data) {
+export function encodeBatch(
+  instructions: readonly Instruction[],
+  start: number,
+  arena: Buffer,
+  limit: number,
+  late?: LateWord[],
+): Batch {
+  const batch = measure(instructions, start, limit, late);
+  for (let at = 0; at < batch.data.length; at++) {
+    const slot = batch.data[at]!;
     if (slot.content !== undefined) arena.set(slot.content, slot.at);
-    else if (!(slot instanceof ScratchSlot)) arena.fill(0, slot.at, slot.at + slot.sizeBytes);
   }
+  if (batch.zeroEnd > batch.contentEnd) arena.fill(0, batch.contentEnd, batch.zeroEnd);
   const w32 = new Uint32Array(arena.buffer, arena.byteOffset, batch.count * SIZE32);
   const w64 = new BigInt64Array(arena.buffer, arena.byteOffset, batch.count * SIZE64);
   for (let i = 0; i < batch.count; i++) {
@@ -92,10 +111,15 @@ function copyOut(arena: Buffer, { at, sizeBytes }: DataSlot): Buffer {
   return Buffer.from(arena.subarray(at, at + sizeBytes));
 }
 
-function measure(instructions: readonly Instruction[], start: number, limit: number): Batch {
+function measure(
+  instructions: readonly Instruction[],
+  start: number,
+  limit: number,
+  late: LateWord[] | undefined,
+): Batch {
   const data: DataSlot[] = [];
   const fds: (number | LateFd)[] = [];
-  const batch = { count: 0, fds, data, usedBytes: 0 };
+  const batch = { count: 0, fds, data, usedBytes: 0, contentEnd: 0, zeroEnd: 0, late };
   let used = 0;
   let count = 0;
   for (let i = start; i < instructions.length; i++) {
@@ -104,8 +128,10 @@ function measure(instructions: readonly Instruction[], start: number, limit: num
     const known = data.length;
     let more: number = INSTRUCTION.size;
     if (instruction.storeAt !== undefined) more += enlist(instruction.storeAt.data, batch, data);
-    for (const arg of instruction.args) {
-      const slot = dataOfArg(arg);
+    // By index, here and below: iterators are objects as long as this runs interpreted.
+    const { args } = instruction;
+    for (let at = 0; at < args.length; at++) {
+      const slot = dataOfArg(args[at]!);
       if (slot !== undefined) more += enlist(slot, batch, data);
     }
     const sent = instruction.sendFds?.length ?? 0;
@@ -133,12 +159,31 @@ function measure(instructions: readonly Instruction[], start: number, limit: num
     });
   }
   batch.count = count;
-  batch.usedBytes = align(count * INSTRUCTION.size);
-  for (const slot of data) {
-    slot.at = batch.usedBytes;
-    batch.usedBytes += align(slot.sizeBytes);
-  }
+  batch.contentEnd = place(data, HAS_CONTENT, align(count * INSTRUCTION.size));
+  batch.zeroEnd = place(data, ZERO, batch.contentEnd);
+  batch.usedBytes = place(data, ANYTHING, batch.zeroEnd);
   return batch;
+}
+
+const HAS_CONTENT = 0;
+const ZERO = 1;
+const ANYTHING = 2;
+
+function stateOfSlot(slot: DataSlot): number {
+  if (slot.content !== undefined) return HAS_CONTENT;
+  return slot instanceof ScratchSlot ? ANYTHING : ZERO;
+}
+
+/** Gives places to data in one state, from `from` on; returns where they end. */
+function place(data: readonly DataSlot[], state: number, from: number): number {
+  let end = from;
+  for (let at = 0; at < data.length; at++) {
+    const slot = data[at]!;
+    if (stateOfSlot(slot) !== state) continue;
+    slot.at = end;
+    end += align(slot.sizeBytes);
+  }
+  return end;
 }
 
 /** Bytes that this piece of data adds to the batch. */
@@ -208,7 +253,7 @@ function writeReference(
   else if (arg instanceof ResultSlot) {
     const inBatch = arg.home === batch;
     kind = inBatch ? ARG.RESULT : ARG.IMMEDIATE;
-    value = inBatch ? arg.index : arg.value;
+    value = inBatch ? arg.index : earlierValue(arg, 0n, word, batch);
   } else if (arg instanceof LoadedSlot) {
     kind = arg.sizeBytes === 4 ? ARG.LOAD32 : ARG.LOAD64;
     value = arg.data.at + arg.offset;
@@ -216,11 +261,20 @@ function writeReference(
     const result = arg.result as ResultSlot;
     const inBatch = result.home === batch;
     kind = inBatch ? ARG.SUM : ARG.IMMEDIATE;
-    value = inBatch ? (arg.offset << BigInt(SUM_BITS)) | BigInt(result.index) : result.value + arg.offset;
+    value = inBatch
+      ? (arg.offset << BigInt(SUM_BITS)) | BigInt(result.index)
+      : earlierValue(result, arg.offset, word, batch);
   } else if (arg.kind === 'pointer') value = (arg.data as DataSlot).at + arg.offset;
   else throw new TypeError('an argument must come from the builder of the same program');
   writeWord(w32, w64, word, value);
   return kind;
+}
+
+/** Of an earlier batch, which may not have run yet. */
+function earlierValue(result: ResultSlot, added: bigint, word: number, { late }: Batch): bigint {
+  if (late === undefined || result.known) return result.value + added;
+  late.push({ at: 4 * word, result, added });
+  return 0n;
 }
 
 /** Two's complement, so that -1 is ~0ul as in C. */

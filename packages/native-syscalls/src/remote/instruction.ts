@@ -34,6 +34,11 @@ export interface Together {
   readonly next: DataSlot;
 }
 
+/** Where results of instructions are that are no objects any more. */
+export abstract class ResultHome {
+  abstract resultAt(index: number): bigint | undefined;
+}
+
 export class ResultSlot implements Result {
   readonly kind = 'result';
   /** The batch that the instruction was last encoded for, and its place there: the encoder's own. */
@@ -42,12 +47,17 @@ export class ResultSlot implements Result {
   #value: bigint | undefined;
 
   get value(): bigint {
-    if (this.#value === undefined) throw new Error('the result of an instruction is known only after its program ran');
-    return this.#value;
+    const value = this.#known();
+    if (value === undefined) throw new Error('the result of an instruction is known only after its program ran');
+    return value;
   }
 
   get known(): boolean {
-    return this.#value !== undefined;
+    return this.#known() !== undefined;
+  }
+
+  #known(): bigint | undefined {
+    return this.#value ?? (this.home instanceof ResultHome ? this.home.resultAt(this.index) : undefined);
   }
 
   settle(value: bigint): void {
@@ -65,6 +75,8 @@ export class DataSlot implements Data {
   /** The batch in whose arena it lies, and where in it: the encoder's own. */
   home: object | undefined;
   at = 0;
+  /** The agent stores something into it. */
+  isStored = false;
 
   constructor(sizeBytes: number, content?: Buffer, text?: string) {
     this.sizeBytes = sizeBytes;

@@ -20,6 +20,7 @@ import {
 import { pieceTable } from './pieces';
 import { showInstruction } from './program-text';
 import { DROP, OP, UPDATE_ROOM } from './protocol';
+import type { SealedProgram } from './sealed';
 
 export interface ForkChannel {
   readonly doorbell: number;
@@ -36,12 +37,15 @@ export type Stretch = Omit<PageRun, 'fileOffset'>;
 /** One for all calls that say nothing: a tree has a hundred thousand. */
 const PLAIN: CallOptions = {};
 
+const NOBODY: Origin = {};
+
 /** Collects the instructions of one program. Knows no task: plans are built and tested with it on any machine. */
 export class ProgramBuilder implements Program {
   readonly instructions: Instruction[] = [];
   /** Put on every instruction that follows. */
-  origin: Origin = {};
-  readonly #texts = new Map<string, DataSlot>();
+  origin: Origin = NOBODY;
+  #texts: Map<string, DataSlot> | undefined;
+  #sealed: SealedProgram | undefined;
   /** Where pages are read to be compared: one place for all instructions. */
   #room: DataSlot | undefined;
 
@@ -56,6 +60,7 @@ export class ProgramBuilder implements Program {
 
   /** A text is in a batch once, however many calls name it. */
   cstring(text: string): DataSlot {
+    this.#texts ??= new Map();
     const known = this.#texts.get(text);
     if (known !== undefined) return known;
     const bytes = encodeName(`${text}\0`);
@@ -72,6 +77,7 @@ export class ProgramBuilder implements Program {
   store(data: Data, offset: number, value: Arg, sizeBytes: 4 | 8): void {
     if (offset < 0 || offset + sizeBytes > data.sizeBytes) throw new RangeError('a stored word must lie in its data');
     const storeAt = { data: data as DataSlot, offset };
+    storeAt.data.isStored = true;
     this.#add(OP.STORE, 'store', 0, [value, sizeBytes], PLAIN, undefined, storeAt);
   }
 
@@ -148,6 +154,20 @@ export class ProgramBuilder implements Program {
     return this.instructions.map((instruction) => showInstruction(instruction, numbers));
   }
 
+  /** The instructions, when they are encoded for good. */
+  get sealed(): SealedProgram | undefined {
+    return this.#sealed;
+  }
+
+  /** For Sealer: the instructions are in there, and not here any more. */
+  adopt(sealed: SealedProgram): void {
+    this.#sealed = sealed;
+    this.instructions.length = 0;
+    this.#texts = undefined;
+    this.#room = undefined;
+    this.origin = NOBODY;
+  }
+
   #pages(op: number, name: string, fd: Arg, runs: readonly PageRun[], options: CallOptions): ResultSlot {
     const table = new DataSlot(runs.length * 24, encodeRuns(runs), undefined);
     return this.#add(op, name, 0, [fd, table, runs.length], options);
@@ -164,6 +184,7 @@ export class ProgramBuilder implements Program {
     storeAt?: Instruction['storeAt'],
     together?: Instruction['together'],
   ): ResultSlot {
+    if (this.#sealed !== undefined) throw new Error('a program that is sealed takes no more instructions');
     const result = new ResultSlot();
     this.instructions.push({ op, name, nr, args, options, origin: this.origin, result, sendFds, storeAt, together });
     return result;

@@ -1,12 +1,13 @@
-import { CrtsError, type LateFd, type PageRun } from '@crts/plugin-api';
-import { agentSilent, errnoName, taskGone } from '../errors';
+import type { LateFd, PageRun } from '@crts/plugin-api';
+import { agentSilent, taskGone } from '../errors';
 import { receiveReply, sendRequest } from './doorbell';
 import { type Batch, encodeBatch, settleBatch } from './encoder';
 import type { Instruction } from './instruction';
 import { SharedTransfer } from './pieces';
 import { ProgramBuilder } from './program-builder';
-import { showInstruction } from './program-text';
 import { REQUEST } from './protocol';
+import type { SealedBatch, SealedProgram } from './sealed';
+import { unmet } from './unmet';
 
 /** A program on its way through a task, batch by batch. */
 export interface Run {
@@ -92,7 +93,8 @@ export class RemoteTask {
   }
 
   /** The same in steps, so that several tasks run their programs side by side: runTogether(). */
-  begin({ instructions }: ProgramBuilder, limit = this.#limit): Run {
+  begin({ sealed, instructions }: ProgramBuilder, limit = this.#limit): Run {
+    if (sealed !== undefined) return this.#beginSealed(sealed, limit);
     let start = 0;
     let batch: Batch;
     let transfer: SharedTransfer | undefined;
@@ -115,6 +117,30 @@ export class RemoteTask {
         start += batch.count;
         const leftOver = transfer?.leftOver ?? [];
         if (leftOver.length > 0) this.run(leftOverProgram(instructions[start - 1]!, leftOver), limit);
+      },
+    };
+  }
+
+  #beginSealed(program: SealedProgram, limit: number): Run {
+    let next = 0;
+    let batch: SealedBatch;
+    return {
+      doorbell: this.#doorbell,
+      transfer: undefined,
+      send: () => {
+        if (next === program.batches.length) return false;
+        batch = program.batches[next]!;
+        if (batch.usedBytes > limit)
+          throw new RangeError(`a program was sealed for an arena larger than ${limit} bytes`);
+        batch.load(this.#arena);
+        this.#ring(batch.count, batch.fds);
+        return true;
+      },
+      receive: () => {
+        const done = this.#answer(batch.count);
+        batch.settle(this.#arena, done);
+        if (done < batch.count) throw program.unmet(batch, done, this.pid);
+        next += 1;
       },
     };
   }
@@ -154,22 +180,4 @@ function leftOverProgram({ args, options, origin }: Instruction, runs: readonly 
   program.origin = origin;
   program.pagesFromFile(args[0]!, runs, options);
   return program;
-}
-
-/** The error of an instruction whose expectation was unmet in task or thread `pid`. */
-export function unmet(instruction: Instruction, pid: number): Error {
-  const value = instruction.result.value;
-  const errno = value < 0n && value > -4096n ? errnoName(Number(-value)) : undefined;
-  const own = instruction.options.fail?.(errno, value);
-  const { plugin, stage } = instruction.origin;
-  if (own !== undefined) return own instanceof CrtsError ? own.with({ plugin, stage, pid }) : own;
-  return new CrtsError({
-    code: 'CRTS_CALL_FAILED',
-    what: instruction.options.what ?? instruction.origin.what ?? 'a system call inside the task failed',
-    plugin,
-    stage,
-    pid,
-    call: showInstruction(instruction),
-    errno: errno ?? `result ${value}`,
-  });
 }

@@ -14,11 +14,11 @@ import { type Batch, encodeBatch, settleBatch } from './encoder';
 import type { ProgramBuilder } from './program-builder';
 import { ROUND, ROUND_AT, THREAD, THREAD_ENTRY } from './protocol';
 import { QUIET, restartingRegs, setReg, USER_REGS_SIZE } from './registers';
-import { unmet } from './remote-task';
 import { FRAME_SIZE, fpstateSize, writeFpstate, writeOwnFrame } from './sigframe';
 import { goOnFromStop, waitForEventStop } from './stops';
 import type { AgentPlace } from './thread-visit';
 import { ALL_SIGNALS, align, HEAD, STACK_BYTES, waitForRound } from './threads';
+import { unmet } from './unmet';
 
 const PTRACE_CONT = 7;
 const PTRACE_SETREGSET = 0x4205;

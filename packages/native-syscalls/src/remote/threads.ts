@@ -8,12 +8,12 @@ import { SyscallError } from '../errors';
 import { rawSyscall } from '../syscall';
 import { xstateEnds } from '../xstate';
 import { type Batch, encodeBatch, settleBatch } from './encoder';
-import type { Instruction } from './instruction';
 import type { ProgramBuilder } from './program-builder';
 import { INSTRUCTION, ROUND, THREAD } from './protocol';
 import { getReg, restartingRegs, USER_REGS_SIZE } from './registers';
-import { unmet } from './remote-task';
+import type { SealedBatch } from './sealed';
 import { encodeFpstate, encodeOwnFrame, FRAME_SIZE } from './sigframe';
+import { unmet } from './unmet';
 
 /** A program for a thread. It takes no descriptors and makes no tasks. */
 export interface ThreadProgram {
@@ -36,7 +36,7 @@ interface Block<R extends ThreadProgram> extends Waiting<R> {
   /** Of its struct agent_thread, in the task. */
   readonly address: bigint;
   readonly at: number;
-  readonly batch: Batch;
+  readonly batch: Batch | SealedBatch;
   /** Where its program lies. */
   readonly arena: Buffer;
 }
@@ -109,8 +109,13 @@ export class ThreadRound<R extends ThreadProgram = ThreadRun> {
     const left: Waiting<R>[] = [];
     let error: Error | undefined;
     for (const { run, start, at, batch, arena } of this.blocks) {
-      const { instructions } = run.program;
+      const { instructions, sealed } = run.program;
       const done = Math.min(Number(this.#arena.readBigUInt64LE(at + THREAD.done)), batch.count);
+      if (!('data' in batch)) {
+        batch.settle(arena, done);
+        if (done < batch.count) error ??= sealed!.unmet(batch, done, run.tid);
+        continue;
+      }
       settleBatch(instructions, start, batch, arena, done);
       if (done < batch.count) error ??= unmet(instructions[start + done]!, run.tid);
       else if (start + done < instructions.length) left.push({ run, start: start + done });
@@ -120,7 +125,6 @@ export class ThreadRound<R extends ThreadProgram = ThreadRun> {
   }
 
   #add({ run, start }: Waiting<R>): boolean {
-    const { instructions } = run.program;
     const state = (run as ThreadProgram & { readonly state?: ThreadState }).state;
     const at = this.#at;
     const stackEnd = at + HEAD + STACK_BYTES;
@@ -129,7 +133,7 @@ export class ThreadRound<R extends ThreadProgram = ThreadRun> {
     const fpstateAt = frameAt + FRAME_SIZE;
     const programAt = fpstate === undefined ? frameAt : fpstateAt + align(fpstate.length);
     const arena = this.#arena.subarray(programAt, this.#place.to);
-    const batch = this.#encode(instructions, start, arena);
+    const batch = this.#encode(run.program, start, arena);
     if (batch === undefined) return false;
     const size = align(batch.usedBytes);
     if (batch.fds.length > 0) throw takesDescriptors();
@@ -160,7 +164,13 @@ export class ThreadRound<R extends ThreadProgram = ThreadRun> {
   }
 
   /** The first of a round takes what it gets, and the rest of its program comes in the next one; others come whole or later. */
-  #encode(instructions: readonly Instruction[], start: number, arena: Buffer): Batch | undefined {
+  #encode({ instructions, sealed }: ProgramBuilder, start: number, arena: Buffer): Batch | SealedBatch | undefined {
+    if (sealed !== undefined) {
+      const [batch] = sealed.batches as readonly [SealedBatch];
+      if (batch.usedBytes > arena.length) return undefined;
+      batch.load(arena);
+      return batch;
+    }
     if (this.blocks.length === 0) return encodeBatch(instructions, start, arena, arena.length);
     if (arena.length < instructions.length * INSTRUCTION.size) return undefined;
     try {

@@ -1,0 +1,48 @@
+import { type ProgramBuilder, Sealer } from '@crts/native-syscalls';
+import type { CompiledPlan, CompiledThread } from './plan';
+
+interface Compiled {
+  readonly plan: CompiledPlan;
+  readonly threads: readonly CompiledThread[];
+}
+
+/** Encodes the programs of a restore as they are compiled: docs/adr/0036. */
+export class PlanSealer {
+  readonly #sealer: Sealer;
+  readonly #compileAgain: () => readonly Compiled[];
+  #again: readonly Compiled[] | undefined;
+
+  /** `compileAgain` makes the same plans, for a failure to be told of. */
+  constructor(arenaBytes: number, compileAgain: () => readonly Compiled[]) {
+    this.#sealer = new Sealer(arenaBytes);
+    this.#compileAgain = compileAgain;
+  }
+
+  /** `index` of the task among those that are compiled. */
+  seal({ plan, threads }: Compiled, index: number): void {
+    plan.steps.forEach((step, at) => {
+      if (step.kind !== 'program') return;
+      this.#sealer.seal(step.program, () => programOf(this.#recall(index)?.plan, at));
+    });
+    threads.forEach(({ program, unfiltered }, at) => {
+      this.#sealer.sealThread(program, () => this.#recall(index)?.threads[at]?.program);
+      if (unfiltered !== undefined)
+        this.#sealer.sealThread(unfiltered, () => this.#recall(index)?.threads[at]?.unfiltered);
+    });
+  }
+
+  #recall(index: number): Compiled | undefined {
+    try {
+      this.#again ??= this.#compileAgain();
+    } catch {
+      // What is around the images changed meanwhile. The failure is what is to be told of.
+      this.#again = [];
+    }
+    return this.#again[index];
+  }
+}
+
+function programOf(plan: CompiledPlan | undefined, at: number): ProgramBuilder | undefined {
+  const step = plan?.steps[at];
+  return step?.kind === 'program' ? step.program : undefined;
+}
