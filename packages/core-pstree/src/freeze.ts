@@ -221,9 +221,9 @@ export class FrozenTree {
 
   #freshChildren(stopped: ReadonlySet<Target>): Target[] {
     const fresh: Target[] = [];
-    for (const parent of stopped) {
-      for (const pid of childrenOf(parent.pid)) {
-        this.#parents.set(pid, parent.pid);
+    for (const [parent, children] of childrenOfThreads(stopped)) {
+      for (const pid of children) {
+        this.#parents.set(pid, parent);
         const known = this.#targets.get(pid);
         if (known !== undefined && stopped.has(known)) continue;
         if (isDead(pid)) continue;
@@ -243,6 +243,7 @@ export class FrozenTree {
     const order: Target[] = [];
     const zombies: Zombie[] = [];
     const sequence: number[] = [];
+    const children = childrenOfThreads(stopped);
     // A stack of its own: a chain of processes may be longer than that of V8.
     const stack = [{ pid: this.#root, ppid: 0 }];
     for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
@@ -255,9 +256,9 @@ export class FrozenTree {
       }
       target.settled();
       order.push(target);
-      const children = childrenOf(pid);
-      for (const child of children) this.#parents.set(child, pid);
-      stack.push(...children.reverse().map((child) => ({ pid: child, ppid: pid })));
+      const own = children.get(pid)!;
+      for (const child of own) this.#parents.set(child, pid);
+      stack.push(...own.reverse().map((child) => ({ pid: child, ppid: pid })));
     }
     this.#sequence = sequence;
     this.#order = order;
@@ -283,21 +284,36 @@ function descendants(root: number): number[] {
   return found;
 }
 
-/** Children of all threads of a process: man 5 proc, /proc/PID/task/TID/children. Exact when all threads are stopped. */
+/** Of running processes. */
 function childrenOf(pid: number): number[] {
-  try {
-    const found: number[] = [];
-    const paths = readdirSync(`/proc/${pid}/task`).map((tid) => `/proc/${pid}/task/${tid}/children`);
-    readSmallFiles(paths, (index, content) => {
-      if (typeof content === 'number') throw new SyscallError('read', -content, undefined, paths[index]);
-      if (content.length > 0)
-        for (const child of content.toString('latin1').trim().split(' ')) found.push(Number(child));
-    });
-    return found;
-  } catch (error) {
-    if (isGone(error)) return [];
-    throw error;
+  return childrenOfThreads([{ pid, seized: threadsOf(pid) }]).get(pid)!;
+}
+
+/** Children of all threads of each process: man 5 proc, /proc/PID/task/TID/children. Exact when all threads are stopped. */
+function childrenOfThreads(
+  processes: Iterable<{ readonly pid: number; readonly seized: Iterable<number> }>,
+): Map<number, number[]> {
+  const found = new Map<number, number[]>();
+  const pids: number[] = [];
+  const paths: string[] = [];
+  for (const { pid, seized } of processes) {
+    found.set(pid, []);
+    for (const tid of seized) {
+      pids.push(pid);
+      paths.push(`/proc/${pid}/task/${tid}/children`);
+    }
   }
+  readSmallFiles(paths, (index, content) => {
+    if (typeof content !== 'number') {
+      if (content.length > 0)
+        for (const child of content.toString('latin1').trim().split(' ')) found.get(pids[index]!)!.push(Number(child));
+      return;
+    }
+    // Another thread has the children of one that has ended.
+    const error = new SyscallError('read', -content, undefined, paths[index]);
+    if (!isGone(error)) throw error;
+  });
+  return found;
 }
 
 function isDead(pid: number): boolean {

@@ -200,13 +200,18 @@ export function readTaskFacts(pid: number): TaskFacts {
 const knownMappings = new Map<string, readonly VmaFacts[]>();
 const KNOWN_MAX = 64;
 
-function mappingsOf(text: string): readonly VmaFacts[] {
+function mappingsOf(text: string, parse = parseSmaps): readonly VmaFacts[] {
   const known = knownMappings.get(text);
   if (known !== undefined) return known;
   if (knownMappings.size === KNOWN_MAX) knownMappings.clear();
-  const vmas = parseSmaps(text);
+  const vmas = parse(text);
   knownMappings.set(text, vmas);
   return vmas;
+}
+
+/** Mappings of a process that still runs, without flags. Equal texts have one list. */
+export function glimpseMappings(pid: number): readonly VmaFacts[] {
+  return mappingsOf(decodeName(readSmallFile(`/proc/${pid}/maps`)), parseMaps);
 }
 
 /** Of a process that still runs: enough to make ready for the freeze, where all is read again. Mappings have no flags. */

@@ -30,7 +30,7 @@ import { findAbandoned, outside } from './abandoned';
 import { noSuchTask, zombie } from './errors';
 import { closeMemory, type MemoryFiles, openMemory } from './memory-files';
 import type { Patience } from './patience';
-import { cpuOf, factsOf, glimpseTask, isGone, readFactsOfThreads, readTaskFacts, threadCount } from './proc';
+import { cpuOf, factsOf, glimpseMappings, isGone, readFactsOfThreads, readTaskFacts, threadCount } from './proc';
 import { seizeThreads, waitForThreads } from './stopping';
 import { lookAtThreads } from './thread-look';
 import { stopOrTimeout, waitForEnd } from './tracee-end';
@@ -39,6 +39,9 @@ import { unreachable } from './unreachable';
 const SIGTRAP = 5;
 const SIGKILL = 9;
 const SIGSTOP = 19;
+
+/** By list of mappings, which forks of one program have in common; looked at again before they are used. */
+const gadgets = new WeakMap<readonly VmaFacts[], Gadgets>();
 
 /** What can be found out, and opened, while the process still runs; then the process stopped. */
 export class Target {
@@ -91,9 +94,11 @@ export class Target {
 
   /** Half a millisecond over a libc: done before the freeze where the task is known, and checked in it. */
   prepare(): void {
-    const { vmas, stat } = factsOf(this.pid, glimpseTask);
-    if (stat.state === 'Z' || stat.state === 'X') throw zombie(this.pid);
-    this.#gadgets = findGadgets(this.mem, vmas, this.#searched);
+    const vmas = factsOf(this.pid, glimpseMappings);
+    // What has no memory is dead.
+    if (vmas.length === 0) throw zombie(this.pid);
+    this.#gadgets = gadgets.get(vmas) ?? findGadgets(this.mem, vmas, this.#searched);
+    gadgets.set(vmas, this.#gadgets);
   }
 
   /** As they are while the process stands still. */

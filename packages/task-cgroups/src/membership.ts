@@ -15,6 +15,14 @@ export function readMembership(task: string): Membership {
 
 /** Lines `ID:NAME:PATH`; a name has no colon, a path no newline. */
 export function parseMembership(text: string): Membership {
+  // Tasks of a tree are mostly in the same.
+  if (last?.text !== text) last = { text, membership: freshMembership(text) };
+  return last.membership;
+}
+
+let last: { readonly text: string; readonly membership: Membership } | undefined;
+
+function freshMembership(text: string): Membership {
   const paths = new Map<string, string>();
   for (const line of text.split('\n')) {
     const [, name, path] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
@@ -25,8 +33,14 @@ export function parseMembership(text: string): Membership {
 
 /** Equal for equal ones. */
 export function keyOf(membership: Membership): string {
-  return JSON.stringify(sorted(membership));
+  const known = keys.get(membership);
+  if (known !== undefined) return known;
+  const key = JSON.stringify(sorted(membership));
+  keys.set(membership, key);
+  return key;
 }
+
+const keys = new WeakMap<Membership, string>();
 
 export function sorted(membership: Membership): [name: string, path: string][] {
   return [...membership].sort(([a], [b]) => (a < b ? -1 : 1));
