@@ -11,6 +11,7 @@ import { ParentSet } from './parent-set';
 import { buildRegistry, checkExternal, type Registry } from './registry';
 import type { DumpOutcome, DumpRequest } from './requests';
 import { refuseThreads, refuseTogether } from './thread-objects';
+import { undoAll } from './undoing';
 
 export interface FrozenSession {
   readonly request: DumpRequest;
@@ -41,12 +42,15 @@ export function onTree(request: DumpRequest, action: (session: FrozenSession) =>
     return outcome;
   } catch (error) {
     // What goes wrong here is listed under the first cause.
-    tree?.letGo((cleanup) => {
-      if (error instanceof CrtsError) error.cleanup.push(cleanup);
-    });
-    tree?.close();
-    parent?.giveUp();
-    writer.abort();
+    undoAll(error, [
+      () =>
+        tree?.letGo((cleanup) => {
+          if (error instanceof CrtsError) error.cleanup.push(cleanup);
+        }),
+      () => tree?.close(),
+      () => parent?.giveUp(),
+      () => writer.abort(),
+    ]);
     throw error;
   } finally {
     parent?.close();

@@ -1,6 +1,6 @@
 import { closeSync, openSync } from 'node:fs';
 import { ProgramBuilder } from '@crts/native-syscalls';
-import type { PageRun, PageSource } from '@crts/plugin-api';
+import { CrtsError, type PageRun, type PageSource } from '@crts/plugin-api';
 import { HeldObjects } from './held-objects';
 
 const contents = (...runs: PageRun[]) =>
@@ -39,9 +39,16 @@ test('what outlives a descriptor is taken back when the restore fails, if it was
   const make = () => openSync('/dev/null', 'r');
   objects.hold('made', make, () => undone.push('made')).take();
   objects.hold('not made', make, () => undone.push('not made'));
-  objects.undo();
+  const broken = () => {
+    throw new Error('this one cannot be undone');
+  };
+  objects.hold('broken', make, broken).take();
+  objects.hold('last', make, () => undone.push('last')).take();
+  const cause = new CrtsError({ code: 'CRTS_X', what: 'the first cause' });
+  objects.undo(cause);
+  expect(cause.cleanup).toEqual([expect.objectContaining({ message: 'this one cannot be undone' })]);
   objects.close();
-  expect(undone).toEqual(['made']);
+  expect(undone).toEqual(['made', 'last']);
 });
 
 test('one taker: the engine has its descriptor until it is sent', () => {

@@ -12,6 +12,7 @@ import {
   type StoredRun,
 } from '@crts/plugin-api';
 import { noHugePage } from './file-errors';
+import { undoAll } from './undoing';
 
 /** sendfile(2) moves at most 0x7ffff000 bytes at once. */
 const PIECE_BYTES = 1n << 30n;
@@ -86,8 +87,8 @@ export class HeldObjects implements SharedObjects {
   }
 
   /** The restore failed: takes back what would outlive it. */
-  undo(): void {
-    for (const undo of this.#undo.splice(0)) undo();
+  undo(cause?: unknown): void {
+    undoAll(cause, this.#undo.splice(0));
   }
 
   /** Lets go of everything; tasks have their own descriptors and mappings. */

@@ -35,6 +35,7 @@ import { helperPidTaken, nameless, replaced, unreachable } from './file-errors';
 import type { ImageSet } from './image-set';
 import { parseStatus } from './proc';
 import { bestHandler } from './registry';
+import { undoAll } from './undoing';
 
 /** What d_path() appends to the name of a dentry that is no longer hashed: prepend_path(), fs/d_path.c. */
 const DELETED = ' (deleted)';
@@ -99,17 +100,12 @@ export class DumpRemaps {
       }
       finish();
     } catch (error) {
-      for (const effect of made) undo(effect, error);
+      undoAll(
+        error,
+        made.map((effect) => () => effect.undo()),
+      );
       throw error;
     }
-  }
-}
-
-function undo(effect: Effect, cause: unknown): void {
-  try {
-    effect.undo();
-  } catch (error) {
-    if (cause instanceof CrtsError) cause.cleanup.push(error);
   }
 }
 

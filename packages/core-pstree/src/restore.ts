@@ -35,6 +35,7 @@ import { planText, type Step } from './plan';
 import type { PageCounts } from './private-memory';
 import type { PlanText, RestoreOutcome, RestoreRequest } from './requests';
 import { stopSignalOf } from './stop-signal';
+import { undoAll } from './undoing';
 
 const USER_END = 0x7fff_ffff_f000n;
 const SIGCHLD = 17;
@@ -126,9 +127,7 @@ function execute(request: RestoreRequest, tree: TreeRestore, affinity: Buffer, b
       ...pageCounts(tasks),
     };
   } catch (error) {
-    progress?.end();
-    nursery.kill(set.root.pid);
-    tree.shared.undo();
+    undoAll(error, [() => nursery.kill(set.root.pid), () => tree.shared.undo(error), () => progress?.end()]);
     throw error;
   } finally {
     lender.close();

@@ -10,6 +10,8 @@ let child: ChildProcess & { readonly pid: number };
 
 beforeEach(async () => {
   child = spawn('sleep', ['1000'], { stdio: 'ignore' }) as typeof child;
+  // The engine waits for it itself: Node is never told of its end, and would wait for ever.
+  child.unref();
   await new Promise((resolve) => child.once('spawn', resolve));
 });
 

@@ -342,17 +342,23 @@ export class Target {
   /** For a dump that failed: from whatever state it is in, it can be let go then. What never stops is when the engine ends. */
   halt(patience: Patience): void {
     if (this.#gone) return;
-    try {
-      this.cure();
-    } finally {
-      for (const tid of [...this.#seized]) {
-        // Asked to stop, and not waited for yet.
-        if (this.#waited.has(tid)) continue;
+    let failure: unknown;
+    const attempt = (action: () => void) => {
+      try {
+        action();
+      } catch (error) {
+        failure ??= error;
+      }
+    };
+    attempt(() => this.cure());
+    // Asked to stop, and not waited for yet.
+    for (const tid of [...this.#seized].filter((one) => !this.#waited.has(one)))
+      attempt(() => {
         const status = stopOrTimeout(tid, patience);
         if (status !== undefined) waitForEventStop(tid, status);
         else this.#seized.delete(tid);
-      }
-    }
+      });
+    if (failure !== undefined) throw failure;
   }
 
   /** From here on the process ends when the engine does. */

@@ -49,8 +49,11 @@ afterEach(() => {
   program?.kill('SIGKILL');
 });
 
-/** Blocked by threads of crowd.c, but while they wait for it: whether, depends on the moment. They look after it themselves. */
-const SIGUSR2 = 1n << 11n;
+/**
+ * SIGUSR2 is blocked by threads of crowd.c, but while they wait for it, and SIGALRM by its own handler: whether, depends on the moment. The
+ * threads look after their masks themselves.
+ */
+const OF_THE_MOMENT = (1n << 11n) | (1n << 13n);
 
 /** Signals blocked by each thread, and what the process has mapped and open. */
 function look(pid: number) {
@@ -61,7 +64,7 @@ function look(pid: number) {
         tid,
         (
           BigInt(`0x${/^SigBlk:\s*(\w+)/m.exec(readFileSync(`/proc/${pid}/task/${tid}/status`, 'utf8'))![1]}`) &
-          ~SIGUSR2
+          ~OF_THE_MOMENT
         ).toString(16),
       ]),
     ),
