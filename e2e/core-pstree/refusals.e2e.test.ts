@@ -21,6 +21,8 @@ test.each([
   ['unlinked', 'CRTS_LINK_REMAP', /fd 3 \(.*\/unlinked\).*--link-remap/s],
   ['userfaultfd', 'CRTS_VMA_KIND', /mapping 0x[0-9a-f]+-0x[0-9a-f]+ \(userfaultfd missing tracking\)/],
   ['timer', 'CRTS_TIMER_CLOCK', /timer 0 runs on the CPU time of process \d+/],
+  ['landlocked', 'CRTS_LANDLOCK', /has restricted itself with Landlock/],
+  ['landlocked-user', 'CRTS_LANDLOCK', /has restricted itself with Landlock/],
   ['keyring', 'CRTS_KEYRING', /a process keyring/],
   [
     'own-fs-of-two',

@@ -85,6 +85,15 @@ int main(int argc, char **argv)
 	}
 	if (!strcmp(what, "userfaultfd-alone"))
 		check(syscall(SYS_userfaultfd, O_CLOEXEC) >= 0, "userfaultfd: %m");
+	if (!strncmp(what, "landlocked", 10)) {
+		struct landlock_ruleset_attr rules = { .handled_access_fs = LANDLOCK_ACCESS_FS_MAKE_BLOCK };
+		int set = (int)syscall(SYS_landlock_create_ruleset, &rules, sizeof(rules), 0);
+
+		if (!strcmp(what, "landlocked-user"))
+			check(setresgid(1000, 1000, 1000) == 0 && setresuid(1000, 1000, 1000) == 0, "uid: %m");
+		check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && syscall(SYS_landlock_restrict_self, set, 0) == 0, "landlock: %m");
+		close(set);
+	}
 	if (!strcmp(what, "landlock")) {
 		struct landlock_ruleset_attr rules = { .handled_access_fs = LANDLOCK_ACCESS_FS_EXECUTE };
 		check(syscall(SYS_landlock_create_ruleset, &rules, sizeof(rules), 0) >= 0, "landlock: %m");

@@ -12,6 +12,15 @@ export function syscallDispatch(pid: number): CrtsError {
   );
 }
 
+export function landlocked(pid: number): CrtsError {
+  return refused(
+    'CRTS_LANDLOCK',
+    pid,
+    'the thread has restricted itself with Landlock, and the kernel does not tell to what: it would run unrestricted after a restore',
+    'Dump it before it calls landlock_restrict_self(2), or start it without that sandbox.',
+  );
+}
+
 export function schedulingPolicy(pid: number, policy: string): CrtsError {
   return refused(
     'CRTS_SCHED_POLICY',

@@ -95,7 +95,11 @@ describe('dump', () => {
       pid: 12,
       stopSignal,
       images,
-      facts: { comm: 'prog', stat: { flags: '4194304', policy: '0', nice: '0', rt_priority: '0', ...stat } },
+      facts: {
+        comm: 'prog',
+        stat: { flags: '4194304', policy: '0', nice: '0', rt_priority: '0', ...stat },
+        status: new Map(),
+      },
       readProc: () => '0',
     };
     const thread = { tid: 12, core: images.core, facts: task.facts };

@@ -17,6 +17,7 @@ import {
 import { dumpCpuControls, planCpuControls } from './cpu-controls';
 import { noteDispatch, planDispatch, refuseDispatch } from './dispatch';
 import { badAttribute, componentNotAllowed, coreCookie, schedulingPolicy } from './errors';
+import { askForLandlock, callWitness } from './landlock';
 import { dumpMemoryPolicy, planMemoryPolicy } from './memory-policy';
 import { type OwnAttributes, ownAttributes } from './own-attributes';
 import { ownEntry } from './own-entry';
@@ -55,6 +56,7 @@ export const attributesHandler = {
   refuseThread(thread: FrozenThread): CrtsError | undefined {
     const { stat } = thread.facts;
     if (!isCarried(Number(stat.policy))) return schedulingPolicy(thread.tid, stat.policy ?? '');
+    callWitness(thread);
     return hasCoreCookie(thread.hostTid) ? coreCookie(thread.tid) : refuseDispatch(thread);
   },
 
@@ -106,7 +108,7 @@ export const attributesHandler = {
   },
 
   dumpThread(program: Program) {
-    const readers = [dumpScheduling, dumpMemoryPolicy, dumpCpuControls].map((dump) => dump(program));
+    const readers = [askForLandlock, dumpScheduling, dumpMemoryPolicy, dumpCpuControls].map((dump) => dump(program));
     return (thread: FrozenThread) => {
       const core = (thread.core as CoreEntry).thread_core!;
       core.comm = thread.facts.comm;
