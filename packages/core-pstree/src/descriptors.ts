@@ -182,15 +182,13 @@ function planSharing({ file, use: all, place }: Described, opener: FileOpener, l
   const { table: owner, own } = place!;
   const owned = ownerOf(file.record, file.id);
   if (own !== undefined && owned !== undefined) planOwner(owner.plan, own.fd, owned);
-  let loan: Loan | undefined;
-  const lend = (): Loan => {
-    loan ??= lender.loan(owner.plan.pid, () => place!.number);
-    return loan;
-  };
   const settlement = opener.settlement(file);
-  if (settlement !== undefined) planSettlement(owner, file, settlement, lend(), own !== undefined);
+  // Most descriptions are one task's own.
+  if (settlement === undefined && all.next === undefined && all.table === owner) return;
+  const loan = lender.loan(owner.plan.pid, place!);
+  if (settlement !== undefined) planSettlement(owner, file, settlement, loan, own !== undefined);
   for (let use: Use | undefined = all; use !== undefined; use = use.next)
-    if (use.table !== owner && use.first !== undefined) planReceiving(use, lend(), owner);
+    if (use.table !== owner && use.first !== undefined) planReceiving(use, loan, owner);
 }
 
 function planFinish({ file, use, place }: Described, hasNone: boolean, opener: FileOpener, parts: FinishParts): void {
@@ -240,7 +238,7 @@ function finishParts(
       if (place === undefined) return undefined;
       const what = `duplicate file ${id}`;
       if (place.table === table) return program.call('fcntl', [place.local, F_DUPFD_CLOEXEC, table.spare], { what });
-      return program.receiveFd(lender.loan(place.table.plan.pid, () => place.number).use(), { what });
+      return program.receiveFd(lender.loan(place.table.plan.pid, place).use(), { what });
     },
   };
 }
@@ -266,6 +264,31 @@ function planLate({ file, use: all }: Described, late: LateDescription, lender: 
   if (all.first !== undefined && owned !== undefined) planOwner(all.table.plan, all.first.fd, owned);
 }
 
+/** Its texts are made when somebody asks: each of ten thousand timers has one. */
+class SettlementHead {
+  readonly stage = 'credentials';
+  readonly why = 'from here on the restore touches no file, so none of its own doings is reported to the program';
+  readonly #id: number;
+  readonly #settlement: Settlement;
+
+  constructor(
+    readonly plugin: string,
+    id: number,
+    settlement: Settlement,
+  ) {
+    this.#id = id;
+    this.#settlement = settlement;
+  }
+
+  get what(): string {
+    return this.#settlement.what;
+  }
+
+  get entry(): string {
+    return `files.img id ${this.#id}`;
+  }
+}
+
 function planSettlement(
   { plan }: DescriptorTable,
   { id, handler }: Checked,
@@ -280,17 +303,7 @@ function planSettlement(
       { plugin: 'engine', stage: 'sharing', what: `keep file ${id}`, why: 'no task has a number for it at the end' },
       () => void loan.take(),
     );
-  const head = {
-    plugin: handler.name,
-    stage: 'credentials',
-    get what() {
-      return settlement.what;
-    },
-    get entry() {
-      return `files.img id ${id}`;
-    },
-    why: 'from here on the restore touches no file, so none of its own doings is reported to the program',
-  } as const;
+  const head = new SettlementHead(handler.name, id, settlement);
   plan.hostStep(head, () => {
     settlement.run(loan.take());
     loan.sent();

@@ -14,34 +14,30 @@ export class Lender {
   /** Of the owner that was asked last: many loans of one follow each other. */
   #pidfd: { readonly owner: number; readonly fd: number } | undefined;
 
-  /** `number` is asked when the owner has opened it. */
-  loan(owner: number, number: () => number): Loan {
-    return new Loan(
-      () => {
-        const fd = pidfdGetfd(this.#pidfdOf(owner), number());
-        this.#open.add(fd);
-        return fd;
-      },
-      (fd) => {
-        this.#open.delete(fd);
-        closeFd(fd);
-      },
-    );
+  /** `held` has its number when the owner has opened it. */
+  loan(owner: number, held: Held): Loan {
+    return new Loan(this, owner, held);
   }
 
   /** What the engine opens itself, when the first task takes it. */
   opened(open: () => number): Loan {
-    return new Loan(
-      () => {
-        const fd = open();
-        this.#open.add(fd);
-        return fd;
-      },
-      (fd) => {
-        this.#open.delete(fd);
-        closeFd(fd);
-      },
-    );
+    return new Loan(this, open);
+  }
+
+  /** For loans: a duplicate of a descriptor of a task. */
+  borrow(owner: number, number: number): number {
+    return this.keep(pidfdGetfd(this.#pidfdOf(owner), number));
+  }
+
+  /** For loans: a descriptor of the engine's own, until it is given back. */
+  keep(fd: number): number {
+    this.#open.add(fd);
+    return fd;
+  }
+
+  giveBack(fd: number): void {
+    this.#open.delete(fd);
+    closeFd(fd);
   }
 
   #pidfdOf(owner: number): number {
@@ -65,15 +61,24 @@ export class Lender {
   }
 }
 
+/** Something open in a task. */
+interface Held {
+  readonly number: number;
+}
+
+/** No closures: a tree may have a hundred thousand of these. */
 export class Loan implements LateFd {
-  readonly #borrow: () => number;
-  readonly #giveBack: (fd: number) => void;
+  readonly #lender: Lender;
+  /** Pid in the images, or what opens it in the engine. */
+  readonly #owner: number | (() => number);
+  readonly #held: Held | undefined;
   #users = 0;
   #fd: number | undefined;
 
-  constructor(borrow: () => number, giveBack: (fd: number) => void) {
-    this.#borrow = borrow;
-    this.#giveBack = giveBack;
+  constructor(lender: Lender, owner: number | (() => number), held?: Held) {
+    this.#lender = lender;
+    this.#owner = owner;
+    this.#held = held;
   }
 
   /** One more task will take it. */
@@ -90,7 +95,12 @@ export class Loan implements LateFd {
   sent(): void {
     this.#users -= 1;
     if (this.#users > 0 || this.#fd === undefined) return;
-    this.#giveBack(this.#fd);
+    this.#lender.giveBack(this.#fd);
     this.#fd = undefined;
+  }
+
+  #borrow(): number {
+    if (typeof this.#owner === 'number') return this.#lender.borrow(this.#owner, this.#held!.number);
+    return this.#lender.keep(this.#owner());
   }
 }
