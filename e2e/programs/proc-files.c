@@ -1,7 +1,9 @@
-/* Files of /proc: of dead processes (files and a directory), of the program itself and its thread, of nobody. */
+/* Files of /proc: of dead processes (files and a directory), of the program itself and its thread, of nobody. argv[2]: and of a thread. */
 #include "check.h"
+#include <pthread.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #define DEAD 4
@@ -34,12 +36,63 @@ static int begins(int fd, const char *want)
 	return !strncmp(text, want, strlen(want));
 }
 
+static volatile int tid, is_over;
+
+static void *other(void *unused)
+{
+	struct timespec pause = { 0, 2000000 };
+
+	tid = syscall(SYS_gettid);
+	while (!is_over)
+		nanosleep(&pause, NULL);
+	return unused;
+}
+
+static pthread_t second;
+static int of_thread[4], twin;
+static char was[4][256];
+
+/* Of a thread that is not the main one: a file twice, with an offset, its directory, a file to be written, a path. */
+static void open_thread(void)
+{
+	static const char *const formats[4] = { "/task/%d/status", "/task/%d", "/task/%d/comm", "/task/%d/comm" };
+	static const int flags[4] = { O_RDONLY | O_NONBLOCK, O_RDONLY | O_DIRECTORY, O_RDWR | O_CLOEXEC, O_PATH };
+	char name[64];
+
+	check(pthread_create(&second, NULL, other, NULL) == 0, "pthread_create: %m");
+	while (tid == 0)
+		;
+	for (int i = 0; i < 4; i++) {
+		snprintf(name, sizeof(name), formats[i], tid);
+		of_thread[i] = open_in(getpid(), name, flags[i]);
+		link_of(of_thread[i], was[i]);
+	}
+	twin = dup(of_thread[0]);
+	check(lseek(twin, 6, SEEK_SET) == 6, "lseek: %m");
+}
+
+static void check_thread(int main_comm)
+{
+	char now[256];
+
+	for (int i = 0; i < 4; i++) {
+		link_of(of_thread[i], now);
+		check(!strcmp(was[i], now), "%s is %s", was[i], now);
+	}
+	check(lseek(twin, 0, SEEK_CUR) == 6 && lseek(twin, 7, SEEK_SET) == 7 && lseek(of_thread[0], 0, SEEK_CUR) == 7, "the offset");
+	check(fcntl(twin, F_GETFL) & O_NONBLOCK, "flags of the thread's file");
+	check(fcntl(of_thread[2], F_GETFD) == FD_CLOEXEC && fcntl(twin, F_GETFD) == 0, "FD_CLOEXEC");
+	check(write(of_thread[2], "renamed", 7) == 7, "write: %m");
+	check(begins(openat(of_thread[1], "comm", O_RDONLY), "renamed") && begins(main_comm, "proc-files"), "the thread's directory");
+	is_over = 1;
+	pthread_join(second, NULL);
+}
+
 int main(int argc, char **argv)
 {
 	char before[DEAD][256], after[256], name[64];
 	int one = fork();
 
-	(void)argc;
 	if (one == 0)
 		return pause();
 	int two = fork();
@@ -56,6 +109,8 @@ int main(int argc, char **argv)
 	snprintf(name, sizeof(name), "/task/%d/comm", getpid());
 	int self = open_in(getpid(), "/comm", O_RDONLY), thread = open_in(getpid(), name, O_RDONLY), here = open("/proc/self", O_RDONLY | O_DIRECTORY);
 	int nobody = open("/proc/sys/kernel/ostype", O_RDONLY), version = open("/proc/version", O_RDONLY);
+	if (argc > 2)
+		open_thread();
 	ready();
 	wait_for(argv[1]);
 
@@ -71,6 +126,8 @@ int main(int argc, char **argv)
 	check(begins(self, "proc-files") && begins(thread, "proc-files"), "the program's own files");
 	int status = openat(here, "comm", O_RDONLY);
 	check(begins(status, "proc-files"), "the program's own directory");
+	if (argc > 2)
+		check_thread(self);
 	check(begins(nobody, "Linux") && begins(version, "Linux"), "files of nobody");
 	return done();
 }

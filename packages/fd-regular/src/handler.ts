@@ -13,6 +13,7 @@ import {
 import { buildIdOfPath } from './build-id';
 import { gone, notOpened, notSought } from './errors';
 import { O_CLOEXEC, O_PATH, onlyAppends, openFlags, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './open-flags';
+import { lateEntry } from './thread-entry';
 import { checkEntry, NO_POSITION, validateFile } from './validation';
 import { emitWriteHint, writeHint } from './write-hint';
 
@@ -85,6 +86,8 @@ export const regularHandler: FdHandler = {
     const name = remap === undefined ? entry.name : remap.checkName;
     if (name !== undefined) validateFile(entry, name, context.options);
   },
+
+  late: (record: FileRecord, context: FdPlanContext) => lateEntry(record.value as RegFileEntry, context),
 
   plan(record: FileRecord, program: Program, context: FdPlanContext): Arg {
     const entry = record.value as RegFileEntry;
