@@ -1,7 +1,7 @@
 import type { CoreEntry, ImageWriter } from '@crts/image-io';
 import { descriptorNumbers, lendTogether, openAll, type RemoteTask, SIGINFO_SIZE } from '@crts/native-syscalls';
 import type { Output, PageStats } from '@crts/plugin-api';
-import { CrtsError } from '@crts/plugin-api';
+import { bindToEngine } from './binding';
 import { writeChecksums } from './checksums';
 import { clockShift } from './clocks';
 import { addGuards, askProcess, askThread, collectMappings } from './collect';
@@ -14,7 +14,7 @@ import { type FrozenSession, onTree, refuseTree } from './frozen-session';
 import { Frozen } from './frozen-task';
 import { identify } from './object-ids';
 import { type ParentSet, startTracking } from './parent-set';
-import { isGone, threadsOf } from './proc';
+import { threadsOf } from './proc';
 import { type Registry, reportUnused } from './registry';
 import { rehearse } from './rehearsal';
 import { DumpRemaps } from './remaps';
@@ -328,17 +328,8 @@ function askThreads(registry: Registry, task: Frozen): void {
 }
 
 /** All or none: an engine that dies on the way takes the rest with it. */
-function end(tree: FrozenTree): void {
-  if (tree.targets.length > 1) for (const target of tree.targets) onCpu(target.cpu, () => bindUnlessGone(target));
-  for (const target of tree.targets) target.kill();
-  for (const target of tree.targets) target.reap();
-}
-
-/** One that has ended by itself meanwhile is what the others are to be. */
-function bindUnlessGone(target: Target): void {
-  try {
-    target.bindToEngine();
-  } catch (error) {
-    if (!isGone(error) && !(error instanceof CrtsError && error.code === 'CRTS_TASK_GONE')) throw error;
-  }
+function end({ targets }: FrozenTree): void {
+  if (targets.length > 1) bindToEngine(targets);
+  for (const target of targets) target.kill();
+  for (const target of targets) target.reap();
 }

@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import type { Logger } from '@crts/plugin-api';
+import { bindToEngine } from './binding';
 import { Patience } from './patience';
 import { Target } from './target';
 
@@ -31,7 +32,7 @@ function status(field: string): string {
 
 test('bound to the engine, and not ended after all', () => {
   const target = infected();
-  target.bindToEngine();
+  bindToEngine([target]);
   target.halt(new Patience(0, 0));
   target.detach(false);
   target.close();

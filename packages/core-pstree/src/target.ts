@@ -9,21 +9,15 @@ import {
   getReg,
   type Host,
   Infection,
-  PTRACE_O_EXITKILL,
-  PTRACE_O_TRACESYSGOOD,
   pidfdOpen,
   pidfdSendSignal,
   preadFull,
-  ptraceContinue,
   ptraceDetach,
-  ptraceInterrupt,
   ptracePeekSignals,
-  ptraceSetOptions,
   rehearseInfection,
   type SearchedText,
   verifyGadgets,
   waitForEventStop,
-  waitPid,
 } from '@crts/native-syscalls';
 import type { Logger, TaskFacts, ThreadFacts, ThreadState, VmaFacts } from '@crts/plugin-api';
 import { findAbandoned, outside } from './abandoned';
@@ -306,14 +300,9 @@ export class Target {
     if (this.#infected) for (const which of [true, false]) this.#peeked.set(which, []);
   }
 
-  /** A main thread whose agent waits is in no stop. The agent waits as before: should `action` fail, it can still be cured. */
-  #whileStopped(action: () => void): void {
-    if (this.#infected) {
-      ptraceInterrupt(this.pid);
-      waitForEventStop(this.pid, waitPid(this.pid)!.status);
-    }
-    action();
-    if (this.#infected) ptraceContinue(this.pid);
+  /** The main thread is in no stop then: its agent waits. */
+  get isInfected(): boolean {
+    return this.#infected;
   }
 
   /** Takes the agent out: all threads are in their first stop again. */
@@ -359,14 +348,6 @@ export class Target {
         else this.#seized.delete(tid);
       });
     if (failure !== undefined) throw failure;
-  }
-
-  /** From here on the process ends when the engine does. */
-  bindToEngine(): void {
-    // Options are set in a stop.
-    this.#whileStopped(() => {
-      for (const tid of this.#seized) ptraceSetOptions(tid, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
-    });
   }
 
   kill(): void {
