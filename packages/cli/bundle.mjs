@@ -16,7 +16,7 @@ const common = {
   minifyWhitespace: true,
 };
 /** Modules of Node that few commands need and that take milliseconds to load: they are loaded when something of them is used. */
-const HEAVY = /^node:(child_process|crypto|dns\/promises|net|tls|tty|worker_threads|zlib)$/;
+const HEAVY = /^node:(child_process|crypto|dns\/promises|net|tls|tty|v8|worker_threads|zlib)$/;
 const loadedLate = {
   name: 'loaded-late',
   setup({ onResolve, onLoad }) {

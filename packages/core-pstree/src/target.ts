@@ -12,12 +12,15 @@ import {
   pidfdOpen,
   pidfdSendSignal,
   preadFull,
+  ptraceContinue,
   ptraceDetach,
+  ptraceInterrupt,
   ptracePeekSignals,
   rehearseInfection,
   type SearchedText,
   verifyGadgets,
   waitForEventStop,
+  waitPid,
 } from '@crts/native-syscalls';
 import type { Logger, TaskFacts, ThreadFacts, ThreadState, VmaFacts } from '@crts/plugin-api';
 import { findAbandoned, outside } from './abandoned';
@@ -42,6 +45,8 @@ export class Target {
   readonly pid: number;
   readonly pidfd: number;
   #memory: MemoryFiles;
+  /** How many there were before the freeze. */
+  mappings = 0;
   readonly #log: Logger;
   readonly #searched: SearchedText | undefined;
   #gadgets: Gadgets | undefined;
@@ -91,6 +96,7 @@ export class Target {
     const vmas = factsOf(this.pid, glimpseMappings);
     // What has no memory is dead.
     if (vmas.length === 0) throw zombie(this.pid);
+    this.mappings = vmas.length;
     this.#gadgets = gadgets.get(vmas) ?? findGadgets(this.mem, vmas, this.#searched);
     gadgets.set(vmas, this.#gadgets);
   }
@@ -298,6 +304,14 @@ export class Target {
   /** As the agent has found out, which has all signals blocked. Nobody need stop it to look. */
   noSignalsWait(): void {
     if (this.#infected) for (const which of [true, false]) this.#peeked.set(which, []);
+  }
+
+  /** A main thread whose agent waits is in no stop. The agent waits as before: should `action` fail, it can still be cured. */
+  #whileStopped(action: () => void): void {
+    ptraceInterrupt(this.pid);
+    waitForEventStop(this.pid, waitPid(this.pid)!.status);
+    action();
+    ptraceContinue(this.pid);
   }
 
   /** The main thread is in no stop then: its agent waits. */
