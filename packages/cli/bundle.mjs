@@ -1,7 +1,8 @@
-// One file of everything but the native part: dist/crts.js. Bundled from tsc's output, since esbuild's own TypeScript
-// has no decorator metadata. Names are kept for readable stacks.
+// One file of everything but the native part: dist/crts.js. Bundled from the sources and not from what tsc makes of them: CommonJS
+// modules would each stay a function of their own, whose exports are properties that are looked up at every use. So all share one
+// scope, and what nobody uses is left out. Names are kept for readable stacks.
 import { createHash } from 'node:crypto';
-import { appendFileSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 
@@ -14,9 +15,15 @@ const common = {
   format: 'cjs',
   minifySyntax: true,
   minifyWhitespace: true,
+  // That of tsc: tsconfig.base.json.
+  tsconfigRaw: { compilerOptions: { target: 'es2022', useDefineForClassFields: true } },
 };
+const packages = join(here, '..');
+const sources = readdirSync(packages).map((name) => [`@crts/${name}`, join(packages, name, 'src/index.ts')]);
+/** What the launcher calls. */
+const SCOPE = ['exports', 'require', 'module', '__filename', '__dirname', 'importModule'];
 /** Modules of Node that few commands need and that take milliseconds to load: they are loaded when something of them is used. */
-const HEAVY = /^node:(child_process|crypto|dns\/promises|net|tls|tty|v8|worker_threads|zlib)$/;
+const HEAVY = /^node:(child_process|crypto|dns\/promises|module|net|os|tls|util|worker_threads|zlib)$/;
 const loadedLate = {
   name: 'loaded-late',
   setup({ onResolve, onLoad }) {
@@ -26,7 +33,7 @@ const loadedLate = {
     onLoad({ filter: HEAVY, namespace: 'late' }, ({ path }) => ({
       contents: `let loaded;
         const get = (_, name) => name === '__esModule' ? undefined : (loaded ??= require('${path}'))[name];
-        module.exports = new Proxy({}, { get });`,
+        module.exports = Object.create(new Proxy({}, { get }));`,
     }));
   },
 };
@@ -34,19 +41,22 @@ const loadedLate = {
 // The thread that encrypts page transfers (--tls): a file of its own.
 await build({
   ...common,
-  entryPoints: [join(here, '../page-xfer/dist/tls-bridge.js')],
+  entryPoints: [join(here, '../page-xfer/src/tls-bridge.ts')],
   outfile: join(here, 'dist/tls-bridge.js'),
 });
 await build({
   ...common,
-  entryPoints: [join(here, 'dist/cli.js')],
+  entryPoints: [join(here, 'src/cli.ts')],
   outfile: join(here, 'dist/crts.js'),
+  alias: Object.fromEntries(sources.filter(([, file]) => existsSync(file))),
+  // Libraries too as modules that share the scope.
+  mainFields: ['es2015', 'module', 'main'],
+  banner: { js: `(function (${SCOPE.join(', ')}) {` },
+  footer: { js: '})' },
   plugins: [loadedLate],
   keepNames: false,
   sourcemap: 'external',
   legalComments: 'inline',
-  // As globals both are getters of Node, called each time: 1 % of the dump of a large tree.
-  banner: { js: '"use strict";var Buffer=globalThis.Buffer,process=globalThis.process;' },
   define: { CRTS_VERSION: JSON.stringify(version) },
 });
 // What the launcher knows it by, which does not have to load node:crypto then.

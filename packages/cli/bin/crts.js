@@ -52,16 +52,15 @@ function writeCache(script) {
 }
 
 const cachedData = readCache();
-const wrapper = '(function (exports, require, module, __filename, __dirname, importModule) {';
-const script = new Script(`${wrapper}${source}\n})`, { filename: bundle, cachedData, columnOffset: -wrapper.length });
+const script = new Script(source, { filename: bundle, cachedData });
 const bundled = { exports: {} };
 const importModule = (specifier) => import(specifier);
 script.runInThisContext()(bundled.exports, require, bundled, bundle, dist, importModule);
 
 // A run that only prints something compiles too little.
 const whole = words.includes(kind) && !words.some((word) => /^(-h|--help|-V|--version|--dry-run)$/.test(word));
-if (whole && (cachedData === undefined || script.cachedDataRejected)) {
-  bundled.exports.done.then(() => {
-    if (process.exitCode === 0) writeCache(script);
-  });
-}
+bundled.exports.done.then(() => {
+  if (process.exitCode !== 0) return;
+  if (whole && (cachedData === undefined || script.cachedDataRejected)) writeCache(script);
+  bundled.exports.leave();
+});

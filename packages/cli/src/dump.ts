@@ -1,5 +1,5 @@
-import { isatty } from 'node:tty';
 import { type DumpOutcome, type DumpRequest, dumpTree, preDumpTree } from '@crts/core-pstree';
+import { isTerminal } from '@crts/native-syscalls';
 import type { Progress } from '@crts/page-xfer';
 import { badValue, excludedOption, missingOption } from './errors';
 import type { Parsed } from './parse';
@@ -53,7 +53,7 @@ async function withTransfer(parsed: Parsed, { log }: EngineOptions, act: Act): P
 
 /** Where somebody watches: a terminal, on which a long transfer shows how far it is. */
 export function progressOf(what: string): Progress | undefined {
-  if (!isatty(STDERR)) return undefined;
+  if (!isTerminal(STDERR)) return undefined;
   const { Progress } = require('@crts/page-xfer') as typeof import('@crts/page-xfer');
   return new Progress({ what });
 }

@@ -1,4 +1,4 @@
-import { release } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { dedupImages } from '@crts/core-pstree';
 import { optimizeAsUsual, optimizeReluctantly } from '@crts/native-syscalls';
 import { check } from './check';
@@ -68,7 +68,13 @@ async function act(
   const log = openLog(logOptions(parsed, directories.work));
   opened(log);
   log.info(
-    { argv, node: process.version, kernel: release(), arch: process.arch, pid: process.pid },
+    {
+      argv,
+      node: process.version,
+      kernel: readFileSync('/proc/sys/kernel/osrelease', 'latin1').trim(),
+      arch: process.arch,
+      pid: process.pid,
+    },
     `crts ${host.version}`,
   );
   if (parsed.action === 'check') {

@@ -1,8 +1,7 @@
 /** Terminals that a dump left outside (--external), by the descriptors that a restore is handed for them (--inherit-fd). */
 import { fstatSync } from 'node:fs';
-import { isatty } from 'node:tty';
 import type { TtyInfoEntry } from '@crts/image-io';
-import { closeFd, cPath, rawSyscall } from '@crts/native-syscalls';
+import { closeFd, cPath, isTerminal, rawSyscall } from '@crts/native-syscalls';
 import { type Arg, type LateFd, type Program, type RunOptions, setStatusFlags } from '@crts/plugin-api';
 import { notHandedBack, notTerminal } from './errors';
 import { isSlave } from './kinds';
@@ -29,7 +28,7 @@ export function handedBack(info: TtyInfoEntry, isExternal: boolean, options: Run
   const key = externalKey(info);
   const fd = options.inherit?.fdFor(key);
   if (fd === undefined && isExternal) throw notHandedBack(key);
-  if (fd !== undefined && !isatty(fd)) throw notTerminal(key, fd);
+  if (fd !== undefined && !isTerminal(fd)) throw notTerminal(key, fd);
   return fd;
 }
 

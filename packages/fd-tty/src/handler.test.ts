@@ -1,7 +1,6 @@
 import * as fs from 'node:fs';
-import { isatty } from 'node:tty';
 import type { TtyFileEntry, TtyInfoEntry } from '@crts/image-io';
-import { ProgramBuilder, rawSyscall } from '@crts/native-syscalls';
+import { isTerminal, ProgramBuilder, rawSyscall } from '@crts/native-syscalls';
 import {
   CrtsError,
   ExternalResources,
@@ -23,7 +22,7 @@ import { controllingHandler } from './controlling';
 import { terminalHandler } from './handler';
 import { termiosBytes, termiosEntry } from './termios';
 
-jest.mock('node:tty', () => ({ ...jest.requireActual('node:tty'), isatty: jest.fn() }));
+jest.mock('@crts/native-syscalls', () => ({ ...jest.requireActual('@crts/native-syscalls'), isTerminal: jest.fn() }));
 jest.mock('node:fs', () => {
   const actual = jest.requireActual('node:fs');
   return { ...actual, openSync: jest.fn(actual.openSync) };
@@ -263,7 +262,7 @@ describe('restore', () => {
   });
   const context = (ttys: TtyInfoEntry[], shellJob = true) =>
     ({ ttys, options: { shellJob } }) as unknown as FdPlanContext;
-  const terminalIs = (...fds: number[]) => jest.mocked(isatty).mockImplementation((fd) => fds.includes(fd as number));
+  const terminalIs = (...fds: number[]) => jest.mocked(isTerminal).mockImplementation((fd) => fds.includes(fd));
   const collect = (ttys: TtyInfoEntry[], shellJob = true, entry = record()) =>
     terminalHandler.collect!(entry, context(ttys, shellJob));
 

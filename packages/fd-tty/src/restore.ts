@@ -1,6 +1,6 @@
 import { closeSync, openSync } from 'node:fs';
-import { isatty } from 'node:tty';
 import type { TermiosEntry, TtyFileEntry, TtyInfoEntry } from '@crts/image-io';
+import { isTerminal } from '@crts/native-syscalls';
 import type { Arg, FdPlanContext, FileRecord, Program } from '@crts/plugin-api';
 import { badTerminal, hungUp, needsShellJob, noTerminal, notSet, otherKind, severalTerminals } from './errors';
 import { handedBack, openExternal } from './external';
@@ -82,7 +82,7 @@ function checkTermios(info: TtyInfoEntry, termios: TermiosEntry | undefined): vo
 
 /** The standard descriptor of crts that is a terminal. */
 function ownTerminal(): number | undefined {
-  return [0, 1, 2].find((fd) => isatty(fd));
+  return [0, 1, 2].find((fd) => isTerminal(fd));
 }
 
 function hasControllingTerminal(): boolean {

@@ -1,5 +1,4 @@
 /** The compressions, each by a library that is loaded when it is asked for: docs/adr/0023-compressed-pages.md. */
-import { createRequire } from 'node:module';
 import { promisify } from 'node:util';
 import zlib from 'node:zlib';
 import { CrtsError } from '@crts/plugin-api';
@@ -104,7 +103,7 @@ function zstdOfLibrary(): ZstdModule {
 
 function load<T>(codec: string, library: string): T {
   try {
-    return createRequire(__filename)(library) as T;
+    return require(library) as T;
   } catch (cause) {
     throw new CrtsError({
       code: 'CRTS_COMPRESSION_LIBRARY',

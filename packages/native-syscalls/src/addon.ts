@@ -1,5 +1,4 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { nativeMissing, nativeProtocol } from './errors';
 import { PROTOCOL } from './remote/protocol';
@@ -84,7 +83,7 @@ function* candidates(): Generator<string> {
   }
   yield join(__dirname, 'native');
   try {
-    yield join(dirname(createRequire(__filename).resolve('@crts/native-linux-x64/package.json')), 'prebuilt');
+    yield join(dirname(require.resolve('@crts/native-linux-x64/package.json')), 'prebuilt');
   } catch {
     yield '@crts/native-linux-x64 (not installed)';
   }

@@ -15,6 +15,7 @@ export { errnoName, SyscallError } from './errors';
 export {
   closeFd,
   identifyPath,
+  isTerminal,
   lateOpen,
   openAll,
   preadFull,

@@ -1,5 +1,5 @@
+import { isTerminal } from '@crts/native-syscalls';
 /** One line on a terminal that is written over: `1.2 GiB of 8.0 GiB, 900 MiB/s, 8 s left`. Silent where there is no terminal. */
-import { isatty } from 'node:tty';
 import type { TransferProgress } from '@crts/plugin-api';
 
 const STDERR = 2;
@@ -38,7 +38,7 @@ export class Progress implements TransferProgress {
 
   /** Undefined where nobody looks. */
   static onTerminal(what: string, total?: bigint): Progress | undefined {
-    return isatty(STDERR) ? new Progress({ what, total }) : undefined;
+    return isTerminal(STDERR) ? new Progress({ what, total }) : undefined;
   }
 
   /** More is to come than was known. */
