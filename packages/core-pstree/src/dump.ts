@@ -13,7 +13,6 @@ import { FrozenPages } from './frozen-pages';
 import { type FrozenSession, onTree, refuseTree } from './frozen-session';
 import { Frozen } from './frozen-task';
 import { identify } from './object-ids';
-import { withoutOptimizer } from './optimizer';
 import { type ParentSet, startTracking } from './parent-set';
 import { threadsOf } from './proc';
 import { type Registry, reportUnused } from './registry';
@@ -37,7 +36,7 @@ export function dumpTree(request: DumpRequest): DumpOutcome {
     refuseOutsiders(request.pid);
     prepareImages(session.writer, session.tree, request.outlet !== undefined);
     rehearse(session.registry, request, session.tree.root);
-    return withoutOptimizer(session.tree.opened, () => dumpFrozen(session));
+    return dumpFrozen(session);
   });
   reportUnused(request.external?.unused, request.log, '--external');
   return outcome;

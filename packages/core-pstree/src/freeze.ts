@@ -74,11 +74,6 @@ export class FrozenTree {
     return [...this.#targets.keys()];
   }
 
-  /** Processes known so far. */
-  get opened(): readonly Target[] {
-    return [...this.#targets.values()];
-  }
-
   /** Pids of all, the dead too: parents before children, these in the order in which their parent has them. */
   get sequence(): readonly number[] {
     return this.#sequence;

@@ -45,8 +45,6 @@ export class Target {
   readonly pid: number;
   readonly pidfd: number;
   #memory: MemoryFiles;
-  /** How many there were before the freeze. */
-  mappings = 0;
   readonly #log: Logger;
   readonly #searched: SearchedText | undefined;
   #gadgets: Gadgets | undefined;
@@ -96,7 +94,6 @@ export class Target {
     const vmas = factsOf(this.pid, glimpseMappings);
     // What has no memory is dead.
     if (vmas.length === 0) throw zombie(this.pid);
-    this.mappings = vmas.length;
     this.#gadgets = gadgets.get(vmas) ?? findGadgets(this.mem, vmas, this.#searched);
     gadgets.set(vmas, this.#gadgets);
   }
