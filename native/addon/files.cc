@@ -60,10 +60,11 @@ struct Places {
 };
 
 // Reads until the end or until `room` is full: the number of bytes, or -errno.
-int64_t ReadAll(int64_t fd, char* to, uint64_t room) {
+int64_t ReadAll(int64_t fd, char* to, uint64_t room, uint64_t most = UINT64_MAX) {
   uint64_t done = 0;
   while (done < room) {
-    int64_t n = RawSyscall(SYS_read, fd, reinterpret_cast<uint64_t>(to + done), room - done, 0, 0, 0);
+    const uint64_t size = room - done < most ? room - done : most;
+    int64_t n = RawSyscall(SYS_read, fd, reinterpret_cast<uint64_t>(to + done), size, 0, 0, 0);
     if (n == kEintr) continue;
     if (n < 0) return n;
     if (n == 0) break;
@@ -334,7 +335,10 @@ napi_value ReadInto(napi_env env, napi_callback_info info, uint64_t (*finish)(ch
   if (length + 1 >= sizeof(path)) return FromResult(env, -36 /* ENAMETOOLONG */);
   int64_t fd = OpenForReading(AT_FDCWD, path);
   if (fd < 0) return FromResult(env, fd);
-  int64_t result = ReadAll(fd, static_cast<char*>(data), room);
+  // seq_read_iter(), fs/seq_file.c, makes records in a buffer of a page until it has what was asked for; one that does not fit is thrown
+  // away and made again by the next read, and of smaps that is a walk through the page tables of a mapping: 3.5 instead of 7 ms where it
+  // meets 1 GiB (Linux 6.18). Asked for so little, records of 2 kB fit.
+  int64_t result = ReadAll(fd, static_cast<char*>(data), room, finish != nullptr ? 2048 : UINT64_MAX);
   Close(fd);
   if (finish != nullptr && result > 0 && result < static_cast<int64_t>(room)) result = finish(static_cast<char*>(data), result);
   return FromResult(env, result);

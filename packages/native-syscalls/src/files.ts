@@ -69,7 +69,8 @@ export function readMappings(path: string): Buffer {
 }
 
 function readWith(name: 'readFile' | 'readMappings', path: string): Buffer {
-  if (scratch.length === 0) scratch = Buffer.alloc(64 * 1024);
+  // Larger than nearly all of them: reading smaps again would walk the page tables again. Pages that are not used cost nothing.
+  if (scratch.length === 0) scratch = Buffer.alloc(1024 * 1024);
   for (;;) {
     const length = addon()[name](path, scratch);
     if (length < 0) throw new SyscallError('read', -length, undefined, path);
