@@ -279,7 +279,7 @@ function attempt(action: () => void): void {
 
 /** A process that has been sent its questions. */
 interface Asked {
-  /** Waits until all are answered. */
+  /** Waits until all are answered; there is nothing to wait for a second time. */
   settle(): void;
   read(): void;
 }
@@ -289,9 +289,14 @@ function ask({ registry }: FrozenSession, { task, target }: Member): Asked {
   // The last of all: a timer that it was asked for may have gone off meanwhile.
   const waiting = program.out(SIGSET_SIZE);
   program.call('rt_sigpending', [waiting, SIGSET_SIZE]);
-  const settle = target.infection.task.start(program);
+  const answer = target.infection.task.start(program);
+  let isAnswered = false;
   return {
-    settle,
+    settle: () => {
+      if (isAnswered) return;
+      isAnswered = true;
+      answer();
+    },
     read: () => {
       if (waiting.read().readBigUInt64LE(0) === 0n) target.noSignalsWait();
       read();
