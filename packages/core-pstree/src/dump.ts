@@ -22,6 +22,7 @@ import type { DumpOutcome, DumpRequest, LatePages } from './requests';
 import { refuseOutsiders, refuseSharing } from './sharing';
 import type { Target } from './target';
 import { TASK_IMAGES, TREE_IMAGES, writeImages } from './tree-images';
+import { undoAll } from './undoing';
 
 const P_PID = 1;
 /** Flags of waitid(2). */
@@ -263,18 +264,13 @@ function dumpTasks(session: FrozenSession, members: readonly Member[]): PageStat
     }
   } catch (error) {
     // An agent that is busy cannot be taken out.
-    for (const { settle } of asked.slice(stats.length)) attempt(settle);
+    undoAll(
+      error,
+      asked.slice(stats.length).map(({ settle }) => settle),
+    );
     throw error;
   }
   return stats;
-}
-
-function attempt(action: () => void): void {
-  try {
-    action();
-  } catch {
-    // The first cause counts.
-  }
 }
 
 /** A process that has been sent its questions. */

@@ -59,7 +59,7 @@ export function rehearse(registry: Registry, request: DumpRequest, target: Targe
   };
   attempt('the whole', () => {
     const numbers = descriptorNumbers(request.pid);
-    const files = new FileTable(registry.fd, [request.pid]);
+    using files = new FileTable(registry.fd, [request.pid]);
     const stopped = running(target);
     attempt('the way in', () => {
       const { vmas } = stopped.facts;

@@ -53,6 +53,15 @@ describe('dump', () => {
   const epollCreate = () => keep(syscall('epoll_create1', 0o2000000));
   const close = (fd: number) => closeFd(open.splice(open.indexOf(fd), 1)[0]!);
 
+  const contextOf = (descriptors: readonly object[], after: (() => void)[]) => ({
+    id: 7,
+    fown,
+    task: self,
+    descriptors,
+    inFlight: [],
+    afterAll: (action: () => void) => after.push(action),
+  });
+
   /** What this process has open, under the ids given, is the tree. */
   function dump(epoll: number, ids: Record<number, number>): EventpollFileEntry {
     const after: (() => void)[] = [];
@@ -62,14 +71,7 @@ describe('dump', () => {
       id,
       facts: facts(Number(fd)),
     }));
-    const context = {
-      id: 7,
-      fown,
-      task: self,
-      descriptors,
-      inFlight: [],
-      afterAll: (action: () => void) => after.push(action),
-    };
+    const context = contextOf(descriptors, after);
     const record = epollHandler.dump(facts(epoll), context as unknown as FdDumpContext);
     for (const action of after) action();
     return record.value as unknown as EventpollFileEntry;
@@ -113,14 +115,7 @@ describe('dump', () => {
     const after: (() => void)[] = [];
     const other = { ...self } as FrozenTask;
     const descriptors = [{ task: other, fd: moved, id: 8, facts: facts(moved) }];
-    const context = {
-      id: 7,
-      fown,
-      task: self,
-      descriptors,
-      inFlight: [],
-      afterAll: (action: () => void) => after.push(action),
-    };
+    const context = contextOf(descriptors, after);
     const record = epollHandler.dump(facts(epoll), context as unknown as FdDumpContext);
     for (const action of after) action();
     expect((record.value as unknown as EventpollFileEntry).tfd).toEqual([
