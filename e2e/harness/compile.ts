@@ -6,12 +6,13 @@ import { repository } from './checkpointer';
 
 const FLAGS = ['-O1', '-Wall', '-Wextra', '-Werror', '-mfsgsbase'];
 
+const HEADERS = ['check.h', 'pattern.h', 'kinds.h'];
+
 const programs = join(repository, 'e2e/programs');
 
 /** Compiles e2e/programs/NAME.c, once for each content, set of flags and compiler. */
 export function compile(name: string, flags: readonly string[] = [], compiler = 'cc'): string {
-  const headers = ['check.h', 'pattern.h'];
-  return built(name, [`${name}.c`, ...headers], (source, out) => [
+  return built(name, [`${name}.c`, ...HEADERS], (source, out) => [
     compiler,
     ...FLAGS,
     '-o',

@@ -2,8 +2,18 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { criuBinary } from './checkpointer';
+import { criuBinary, repository } from './checkpointer';
 import { canHave } from './huge-pages';
+
+/** A library beside crts: an optional dependency of it. */
+const isInstalled = (library: string) => () => {
+  try {
+    require.resolve(library, { paths: [join(repository, 'packages/cli')] });
+    return true;
+  } catch {
+    return false;
+  }
+};
 
 type Body = () => Promise<void>;
 
@@ -12,6 +22,8 @@ const PROBES: Record<string, () => boolean> = {
   AMX: () => readFileSync('/proc/cpuinfo', 'utf8').includes(' amx_tile '),
   // Debian keeps the server's programs out of PATH.
   'postgres 15': () => existsSync('/usr/lib/postgresql/15/bin/postgres') && inPath('psql'),
+  zstd: isInstalled('@toondepauw/node-zstd'),
+  lz4: isInstalled('lz4-napi'),
   'huge pages': () => canHave(2048, 16),
   'huge pages of 1 GiB': () => canHave(1048576, 1),
   // The system's python has crit's protobuf package, whatever python comes first in PATH.

@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { criu, criuBinary, crts, must, type Outcome } from '../harness/checkpointer';
-import { missing } from '../harness/needs';
+import { missing, testNeeding } from '../harness/needs';
 import { Target } from '../harness/target';
 import { until } from '../harness/until';
 
@@ -13,22 +13,12 @@ const restoreSet = (target: Target, directory: string, ...options: string[]): Ou
   return outcome;
 };
 
-/** Optional dependencies of crts. */
-function isInstalled(library: string): boolean {
-  try {
-    require.resolve(library, { paths: [join(__dirname, '../../packages/cli')] });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 describe.each([
-  ['lz4', 'lz4-napi', '.lz4'],
-  ['zstd', '@toondepauw/node-zstd', '.zst'],
-  ['zstd:9', '@toondepauw/node-zstd', '.zst'],
+  ['lz4', 'lz4', '.lz4'],
+  ['zstd', 'zstd', '.zst'],
+  ['zstd:9', 'zstd', '.zst'],
 ])('--compress %s', (compression, library, suffix) => {
-  const run = isInstalled(library) ? test : test.skip;
+  const run = testNeeding([library]);
 
   run('a dump is compressed and restored as any other', async () => {
     const target = await start();

@@ -59,6 +59,7 @@ test.each([1, 2, 3])('again and again, %s', async () => {
 
 const programs: [string, string, string[]][] = [
   ['every kind of memory at once', 'kinds', ['DIR', '7']],
+  ['the rarer kinds of memory', 'rare-kinds', ['DIR', '8']],
   ['what is copy-on-write between parent and children', 'copy-on-write', ['DIR/file', '8', '4']],
   ['shared memory of a family', 'shared-memory', ['family']],
   ['threads', 'threads', []],
@@ -130,18 +131,17 @@ function destination(side: Side, images: string, port: number) {
 }
 
 /** The images hold no lazy memory: it comes from the tree itself, which stands still as long. */
-async function migrate(server: Side, restorer: Side): Promise<void> {
-  const target = await start();
+async function migrate(server: Side, restorer: Side, target: Target): Promise<void> {
   const port = await freePort();
   const where = ['--address', LOCAL, '--port', String(port)];
   const args = ['-t', String(target.pid), '-D', target.images, ...where, '-o', 'dump.log', '-v4', '--lazy-pages'];
   const dumping = await serve('crts', 'dump', ...args);
   expect(target.alive()).toBe(true);
   const serving = await destination(server, target.images, port);
-  // The pids are taken until the dump is over: the restored tree lives in a pid namespace of its own.
+  // The pids are taken until the dump is over: the restored tree lives in a pid namespace of its own. System V segments too.
   const restore = [restorer === 'crts' ? crtsBinary : criuBinary!, 'restore', '-D', target.images, '--lazy-pages'];
   const output = openSync(join(target.directory, 'unshared'), 'w');
-  const restored = spawn('unshare', ['-pf', '--mount-proc', ...restore, '-o', 'restore.log', '-v4'], {
+  const restored = spawn('unshare', ['-pif', '--mount-proc', ...restore, '-o', 'restore.log', '-v4'], {
     stdio: ['ignore', output, output],
   });
   closeSync(output);
@@ -157,11 +157,14 @@ async function migrate(server: Side, restorer: Side): Promise<void> {
   expect(target.text()).not.toContain('FAIL');
 }
 
-test('migration: the frozen tree gives its memory over the network', () => migrate('crts', 'crts'));
-testNeeding(['CRTS_CRIU'])('from crts to criu', () => migrate('criu', 'criu'));
+test('migration: the frozen tree gives its memory over the network', async () =>
+  migrate('crts', 'crts', await start()));
+test.each(['kinds', 'rare-kinds'])('migration of every kind of memory: %s', async (program) =>
+  migrate('crts', 'crts', await Target.program(program, ['DIR', '9'])),
+);
+testNeeding(['CRTS_CRIU'])('from crts to criu', async () => migrate('criu', 'criu', await start()));
 
-async function remote(server: Side): Promise<void> {
-  const target = await start();
+async function remote(server: Side, target: Target): Promise<void> {
   must(target.dump());
   await target.gone();
   const port = await freePort();
@@ -174,8 +177,11 @@ async function remote(server: Side): Promise<void> {
   expect([await storing.ended, storing.stderr()]).toEqual([0, expect.anything()]);
 }
 
-test('images elsewhere: a page server gives their pages', () => remote('crts'));
-testNeeding(['CRTS_CRIU'])('a page server of crts, lazy-pages of criu', () => remote('criu'));
+test('images elsewhere: a page server gives their pages', async () => remote('crts', await start()));
+test.each(['kinds', 'rare-kinds'])('images elsewhere, with every kind of memory: %s', async (program) =>
+  remote('crts', await Target.program(program, ['DIR', '10'])),
+);
+testNeeding(['CRTS_CRIU'])('a page server of crts, lazy-pages of criu', async () => remote('criu', await start()));
 
 test('who restores goes away: the dumped program runs on', async () => {
   const target = await start();

@@ -1,5 +1,7 @@
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { rawSyscall } from '@crts/native-syscalls';
-import { must } from '../harness/checkpointer';
+import { crtsBinary, must } from '../harness/checkpointer';
 import { flavours } from '../harness/flavours';
 import { Target } from '../harness/target';
 
@@ -33,6 +35,17 @@ test('a segment that was removed meanwhile is made again, with its number and co
   expect(rawSyscall('shmctl', segmentOf(target), IPC_RMID, null)).toBe(0);
   must(target.restore());
   await target.finish();
+});
+
+test('a restore in a pid namespace of its own attaches the segment that is there', async () => {
+  const target = await start('kept');
+  must(target.dump());
+  await target.gone();
+  const restore = [crtsBinary, 'restore', '-D', target.images, '-o', 'restore.log', '-v4'];
+  writeFileSync(target.go, '');
+  const { status, stderr } = spawnSync('unshare', ['-pf', '--mount-proc', ...restore], { encoding: 'utf8' });
+  expect([status, stderr, target.text()]).toEqual([0, '', expect.stringMatching(/EXIT-SUCCESS/)]);
+  expect(target.text()).not.toContain('FAIL');
 });
 
 test('another segment with the key: refused before anything is made', async () => {

@@ -53,8 +53,8 @@ function restoreFrom(side: Side, target: Target, images: string): void {
   target.adoptRestored();
 }
 
-async function transfer(sender: Side, receiver: Side, restorer: Side): Promise<void> {
-  const target = await kinds();
+async function transfer(sender: Side, receiver: Side, restorer: Side, program = 'kinds'): Promise<void> {
+  const target = await Target.program(program, ['DIR', '20261126']);
   const before = snapshot(target.pid);
   const [stored, port] = [place(target, 'stored'), await freePort()];
   const receiving = await server(receiver, stored, port);
@@ -68,7 +68,9 @@ async function transfer(sender: Side, receiver: Side, restorer: Side): Promise<v
   await target.finish();
 }
 
-test('every kind of memory goes to a server and comes back', () => transfer('crts', 'crts', 'crts'));
+test.each(['kinds', 'rare-kinds'])('every kind of memory goes to a server and comes back: %s', (program) =>
+  transfer('crts', 'crts', 'crts', program),
+);
 testNeeding(['CRTS_CRIU'])('crts dumps, criu stores', () => transfer('crts', 'criu', 'crts'));
 testNeeding(['CRTS_CRIU'])('crts dumps and stores with criu between, criu restores', () =>
   simple('crts', 'criu', 'criu'),
@@ -112,11 +114,15 @@ function leftToParent(target: Target, stored: string): bigint {
   }
 }
 
-test('a chain of pre-dumps and a dump, each on the one before, on both sides', async () => {
-  const target = await Target.program('increments', ['64']);
+test.each([
+  ['increments', ['64']],
+  ['kinds', ['DIR', '8']],
+  ['rare-kinds', ['DIR', '9']],
+])('a chain of pre-dumps and a dump, each on the one before, on both sides: %s', async (program, args) => {
+  const target = await Target.program(program, args);
   const left: bigint[] = [];
   for (let number = 0; number < 4; number++) {
-    const images = place(target, `set-${number}`);
+    const images = number < 3 ? place(target, `set-${number}`) : target.images;
     const stored = place(target, `stored-${number}`);
     const port = await freePort();
     const base = (name: string) => (number === 0 ? [] : ['--prev-images-dir', `../${name}-${number - 1}`]);
@@ -129,8 +135,11 @@ test('a chain of pre-dumps and a dump, each on the one before, on both sides', a
   expect(left[0]).toBe(0n);
   for (const pages of left.slice(1)) expect(pages).toBeGreaterThan(0n);
   for (let number = 0; number < 4; number++)
-    bringTogether(join(target.directory, `stored-${number}`), join(target.directory, `set-${number}`));
-  restoreFrom('crts', target, join(target.directory, 'set-3'));
+    bringTogether(
+      join(target.directory, `stored-${number}`),
+      number < 3 ? join(target.directory, `set-${number}`) : target.images,
+    );
+  restoreFrom('crts', target, target.images);
   await target.finish();
 });
 

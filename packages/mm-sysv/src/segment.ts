@@ -47,7 +47,9 @@ export function isThere(segment: CrtsSysvEntry): boolean {
   if (typeof now === 'string') return false;
   // The key becomes IPC_PRIVATE when the segment is marked to be destroyed: do_shm_rmid(), ipc/shm.c.
   const isSameKey = now.key === segment.key || (now.mode & SHM_DEST) !== 0;
-  return isSameKey && now.size === segment.size && now.cpid === segment.cpid && now.boot_id === segment.boot_id;
+  // A creator outside of the pid namespace in which crts restores is shown as 0: pid_vnr(), kernel/pid.c.
+  const isSameCreator = now.cpid === segment.cpid || now.cpid === 0;
+  return isSameKey && now.size === segment.size && isSameCreator && now.boot_id === segment.boot_id;
 }
 
 /** @throws CrtsError when another segment has the number or the key */
