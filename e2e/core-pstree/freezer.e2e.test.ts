@@ -1,7 +1,9 @@
 // --freeze-cgroup: nothing of the tree is born or ends while it is looked at, and the cgroup is afterwards as it was.
 import { spawn, spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import { join } from 'node:path';
+import { rawSyscall } from '@crts/native-syscalls';
 import { FreezerCgroup, type FreezerVersion, freezerMount } from '../harness/cgroups';
 import { crts, crtsBinary, must } from '../harness/checkpointer';
 import { compile } from '../harness/compile';
@@ -115,6 +117,19 @@ describe.each(versions)('freezer of cgroup %s', (version: FreezerVersion) => {
     expect(isStopped(other.pid!)).toBe(true);
     must(target.restore());
     expect(isStopped(target.pid)).toBe(true);
+    process.kill(target.pid, 'SIGCONT');
+    await target.finish();
+  });
+
+  test('a stop that only some threads have come to: the others are in vfork(2)', async () => {
+    const target = await start('vfork', ['thread'], ['-pthread']);
+    const thread = readdirSync(`/proc/${target.pid}/task`).find((tid) => tid !== String(target.pid))!;
+    rawSyscall('tgkill', target.pid, Number(thread), constants.signals.SIGSTOP);
+    await until('the thread to be stopped', () => /^State:\s+T/m.test(target.proc(`task/${thread}/status`)));
+    const { status, stderr } = target.dump('--timeout', '1', ...option());
+    expect([status, stderr]).toEqual([1, expect.stringContaining('[CRTS_VFORK]')]);
+    expect(cgroup.isFrozen).toBe(false);
+    expect(target.proc('status')).toMatch(/^TracerPid:\s+0$/m);
     process.kill(target.pid, 'SIGCONT');
     await target.finish();
   });

@@ -125,9 +125,11 @@ export class FrozenTree {
     const tids = new Set<number>();
     for (const pid of [this.#root, ...descendants(this.#root)]) {
       if (pid !== this.#root && isDead(pid)) continue;
-      // It cannot get out of its stop, which PTRACE_SEIZE waits for, before the thaw: it is seized with what is found later.
-      if (isJobStopped(pid)) {
-        for (const tid of threadsOf(pid)) tids.add(tid);
+      const threads = threadsOf(pid);
+      // One cannot get out of its stop, which PTRACE_SEIZE waits for, before the thaw: it is seized with what is found later. Of a
+      // process that was frozen on its way into the stop some threads are there, and others are not.
+      if (threads.some(isJobStopped)) {
+        for (const tid of threads) tids.add(tid);
         continue;
       }
       const target = this.#open(pid);
