@@ -41,16 +41,10 @@ test('a lease that somebody else makes impossible meanwhile is told', async () =
   await target.finish();
 });
 
-test('a lease that is being broken is refused', async () => {
-  const target = await Target.program('locks', ['DIR']);
-  const other = Target.start('sh', ['-c', `exec 9<${target.directory}/write`]);
-  await until('the break', () => /LEASE +BREAKING/.test(target.proc('fdinfo/7')));
-  const { status, stderr } = target.dump('--file-locks');
-  expect(status).toBe(1);
-  expect(stderr).toContain('CRTS_FILE_LOCK_KIND');
-  expect(stderr).toContain('LEASE BREAKING');
-  await target.end();
-  await other.end();
+flavours('leases that others wait for the end of', {
+  start: () => Target.program('broken-leases', ['DIR']),
+  options: ['--file-locks'],
+  notWithCriu: 'it tells the owner a second time, and breaks no read leases of two and no write lease of a reader',
 });
 
 flavours('a flock of a description that a family shares', {

@@ -63,15 +63,15 @@ export function lockTaken(fd: number, errno: string): CrtsError {
   });
 }
 
-export function leaseBreaking(fd: number): CrtsError {
+export function leaseNotBroken(fd: number, errno: string | undefined): CrtsError {
   return new CrtsError({
-    code: 'CRTS_FILE_LOCK_KIND',
-    kind: 'refused',
+    code: 'CRTS_LEASE',
     plugin: PLUGIN,
     fd,
-    path: 'filelocks.img',
-    what: 'a lease that was being broken at the dump',
-    hint: 'Restore these images with criu.',
+    what: 'a lease that somebody waited for the end of cannot be broken again',
+    call: 'open',
+    errno,
+    hint: 'EROFS: whoever did has the file system mounted elsewhere, writable. None: the images do not fit the file.',
   });
 }
 
@@ -94,8 +94,6 @@ export function unsupportedLock(holder: Holder, lock: string): CrtsError {
     plugin: PLUGIN,
     ...holder,
     what: `the task holds a lock of a kind that crts does not carry (${lock})`,
-    hint: lock.startsWith('LEASE BREAKING')
-      ? 'Somebody waits for the end of this lease: dump when the program has given it up.'
-      : 'Dump when the program has released it.',
+    hint: 'Dump when the program has released it.',
   });
 }

@@ -84,11 +84,16 @@ describe('dump', () => {
     ]);
   });
 
-  test.each([true, false])('a lease that is being broken is refused (--file-locks: %p)', (fileLocks) => {
-    const error = failure(() => run([{ fd: 3, id: 1 }], { 'fdinfo/3': BREAKING }, fileLocks));
+  test('a lease that is being broken', () => {
+    expect(run([{ fd: 3, id: 1 }], { 'fdinfo/3': BREAKING }).locks).toEqual([
+      { flag: 8, type: 6, pid: 12, fd: 3, start: 0n, len: 0n },
+    ]);
+  });
+
+  test('a lock of another kind is refused', () => {
+    const error = failure(() => run([{ fd: 3, id: 1 }], { 'fdinfo/3': LEASE.replace('LEASE ', 'DELEG ') }));
     expect(error).toMatchObject({ code: 'CRTS_FILE_LOCK_KIND', kind: 'refused', fd: 3 });
-    expect(error.what).toContain('LEASE BREAKING');
-    expect(error.hint).toContain('given it up');
+    expect(error.what).toContain('DELEG ACTIVE');
   });
 
   test('a lock of a description that tasks share is taken once, by who took it', () => {
@@ -159,6 +164,7 @@ describe('plan', () => {
       'flock(5, 6)',
       'flock(6, 5)',
       'fcntl(7, 1024, 0)',
+      'fcntl(7, 8, 0)',
     ]);
   });
 
@@ -182,7 +188,8 @@ describe('plan', () => {
   test.each([
     [{ flag: 3 }, 'CRTS_IMAGE_FIELD'],
     [{ flag: 0 }, 'CRTS_IMAGE_FIELD'],
-    [{ flag: 8, type: 4 }, 'CRTS_FILE_LOCK_KIND'],
+    [{ flag: 8, type: 5 }, 'CRTS_IMAGE_FIELD'],
+    [{ flag: 2, type: 4 }, 'CRTS_IMAGE_FIELD'],
     [{ flag: 8, type: 2 }, 'CRTS_IMAGE_FIELD'],
     [{ type: 2 }, 'CRTS_IMAGE_FIELD'],
     [{ start: -1n }, 'CRTS_IMAGE_FIELD'],

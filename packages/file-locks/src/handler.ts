@@ -2,14 +2,12 @@ import type { FileLockEntry } from '@crts/image-io';
 import { flock } from '@crts/native-syscalls';
 import type { FrozenTask, Program, RestoreContext, TaskImages, TaskPlan, TaskStateHandler } from '@crts/plugin-api';
 import { heldLocks } from './collect';
-import { badLock, leaseBreaking, leaseNotTaken, lockedImages, lockNotTaken, lockTaken } from './errors';
-import { LOCK_FLAG, LOCK_TYPE } from './parse';
+import { badLock, lockedImages, lockNotTaken, lockTaken } from './errors';
+import { planBroken, takeLease } from './leases';
+import { LEASE_BREAKING, LOCK_FLAG, LOCK_TYPE } from './parse';
 
 const F_SETLK = 6;
 const F_OFD_SETLK = 37;
-const F_SETLEASE = 1024;
-/** With the type of a lease, in images of CRIU: somebody waits for its end. */
-const LEASE_BREAKING = 4;
 const LOCK_SH = 1;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
@@ -32,26 +30,28 @@ export const locksHandler = {
     for (const lock of locks) check(lock);
     // Closing any descriptor of a file drops the process's POSIX locks on it (man 2 fcntl), so they are taken when
     // everything that opens and closes files is done: the working directory comes last.
-    plan.pass(
-      {
-        plugin: 'file-locks',
-        stage: 'sigchld',
-        what: `take ${locks.length} file locks`,
-        entry: 'filelocks.img',
-        needs: ['fs'],
-      },
-      (program) => {
-        for (const lock of locks) take(program, lock);
-      },
-    );
+    const head = { plugin: 'file-locks', stage: 'sigchld', entry: 'filelocks.img', needs: ['fs'] } as const;
+    const whole = locks.filter((lock) => !isBroken(lock));
+    if (whole.length > 0)
+      plan.pass({ ...head, what: `take ${whole.length} file locks` }, (program) => {
+        for (const lock of whole) take(program, lock);
+      });
+    const broken = locks.filter(isBroken);
+    if (broken.length > 0) planBroken(plan, head, broken);
   },
 } satisfies TaskStateHandler;
 
-function check({ fd, flag, type, start, len }: FileLockEntry): void {
-  if (flag === LOCK_FLAG.lease && (type & LEASE_BREAKING) !== 0) throw leaseBreaking(fd);
+function isBroken({ flag, type }: FileLockEntry): boolean {
+  return flag === LOCK_FLAG.lease && (type & LEASE_BREAKING) !== 0;
+}
+
+function check(lock: FileLockEntry): void {
+  const { fd, flag, type, start, len } = lock;
   const kinds: readonly number[] = Object.values(LOCK_FLAG);
   if (!kinds.includes(flag)) throw badLock(fd, `kind ${flag}`);
-  if (type !== LOCK_TYPE.READ && type !== LOCK_TYPE.WRITE) throw badLock(fd, `type ${type}`);
+  const { READ, WRITE, UNLCK } = LOCK_TYPE;
+  const types: readonly number[] = isBroken(lock) ? [READ | LEASE_BREAKING, UNLCK | LEASE_BREAKING] : [READ, WRITE];
+  if (!types.includes(type)) throw badLock(fd, `type ${type}`);
   if (start < 0n || len < 0n || start + (len === 0n ? 1n : len) > OFFSET_END)
     throw badLock(fd, `range ${start}+${len} is out of bounds`);
 }
@@ -60,10 +60,7 @@ function check({ fd, flag, type, start, len }: FileLockEntry): void {
 function take(program: Program, lock: FileLockEntry): void {
   const { fd, flag, type, start, len } = lock;
   if (flag === LOCK_FLAG.lease) {
-    program.call('fcntl', [fd, F_SETLEASE, type], {
-      what: `lease of fd ${fd}`,
-      fail: (errno) => leaseNotTaken(fd, errno),
-    });
+    takeLease(program, fd, type);
     return;
   }
   const options = {

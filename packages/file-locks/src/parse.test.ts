@@ -33,6 +33,16 @@ test('a lease (Linux 6.18)', () => {
   });
 });
 
+test.each([
+  ['UNLCK', 6],
+  ['READ', 4],
+])('a lease that is being broken, and becomes %s', (becomes, type) => {
+  expect(parseLocks(fdinfo(`LEASE  BREAKING  ${becomes} 27590 fe:00:612 0 EOF`))).toEqual({
+    locks: [{ flag: 8, type, taker: 27590, start: 0n, len: 0n }],
+    unknown: undefined,
+  });
+});
+
 test('a lock of the last byte that there can be', () => {
   const last = (1n << 63n) - 1n;
   expect(parseLocks(fdinfo(`POSIX  ADVISORY  WRITE 1 fe:00:12 ${last - 1n} ${last - 1n}`)).locks).toEqual([
@@ -41,8 +51,8 @@ test('a lock of the last byte that there can be', () => {
 });
 
 test.each([
-  ['LEASE  BREAKING  UNLCK 27590 fe:00:612 0 EOF', 'LEASE BREAKING UNLCK 27590 fe:00:612 0 EOF'],
-  ['LEASE  BREAKING  READ 27590 fe:00:612 0 EOF', 'LEASE BREAKING READ 27590 fe:00:612 0 EOF'],
+  ['LEASE  BREAKING  WRITE 27590 fe:00:612 0 EOF', 'LEASE BREAKING WRITE 27590 fe:00:612 0 EOF'],
+  ['LEASE  ACTIVE    UNLCK 27590 fe:00:612 0 EOF', 'LEASE ACTIVE UNLCK 27590 fe:00:612 0 EOF'],
   ['LEASE  BREAKER   READ 27590 fe:00:612 0 EOF', 'LEASE BREAKER READ 27590 fe:00:612 0 EOF'],
   ['DELEG  ACTIVE    READ 27590 fe:00:612 0 EOF', 'DELEG ACTIVE READ 27590 fe:00:612 0 EOF'],
   ['FLOCK  MSNFS     RW    27590 fe:00:612 0 EOF', 'FLOCK MSNFS RW 27590 fe:00:612 0 EOF'],
@@ -56,7 +66,7 @@ test('a line that the kernel left empty is not taken for no lock', () => {
 });
 
 test('the first kind that is not known is the one told', () => {
-  const text = fdinfo('LEASE  BREAKING  READ 1 fe:00:12 0 EOF', 'DELEG  ACTIVE    READ 1 fe:00:12 0 EOF');
+  const text = fdinfo('LEASE  BREAKER   READ 1 fe:00:12 0 EOF', 'DELEG  ACTIVE    READ 1 fe:00:12 0 EOF');
   expect(parseLocks(text).unknown).toMatch(/^LEASE/);
 });
 
