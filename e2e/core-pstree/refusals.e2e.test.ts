@@ -111,3 +111,16 @@ test('a file that changed since the dump stops the restore before anything is ma
   expect(stderr).toMatch(/\/mapped: the file changed since the dump: size 12, was \d+ \[CRTS_FILE_CHANGED\]/);
   expect(target.alive()).toBe(false);
 });
+
+test('a pid that is in use by a dead process: its parent is named, who has to wait for it', async () => {
+  const target = await Target.program('blocked', ['pause']);
+  must(target.dump());
+  // This process does so in another turn of its loop.
+  const { status, stderr } = target.restore();
+  expect([status, stderr]).toEqual([1, expect.stringContaining('[CRTS_PID_TAKEN]')]);
+  expect(stderr).toContain('in use by blocked, which is dead and waits for its parent');
+  expect(stderr).toContain(`Let its parent ${process.pid} wait for it, or end, or restore`);
+  await target.gone();
+  must(target.restore());
+  await target.finish();
+});

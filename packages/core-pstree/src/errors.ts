@@ -299,7 +299,7 @@ export function noPluginForImage(what: string, plugin = 'NAME'): CrtsError {
   });
 }
 
-export function pidTaken(pid: number, holder: string): CrtsError {
+export function pidTaken(pid: number, holder: string, remedy = `Stop process ${pid}`): CrtsError {
   return new CrtsError({
     code: 'CRTS_PID_TAKEN',
     stage: 'restore',
@@ -307,7 +307,7 @@ export function pidTaken(pid: number, holder: string): CrtsError {
     what: `the pid is in use by ${holder}`,
     call: 'clone3(set_tid)',
     errno: 'EEXIST',
-    hint: `Stop process ${pid}, or restore in a new pid namespace.`,
+    hint: `${remedy}, or restore in a new pid namespace.`,
   });
 }
 

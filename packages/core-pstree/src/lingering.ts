@@ -8,7 +8,8 @@ const ESRCH = 3;
 
 /**
  * Waits for the dead of the dump that nobody has reaped yet: those whose parents ended with them come to init, and until
- * it takes notice their numbers, groups and sessions are in use. What is in use by the living is left to clone3 to tell.
+ * it takes notice their numbers, groups and sessions are in use. What is in use by the living is left to clone3 to tell, and so are
+ * the dead that nobody waits for (CRTS_PID_TAKEN).
  */
 export function waitForLingering(pids: readonly number[]): void {
   const sleeper = new Int32Array(new SharedArrayBuffer(4));

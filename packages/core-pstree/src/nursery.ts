@@ -259,18 +259,20 @@ export class Nursery {
 }
 
 export function forkFailed(pid: number, errno: string | undefined, call: string | undefined): CrtsError {
-  return errno === 'EEXIST' ? pidTaken(pid, holderOf(pid)) : cannotFork(pid, errno, call);
+  return errno === 'EEXIST' ? pidTaken(pid, ...holderOf(pid)) : cannotFork(pid, errno, call);
 }
 
-function holderOf(pid: number): string {
+/** Who has a number, and what makes it free where that is not the end of who has it. */
+function holderOf(pid: number): [holder: string, remedy?: string] {
   try {
-    const tgid = /^Tgid:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    const field = (name: string) => new RegExp(`^${name}:\\s*(\\S+)`, 'm').exec(status)?.[1];
     const comm = readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
-    if (/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8')))
-      return `${comm}, which is dead and waits for its parent`;
-    return tgid === String(pid) ? comm : `a thread (${comm}) of process ${tgid}`;
+    if (field('State') === 'Z')
+      return [`${comm}, which is dead and waits for its parent`, `Let its parent ${field('PPid')} wait for it, or end`];
+    return [field('Tgid') === String(pid) ? comm : `a thread (${comm}) of process ${field('Tgid')}`];
   } catch {
-    return 'a process group or session whose leader is gone';
+    return ['a process group or session whose leader is gone'];
   }
 }
 

@@ -4,6 +4,7 @@
  * EPERM there for a process that the thread could look into else.
  */
 import { spawn } from 'node:child_process';
+import { closeFd, streamPair } from '@crts/native-syscalls';
 import type { FrozenThread, Program } from '@crts/plugin-api';
 import { landlocked } from './errors';
 
@@ -11,9 +12,6 @@ const KCMP_FS = 3;
 const EPERM = -1n;
 /** CAP_SYS_PTRACE, include/uapi/linux/capability.h: its holder may look into crts. */
 const SYS_PTRACE = 1n << 19n;
-/** Longer than any dump; it ends with the dump. */
-const SECONDS = '600';
-
 /** Who may be looked into by threads of a user without that capability. */
 interface Witness {
   readonly uid: number;
@@ -40,17 +38,19 @@ export function callWitness({ facts }: Facts): void {
     witnesses.some((one) => one.uid === uid && one.gid === gid)
   )
     return;
-  const child = spawn('sleep', [SECONDS], { uid, gid, cwd: '/', stdio: 'ignore' });
+  // It reads until the other end is closed: it ends with crts, whatever that ends of.
+  const [own, input] = streamPair();
+  const child = spawn('cat', { uid, gid, cwd: '/', stdio: [input, 'ignore', 'ignore'] });
+  closeFd(input);
   child.on('error', () => undefined);
   child.unref();
-  if (child.pid === undefined) return;
-  if (witnesses.length === 0)
-    setImmediate(() => {
-      witnesses = [];
-    });
   // A dump is one turn of the event loop.
-  setImmediate(() => child.kill('SIGKILL'));
-  witnesses = [...witnesses, { uid, gid, pid: child.pid }];
+  setImmediate(() => {
+    child.kill('SIGKILL');
+    closeFd(own);
+    witnesses = [];
+  });
+  if (child.pid !== undefined) witnesses = [...witnesses, { uid, gid, pid: child.pid }];
 }
 
 export function askForLandlock(program: Program): (thread: FrozenThread) => void {
