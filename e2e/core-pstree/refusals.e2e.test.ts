@@ -118,7 +118,7 @@ test('a pid that is in use by a dead process: its parent is named, who has to wa
   // This process does so in another turn of its loop.
   const { status, stderr } = target.restore();
   expect([status, stderr]).toEqual([1, expect.stringContaining('[CRTS_PID_TAKEN]')]);
-  expect(stderr).toContain('in use by blocked, which is dead and waits for its parent');
+  expect(stderr).toMatch(/in use by blocked\S*, which is dead and waits for its parent/);
   expect(stderr).toContain(`Let its parent ${process.pid} wait for it, or end, or restore`);
   await target.gone();
   must(target.restore());
