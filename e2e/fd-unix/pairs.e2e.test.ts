@@ -16,3 +16,8 @@ flavours('messages without bytes', {
   // A message without bytes that was looked at once is not shown to the next who looks: packages/fd-unix/README.md.
   only: ['plain', 'once', 'repeated'],
 });
+
+flavours('out-of-band bytes, waiting and read', {
+  start: () => Target.program('unix-urgent'),
+  notWithCriu: 'it loses them',
+});

@@ -8,10 +8,12 @@ import { isPath, showName, socketAddress } from './name';
 import { emitLargeBuffers } from './options';
 import type { Place, Places } from './places';
 import { AF_UNIX, SCM_CREDENTIALS, SCM_RIGHTS, SOCK_STREAM } from './sockets';
+import { URGENT } from './urgent';
 
 const AT_FDCWD = -100;
 const AF_UNSPEC = 0;
 const SOCK_CLOEXEC = 0o2000000;
+const MSG_OOB = 0x1;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const STREAM_CHUNK = 128 * 1024;
@@ -96,11 +98,32 @@ export class Calls {
   /** Queues a message. A stream takes it in pieces; what it brings comes with the first byte, as it was. */
   send(from: Arg, message: Message, type: number, borrow: Borrow): void {
     this.enlarge(from);
+    if (message.urgent !== undefined) {
+      this.#sendUrgent(from, message);
+      return;
+    }
     const size = type === SOCK_STREAM ? STREAM_CHUNK : Math.max(message.data.length, 1);
     for (let at = 0; at === 0 || at < message.data.length; at += size) {
       const data = message.data.subarray(at, at + size);
       this.sendTo(from, { ...message, data, rights: at === 0 ? message.rights : [] }, undefined, borrow);
     }
+  }
+
+  /** One that is to be read is any byte. */
+  #sendUrgent(from: Arg, { data, urgent }: Message): void {
+    const byte = this.#program.bytes(urgent === URGENT.READ ? Buffer.alloc(1) : data);
+    this.#program.call('sendto', [from, byte, 1, MSG_OOB | MSG_DONTWAIT | MSG_NOSIGNAL, null, 0], {
+      expect: 1,
+      what: 'queue an urgent byte',
+    });
+  }
+
+  /** Leaves the mark, as it was left. */
+  readUrgent(fd: Arg): void {
+    this.#program.call('recvfrom', [fd, this.#program.out(8), 1, MSG_OOB | MSG_DONTWAIT, null, null], {
+      expect: 1,
+      what: 'read the urgent byte',
+    });
   }
 
   sendTo(from: Arg, message: Message, address: Buffer | undefined, borrow: Borrow): void {

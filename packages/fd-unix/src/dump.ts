@@ -30,11 +30,13 @@ import {
   STATE,
   USK_EXTERN,
 } from './sockets';
+import { NOT_URGENT, urgencyOf } from './urgent';
 
 const SO_PEERCRED = 17;
 const SO_TYPE = 3;
 const SO_DOMAIN = 39;
 const SO_PEEK_OFF = 42;
+const SO_PASSPIDFD = 76;
 const SIOCINQ = 0x541b;
 /** The network namespace of the tree in CRIU's numbering. */
 const NET_NS_ID = 2;
@@ -174,15 +176,18 @@ function dumpQueue(fd: FdFacts, entry: UnixSkEntry, events: number, context: FdD
     waitingBytes: Math.max(0, waiting[0]!),
     peekOffset: getOption(fd.local, SO_PEEK_OFF)?.readInt32LE(0) ?? -1,
     passesCredentials: entry.opts.so_passcred === true,
+    passesProcesses: (getOption(fd.local, SO_PASSPIDFD)?.readInt32LE(0) ?? 0) !== 0,
+    // Whatever is in the queue, a mark too, makes it readable.
+    urgent: entry.type === SOCK_STREAM && (events & POLL.IN) !== 0 ? urgencyOf(fd.local, events) : NOT_URGENT,
   };
   const seen = peekQueue(queue, isHere ? lookHere : lookInside(context.task));
   const sender = entry.peer === 0 ? undefined : dumpOf(context).all.get(entry.peer);
   const messages = entry.type === SOCK_STREAM ? separate(seen, sender?.writeQueue) : seen;
   if (messages.length > 0) dumpOf(context).filled.add(entry.ino);
   const rights = messages.reduce((sum, message) => sum + message.rights.length, 0);
-  for (const { data, sender, credentials, rights: locals } of messages) {
+  for (const { data, sender, credentials, urgent, rights: locals } of messages) {
     // A stream's sender is its peer.
-    const crts = { sender: entry.type === SOCK_DGRAM ? sender : undefined, ...credentials };
+    const crts = { sender: entry.type === SOCK_DGRAM ? sender : undefined, ...credentials, urgent };
     const value = { id_for: context.id, length: data.length, scm: [] as ScmEntry[], crts };
     context.addItem('sk-queues', { value, extra: data });
     if (locals.length === 0) continue;

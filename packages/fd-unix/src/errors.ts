@@ -98,7 +98,7 @@ export function urgentData(subject: Subject): CrtsError {
   return refused(
     'CRTS_SOCKET_URGENT',
     subject,
-    'out-of-band data (MSG_OOB) waits in the socket',
+    'out-of-band data (MSG_OOB) waits in the socket, and its place among the other bytes cannot be seen',
     'Dump when the program has read it.',
   );
 }

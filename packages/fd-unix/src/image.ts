@@ -5,6 +5,7 @@ import type { FdPlanContext, FileRecord, ImageItem, Logger } from '@crts/plugin-
 import { badPacket, badPeer, badSocket } from './errors';
 import { furtherOptionName, isFilterTooLong, OPTION_BYTES_MAX } from './options';
 import { SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, STATE, UNIX_PATH_MAX, USK_EXTERN } from './sockets';
+import { URGENT } from './urgent';
 
 export type CrtsSocketOption = { readonly name: number; readonly value: Uint8Array };
 
@@ -16,6 +17,8 @@ export interface Message {
   readonly credentials?: Credentials | undefined;
   /** Ids of the descriptions that it brings. */
   readonly rights: readonly number[];
+  /** `URGENT` of urgent.ts. */
+  readonly urgent?: number | undefined;
 }
 
 /** A socket of the images with its queue. */
@@ -99,15 +102,21 @@ function message(packet: SkPacketEntry, extra: Buffer | undefined, index: number
   }
   if (rights.length > RIGHTS_MAX) throw badPacket(index, `${rights.length} descriptors`);
   const { crts } = packet;
+  const urgent = crts?.urgent;
+  if (urgent !== undefined && data.length !== URGENT_BYTES[urgent])
+    throw badPacket(index, `${data.length} urgent bytes of kind ${urgent}`);
   if (crts?.sender !== undefined && crts.sender.length > UNIX_PATH_MAX + 1)
     throw badPacket(index, 'the name of its sender is too long');
   return {
     data,
     rights,
+    urgent,
     sender: crts?.sender === undefined ? undefined : Buffer.from(crts.sender),
     credentials: crts?.pid === undefined ? undefined : { pid: crts.pid, uid: crts.uid ?? 0, gid: crts.gid ?? 0 },
   };
 }
+
+const URGENT_BYTES: Readonly<Record<number, number>> = { [URGENT.WAITS]: 1, [URGENT.READ]: 0 };
 
 const PATH_MAX = 4096;
 
@@ -144,6 +153,8 @@ function checkPeer({ entry, queue }: Socket, byIno: ReadonlyMap<number, Socket>)
   for (const one of queue)
     if (entry.type !== SOCK_STREAM && one.data.length > MESSAGE_BYTES_MAX)
       throw badSocket(entry.id, `a message of ${one.data.length} bytes`);
+  if (entry.type !== SOCK_STREAM && queue.some(({ urgent }) => urgent !== undefined))
+    throw badSocket(entry.id, 'an urgent byte in a socket that is no stream');
   if (queue.length > 0 && entry.state === STATE.LISTEN) throw badSocket(entry.id, 'a listening socket with messages');
   if (entry.peer === 0) return;
   const peer = byIno.get(entry.peer);

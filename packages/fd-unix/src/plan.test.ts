@@ -94,6 +94,25 @@ test('a pair: what one has to read is sent by the other', () => {
 `);
 });
 
+test('an urgent byte is read again where it was read, and only streams have one', () => {
+  const urgent = (data: string, kind: number) => {
+    const { value, extra } = packet(1, data);
+    return { value: { ...value, crts: { urgent: kind } }, extra };
+  };
+  expect(plan(pair(SOCK_STREAM), [urgent('', 2), packet(1, 'a'), urgent('X', 1)])).toMatchInlineSnapshot(`
+[
+  "socketpair(1, 0x80001, 0, &out<8>)",
+  "sendto(&out<8>[4], &<00>, 1, 0x4041, NULL, 0) = 1",
+  "recvfrom(&out<8>[0], &out<8>, 1, 65, NULL, NULL) = 1",
+  "sendto(&out<8>[4], &<61>, 1, 0x4040, NULL, 0) = 1",
+  "sendto(&out<8>[4], &<58>, 1, 0x4041, NULL, 0) = 1",
+]
+`);
+  expect(failure(pair(SOCK_STREAM), [urgent('XY', 1)]).code).toBe('CRTS_IMAGE_FIELD');
+  expect(failure(pair(SOCK_STREAM), [urgent('', 3)]).code).toBe('CRTS_IMAGE_FIELD');
+  expect(failure(pair(SOCK_DGRAM), [urgent('X', 1)]).code).toBe('CRTS_IMAGE_FIELD');
+});
+
 test('flags and shutdown come last', () => {
   expect(plan(pair(SOCK_SEQPACKET, { flags: 0o4002, shutdown: 2 }), [packet(2, 'x')])).toMatchInlineSnapshot(`
 [

@@ -11,6 +11,7 @@ import { isPath, pathText, showName, socketAddress } from './name';
 import { emitOptions } from './options';
 import { Places } from './places';
 import { SOCK_DGRAM, STATE } from './sockets';
+import { URGENT } from './urgent';
 
 const SOCK_CLOEXEC = 0o2000000;
 const F_SETFL = 4;
@@ -291,7 +292,10 @@ export class Opening {
       ] as const) {
         if (end.socket === undefined) continue;
         const from = this.#endFd(other, end.socket);
-        for (const message of end.socket.queue) this.#calls.send(from, message, end.socket.entry.type, this.#borrow);
+        for (const message of end.socket.queue) {
+          this.#calls.send(from, message, end.socket.entry.type, this.#borrow);
+          if (message.urgent === URGENT.READ) this.#calls.readUrgent(this.#fd(end.socket.entry.ino));
+        }
         if (other.socket !== undefined) continue;
         // What is closed with unread data tells the other end ECONNRESET: unix_release_sock(), net/unix/af_unix.c.
         if (end.socket.entry.crts?.pending_error === true)

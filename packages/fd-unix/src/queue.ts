@@ -1,7 +1,8 @@
 /** Messages that wait in a socket, looked at and left there: recv(2) with MSG_PEEK, SO_PEEK_OFF. */
 import { type Credentials, closeFd } from '@crts/native-syscalls';
-import { errorBeforeData, messageTooLarge, unreadable, urgentData } from './errors';
+import { errorBeforeData, messageTooLarge, unreadable } from './errors';
 import { SHUTDOWN, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM } from './sockets';
+import { isHidden, type Piece, type Urgency, withUrgent } from './urgent';
 
 export interface QueuedMessage {
   readonly data: Buffer;
@@ -9,6 +10,8 @@ export interface QueuedMessage {
   readonly credentials?: Credentials | undefined;
   /** Descriptors of the engine for those that it brings. */
   readonly rights: readonly number[];
+  /** `URGENT` of urgent.ts. */
+  readonly urgent?: number | undefined;
 }
 
 /** A message looked at with little room: `sizeBytes` is what it has. */
@@ -33,6 +36,9 @@ export interface QueueFacts {
   readonly peekOffset: number;
   /** SO_PASSCRED: messages come with the credentials of their senders. */
   readonly passesCredentials: boolean;
+  /** SO_PASSPIDFD. */
+  readonly passesProcesses: boolean;
+  readonly urgent: Urgency;
 }
 
 export const POLL = { IN: 1, PRI: 2, ERR: 8 } as const;
@@ -45,7 +51,6 @@ const BATCH_MESSAGES = 32;
 const MESSAGES_MAX = 1_000_000;
 
 export function peekQueue(queue: QueueFacts, look: Look): readonly QueuedMessage[] {
-  if ((queue.events & POLL.PRI) !== 0) throw urgentData(queue);
   if (isEmpty(queue)) return [];
   // __skb_try_recv_datagram(), net/core/datagram.c, tells the error first and clears it; a stream is not asked past its end.
   if (queue.type !== SOCK_STREAM && (queue.events & POLL.ERR) !== 0) throw errorBeforeData(queue);
@@ -53,8 +58,8 @@ export function peekQueue(queue: QueueFacts, look: Look): readonly QueuedMessage
 }
 
 /** Whether a queue is empty, from what can be asked without touching it. A message without bytes shows in poll(2) alone. */
-function isEmpty({ type, events, shutdown, waitingBytes }: QueueFacts): boolean {
-  if (waitingBytes > 0) return false;
+function isEmpty({ type, events, shutdown, waitingBytes, urgent }: QueueFacts): boolean {
+  if (waitingBytes > 0 || urgent.isNext) return false;
   const isEndSeen = (shutdown & SHUTDOWN.READ) !== 0 || (events & POLL.ERR) !== 0;
   return type === SOCK_STREAM || isEndSeen || (events & POLL.IN) === 0;
 }
@@ -63,18 +68,19 @@ function isEmpty({ type, events, shutdown, waitingBytes }: QueueFacts): boolean 
  * A look ends behind the bytes that bring descriptors. Where these begin cannot be seen: MSG_PEEK tells of the next descriptors in the queue
  * whatever its size (unix_stream_read_generic()). `separate` decides.
  */
-function peekStream(queue: QueueFacts, look: Look): QueuedMessage[] {
-  const messages: QueuedMessage[] = [];
-  for (let done = 0; done < queue.waitingBytes; ) {
-    const room = Math.min(queue.waitingBytes - done, BATCH_BYTES);
+function peekStream(queue: QueueFacts, look: Look): readonly QueuedMessage[] {
+  const pieces: Piece[] = [];
+  const shownBytes = queue.waitingBytes - (isHidden(queue.urgent) ? 1 : 0);
+  for (let done = 0; done < shownBytes; ) {
+    const room = Math.min(shownBytes - done, BATCH_BYTES);
     const batch = look(queue, done, 1, room);
     if (batch === undefined) return [];
     const [message] = batch;
     if (message === undefined || message.data.length === 0) throw unreadable(queue, 'EAGAIN');
-    messages.push(message);
+    pieces.push({ ...message, isShort: message.data.length < room });
     done += message.data.length;
   }
-  return messages;
+  return withUrgent(pieces, queue);
 }
 
 /**

@@ -2,6 +2,7 @@
 import { closeFd, rawSyscall, syscall } from '@crts/native-syscalls';
 import type { QueuedMessage } from './queue';
 import { AF_UNIX, SOCK_STREAM, SOL_SOCKET } from './sockets';
+import { URGENT } from './urgent';
 
 const SOCK_CLOEXEC = 0o2000000;
 const SO_SNDBUFFORCE = 32;
@@ -36,8 +37,15 @@ function memoryOf(messages: readonly QueuedMessage[]): number | undefined {
   const [from, to] = [pair[0]!, pair[1]!];
   try {
     rawSyscall('setsockopt', from, SOL_SOCKET, SO_SNDBUFFORCE, new Int32Array([0x3fff_ffff]), 4);
-    for (const { data } of messages)
-      if (rawSyscall('sendto', from, data, data.length, MSG_DONTWAIT, null, 0) !== data.length) return undefined;
+    for (const { data, urgent } of messages) {
+      // The byte that was read is still there: a message of none.
+      const length = urgent === URGENT.READ ? 1 : data.length;
+      if (
+        rawSyscall('sendto', from, urgent === URGENT.READ ? Buffer.alloc(1) : data, length, MSG_DONTWAIT, null, 0) !==
+        length
+      )
+        return undefined;
+    }
     const memory = new Int32Array(1);
     syscall('ioctl', from, SIOCOUTQ, memory);
     return memory[0];

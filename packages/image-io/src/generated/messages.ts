@@ -39,7 +39,7 @@ export const MESSAGE_TEXT: Readonly<Record<string, string>> = {
   crts_dispatch_entry: '1 offset uint64 r hex;2 length uint64 r hex;3 selector uint64 r hex',
   crts_ghost_entry: '1 atim_nsec uint32 r;2 mtim_nsec uint32 r;3 xattrs !crts_xattr_entry *',
   crts_mempolicy_entry: '1 start uint64 r hex;2 end uint64 r hex;3 mode uint32 r hex;4 nodes uint64 * hex',
-  crts_packet_entry: '1 sender bytes o;2 pid uint32 o;3 uid uint32 o;4 gid uint32 o',
+  crts_packet_entry: '1 sender bytes o;2 pid uint32 o;3 uid uint32 o;4 gid uint32 o;5 urgent uint32 o',
   crts_pipe_packet: '1 offset uint32 r;2 length uint32 r',
   crts_socket_option: '1 name uint32 r;2 value bytes r',
   crts_sysv_entry: '1 id uint32 r;2 key sint32 r;3 size uint64 r;4 mode uint32 r;5 uid uint32 r;6 gid uint32 r;7 cpid sint32 r;8 boot_id string r;9 huge_flag uint32 o hex',
@@ -567,6 +567,7 @@ export type CrtsPacketEntry = {
   pid?: number | undefined;
   uid?: number | undefined;
   gid?: number | undefined;
+  urgent?: number | undefined;
 };
 
 export type CrtsPipePacket = {
