@@ -37,3 +37,11 @@ test.each([
   expect(stderr).toContain('--external file[MNT:INODE]');
   await target.finish();
 });
+
+test.each(['immutable', 'append-only'])('a file that is %s since it was opened is refused', async (kind) => {
+  const target = await Target.program('file-corners', ['DIR', kind]);
+  const { status, stderr } = target.dump();
+  expect([status, stderr]).toEqual([1, expect.stringContaining('[CRTS_FILE_PROTECTED]')]);
+  expect(stderr).toContain('chattr -');
+  await target.finish();
+});

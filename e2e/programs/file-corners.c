@@ -10,6 +10,8 @@
  *   detached  the mount of the file was detached: refused
  */
 #include "check.h"
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -169,6 +171,16 @@ static void hidden(int is_detached)
 		umount2(in("point"), MNT_DETACH);
 }
 
+/* Closed to writers while one has it open. */
+static void made_immutable(int flag)
+{
+	int fd = open(in("protected"), O_RDWR | O_CREAT, 0600), flags;
+
+	check(fd >= 0 && ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0 && (flags |= flag, ioctl(fd, FS_IOC_SETFLAGS, &flags) == 0), "set flags: %m");
+	pause_here();
+	check((flags &= ~flag, ioctl(fd, FS_IOC_SETFLAGS, &flags) == 0) && pwrite(fd, "still", 5, 0) == 5, "written: %m");
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 4)
@@ -182,6 +194,8 @@ int main(int argc, char **argv)
 		chrooted();
 	if (!strcmp(argv[3], "dropped"))
 		dropped();
+	if (!strcmp(argv[3], "immutable") || !strcmp(argv[3], "append-only"))
+		made_immutable(!strcmp(argv[3], "immutable") ? FS_IMMUTABLE_FL : FS_APPEND_FL);
 	if (!strcmp(argv[3], "limit"))
 		limit();
 	if (!strcmp(argv[3], "nested"))

@@ -1,5 +1,7 @@
 /* Files whose names are gone: argv[3] says which; each proves from inside that it is what it was, and still has no name. */
 #include "check.h"
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -313,6 +315,27 @@ static void readonly(void)
 }
 
 /* A size to be told: argv[4] MiB. */
+/* What chattr(1) sets, when the file can be changed no more: its descriptions can, and are open for writing. */
+static void flags(void)
+{
+	const int wanted[] = { FS_NODUMP_FL | FS_NOATIME_FL, FS_IMMUTABLE_FL, FS_APPEND_FL | FS_SYNC_FL, FS_NODUMP_FL };
+	int fds[4], has;
+
+	for (int i = 0; i < 4; i++) {
+		char *path = in("flagged");
+
+		if (i == 3)
+			check(mkdir(path, 0700) == 0 && (fds[i] = open(path, O_RDONLY)) >= 0 && rmdir(path) == 0, "directory: %m");
+		else
+			check((fds[i] = open(path, O_RDWR | O_CREAT, 0600)) >= 0 && write(fds[i], "contents", 8) == 8 && unlink(path) == 0, "file: %m");
+		check(ioctl(fds[i], FS_IOC_GETFLAGS, &has) == 0 && (has |= wanted[i], ioctl(fds[i], FS_IOC_SETFLAGS, &has) == 0), "set flags: %m");
+	}
+	pause_here();
+	for (int i = 0; i < 4; i++)
+		check(ioctl(fds[i], FS_IOC_GETFLAGS, &has) == 0 && (has & FS_FL_USER_MODIFIABLE & ~FS_EXTENT_FL) == wanted[i], "flags %x instead of %x", has, wanted[i]);
+	check(write(fds[0], "more", 4) == 4, "write: %m");
+}
+
 static void large(int mebibytes)
 {
 	static char block[1 << 20], text[1 << 20];
@@ -337,7 +360,7 @@ int main(int argc, char **argv)
 		void (*run)(void);
 	} kinds[] = {
 		{ "file", file }, { "names", names }, { "taken", taken }, { "again", again }, { "directory", directory }, { "mapped", mapped },
-		{ "tmpfile", tmpfile_ }, { "linked", linked }, { "replaced", replaced }, { "paths", paths }, { "readonly", readonly },
+		{ "tmpfile", tmpfile_ }, { "linked", linked }, { "replaced", replaced }, { "paths", paths }, { "readonly", readonly }, { "flags", flags },
 	};
 
 	if (argc < 4)

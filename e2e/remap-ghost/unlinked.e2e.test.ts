@@ -45,6 +45,7 @@ flavours('deleted symbolic links, FIFOs and devices, by path only', {
   start: start('paths'),
   notWithCriu: 'it opens the FIFO as one',
 });
+flavours('deleted files with inode flags (chattr)', { start: start('flags'), notWithCriu: 'it loses them' });
 flavours('10 MiB', { start: start('large', '10'), options: ['--ghost-limit=10M'] });
 flavours('a file that has lost its name and has another', { start: start('linked'), options: ['--link-remap'] });
 

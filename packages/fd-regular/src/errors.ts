@@ -55,6 +55,17 @@ export function notOpened(path: string, errno: string | undefined): CrtsError {
   });
 }
 
+export function notOpenedAgain(subject: { pid: number; fd: number; path: string }, why: string): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_FILE_PROTECTED',
+    kind: 'refused',
+    plugin: PLUGIN,
+    ...subject,
+    what: `the file was made ${why} while it was open for writing: nobody can open it so again`,
+    hint: `Take the flag away (chattr -${why === 'immutable' ? 'i' : 'a'}), or leave the file outside with --external 'file[MNT:INODE]'.`,
+  });
+}
+
 export function notSought(path: string, position: bigint, errno: string | undefined): CrtsError {
   return new CrtsError({
     code: 'CRTS_FILE_SEEK',

@@ -11,7 +11,8 @@ import {
   type Result,
 } from '@crts/plugin-api';
 import { buildIdOfPath } from './build-id';
-import { gone, notOpened, notSought } from './errors';
+import { gone, notOpened, notOpenedAgain, notSought } from './errors';
+import { forbidden } from './inode-flags';
 import { O_CLOEXEC, O_PATH, onlyAppends, openFlags, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './open-flags';
 import { lateEntry } from './thread-entry';
 import { checkEntry, NO_POSITION, validateFile } from './validation';
@@ -62,8 +63,13 @@ export const regularHandler: FdHandler = {
       build_id: [],
     };
     if (external !== undefined) return { type: FD_TYPE_REG, field: 'reg', value: { ...value, ext: true } };
-    const hint = (fd.mode & S_IFMT) === S_IFREG && (fd.flags & O_PATH) === 0 ? writeHint(fd.local) : 0;
-    if (hint !== 0) value.crts_write_hint = hint;
+    if ((fd.mode & S_IFMT) === S_IFREG && (fd.flags & O_PATH) === 0) {
+      const hint = writeHint(fd.local);
+      if (hint !== 0) value.crts_write_hint = hint;
+      // One without a name gets these flags when it is open.
+      const why = fd.nlink === 0n ? undefined : forbidden(fd.local, fd.flags);
+      if (why !== undefined) throw notOpenedAgain({ pid: fd.pid, fd: fd.fd, path: value.name }, why);
+    }
     // A log that is only appended to may be rotated or grow: CRIU compares the size wherever the image has one.
     if ((fd.mode & S_IFMT) === S_IFREG && !onlyAppends(fd.flags)) {
       value.size = fd.sizeBytes;

@@ -11,6 +11,7 @@ import {
   O_RDONLY,
   S_IFBLK,
   S_IFCHR,
+  S_IFDIR,
   S_IFLNK,
   S_IFREG,
   SEEK_DATA,
@@ -18,6 +19,7 @@ import {
 } from './constants';
 import { tooLarge, unreadable } from './errors';
 import { typeOf } from './image';
+import { type InodeFlags, readInodeFlags } from './inode-flags';
 import { readXattrs } from './xattrs';
 
 /** st_blocks counts these, whatever the filesystem: man 2 stat. */
@@ -28,10 +30,6 @@ const CHUNKS_FROM = 3n * 4096n;
 const STEP = 1024 * 1024;
 const ENXIO = 6;
 const NANOSECONDS = 1_000_000_000n;
-const FS_IOC_GETFLAGS = 0x80086601;
-/** FS_SYNC_FL, IMMUTABLE, APPEND, NODUMP, NOATIME, NOCOW: what chattr(1) sets. */
-const CHATTR_FLAGS = 0x8 | 0x10 | 0x20 | 0x40 | 0x80 | 0x800000;
-
 /** Writes `ghost-file-ID.img`. The file stands still: all that have it open are frozen, or strangers at their own risk. */
 export function captureGhost(facts: FdFacts, id: number, context: RemapDumpContext): void {
   const { log, options, sink } = context;
@@ -48,8 +46,23 @@ export function captureGhost(facts: FdFacts, id: number, context: RemapDumpConte
     xattrs,
   };
   const image = sink.rawFd('ghost-file', id);
+  if (typeOf(facts.mode) === S_IFDIR) addFlags(entry, flagsOfDirectory(facts, log));
   if (typeOf(facts.mode) !== S_IFREG) writeAll(image, encodeImage(imageKind('ghost-file'), [{ value: entry }]));
   else writeContents(facts, entry, image, log);
+}
+
+function addFlags({ crts }: GhostFileEntry, { flags, project }: InodeFlags): void {
+  if (flags !== 0) crts!.inode_flags = flags;
+  if (project !== 0) crts!.project = project;
+}
+
+function flagsOfDirectory({ local, link }: FdFacts, log: Logger): InodeFlags {
+  const fd = openSync(`/proc/self/fd/${local}`, O_RDONLY | O_NOATIME | O_CLOEXEC);
+  try {
+    return readInodeFlags(fd, link, log);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function entryOf(facts: FdFacts, stat: BigIntStats): GhostFileEntry {
@@ -97,7 +110,7 @@ function writeContents(facts: FdFacts, entry: GhostFileEntry, image: number, log
     throw unreadable(callOf(error), errnoOf(error));
   }
   try {
-    reportFlags(fd, facts, log);
+    addFlags(entry, readInodeFlags(fd, facts.link, log));
     if (entry.chunks !== true) {
       const extra = Buffer.alloc(Number(facts.sizeBytes));
       read(fd, extra, 0n);
@@ -152,13 +165,4 @@ function read(fd: number, into: Buffer, offset: bigint): void {
 
 function writeAll(fd: number, bytes: Buffer): void {
   for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
-}
-
-function reportFlags(fd: number, facts: FdFacts, log: Logger): void {
-  const flags = new Int32Array(2);
-  if (rawSyscall('ioctl', fd, FS_IOC_GETFLAGS, flags) < 0 || (flags[0]! & CHATTR_FLAGS) === 0) return;
-  log.warn(
-    { path: facts.link },
-    `inode flags of a deleted file are lost: 0x${(flags[0]! & CHATTR_FLAGS).toString(16)}`,
-  );
 }

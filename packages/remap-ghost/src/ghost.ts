@@ -12,6 +12,7 @@ import {
 import { captureGhost } from './capture';
 import { S_IFDIR } from './constants';
 import { type Ghost, readGhost, typeOf } from './image';
+import { setLate } from './inode-flags';
 import { makeGhost } from './make';
 import { nameOfRecord } from './record';
 import { Slot } from './slot';
@@ -46,6 +47,10 @@ export const ghostHandler: RemapHandler = {
         context.prepare({
           what: `make the deleted file ${name}, ${ghost.sizeBytes} bytes`,
           make: () => makeGhost(ghost, [...slots.values()], context.log),
+          // No description is opened any more, and no program runs yet.
+          done: () => {
+            for (const slot of slots.values()) setLate(ghost, slot.reach(), context.log);
+          },
           close: () => {
             for (const slot of slots.values()) slot.close();
           },

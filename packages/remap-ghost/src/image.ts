@@ -3,6 +3,7 @@ import type { GhostChunkEntry, GhostFileEntry } from '@crts/image-io';
 import type { ImageContents } from '@crts/plugin-api';
 import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK } from './constants';
 import { badGhost } from './errors';
+import { type InodeFlags, SETTABLE } from './inode-flags';
 import { isCarried, VALUE_MAX, type Xattr } from './xattrs';
 
 const TYPES: readonly number[] = [S_IFIFO, S_IFCHR, S_IFDIR, S_IFBLK, S_IFREG, S_IFLNK, S_IFSOCK];
@@ -32,6 +33,7 @@ export interface Ghost {
   /** atime and mtime as two struct timespec; absent where the image has none. */
   readonly times: Buffer | undefined;
   readonly xattrs: readonly Xattr[];
+  readonly inode: InodeFlags;
   readonly imageFd: number;
   readonly sizeBytes: bigint;
   readonly pieces: readonly Piece[];
@@ -54,6 +56,8 @@ export function readGhost(id: number, { fd, entries }: ImageContents): Ghost {
   const xattrs = entry.crts?.xattrs ?? [];
   if (xattrs.some(({ name, value }) => !isCarried(name) || value.length > VALUE_MAX))
     throw badGhost(id, 'impossible extended attribute');
+  const inode = { flags: entry.crts?.inode_flags ?? 0, project: entry.crts?.project ?? 0 };
+  if ((inode.flags & ~SETTABLE) !== 0) throw badGhost(id, `inode flags 0x${inode.flags.toString(16)}`);
   const whole: Piece[] = [{ offset: 0n, at: BigInt(head.offset), sizeBytes: head.sizeBytes }];
   const sizeBytes = entry.chunks === true ? (entry.size ?? -1n) : BigInt(head.sizeBytes);
   if (sizeBytes < 0n || sizeBytes > SIZE_MAX) throw badGhost(id, 'impossible size');
@@ -68,6 +72,7 @@ export function readGhost(id: number, { fd, entries }: ImageContents): Ghost {
     target,
     times: timesOf(id, entry),
     xattrs: xattrs.map(({ name, value }) => ({ name, value: Buffer.from(value) })),
+    inode,
     imageFd: fd,
     sizeBytes,
     pieces: entry.chunks === true ? chunks.map((chunk) => pieceOf(id, chunk, sizeBytes)) : whole,

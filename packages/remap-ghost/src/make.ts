@@ -31,6 +31,7 @@ import {
 } from './constants';
 import { notMade } from './errors';
 import { type Ghost, typeOf } from './image';
+import { setEarly } from './inode-flags';
 import { Clones, Place } from './place';
 import type { Slot } from './slot';
 import { writeXattrs } from './xattrs';
@@ -64,6 +65,7 @@ function makeDirectory(ghost: Ghost, slots: readonly Slot[], clones: Clones, log
   for (const slot of slots) {
     slot.appear(clones, (path) => {
       mkdirSync(encodeName(path), 0o700);
+      setEarly(ghost, path, log);
       applyAttributes(ghost, path, false, log);
     });
   }
@@ -80,7 +82,10 @@ function makeNode(ghost: Ghost, slots: readonly Slot[], clones: Clones, log: Log
       temporary = place.give(`.crts-ghost-${ghost.id.toString(16)}`, (path) => makeNamed(ghost, path));
       holder = openPath(place, temporary);
     }
-    if (typeOf(ghost.mode) === S_IFREG) fill(ghost, holder);
+    if (typeOf(ghost.mode) === S_IFREG) {
+      setEarly(ghost, `/proc/self/fd/${holder}`, log);
+      fill(ghost, holder);
+    }
     const own = temporary;
     if (own === undefined) applyAttributes(ghost, `/proc/self/fd/${holder}`, true, log);
     else place.change((base) => applyAttributes(ghost, `${base}/${own}`, false, log));

@@ -37,7 +37,7 @@ export const MESSAGE_TEXT: Readonly<Record<string, string>> = {
   crts_checksum_entry: '1 name string r;2 size uint64 r;3 sums_bytes uint32 r;4 self uint32 r hex',
   crts_deadline_entry: '1 runtime uint64 r;2 deadline uint64 r;3 period uint64 r;4 flags uint32 o hex',
   crts_dispatch_entry: '1 offset uint64 r hex;2 length uint64 r hex;3 selector uint64 r hex',
-  crts_ghost_entry: '1 atim_nsec uint32 r;2 mtim_nsec uint32 r;3 xattrs !crts_xattr_entry *',
+  crts_ghost_entry: '1 atim_nsec uint32 r;2 mtim_nsec uint32 r;3 xattrs !crts_xattr_entry *;4 inode_flags uint32 o hex;5 project uint32 o',
   crts_mempolicy_entry: '1 start uint64 r hex;2 end uint64 r hex;3 mode uint32 r hex;4 nodes uint64 * hex',
   crts_packet_entry: '1 sender bytes o;2 pid uint32 o;3 uid uint32 o;4 gid uint32 o;5 urgent uint32 o',
   crts_pipe_packet: '1 offset uint32 r;2 length uint32 r',
@@ -553,6 +553,8 @@ export type CrtsGhostEntry = {
   atim_nsec: number;
   mtim_nsec: number;
   xattrs: CrtsXattrEntry[];
+  inode_flags?: number | undefined;
+  project?: number | undefined;
 };
 
 export type CrtsMempolicyEntry = {
