@@ -1,8 +1,9 @@
 // Chains of sets of a program that changes its memory between them in every way there is: never a wrong page.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { crts, must } from '../harness/checkpointer';
+import { criu, crts, must } from '../harness/checkpointer';
 import { canHave, useHugePages } from '../harness/huge-pages';
+import { testNeeding } from '../harness/needs';
 import { Target } from '../harness/target';
 import { until } from '../harness/until';
 
@@ -20,9 +21,10 @@ interface Chain {
   readonly exec?: number;
   /** Each set is deduplicated by hand. */
   readonly dedup?: boolean;
+  readonly restorer?: typeof criu;
 }
 
-async function prove({ isOfDumps, options = [], restore = [], exec, dedup }: Chain): Promise<void> {
+async function prove({ isOfDumps, options = [], restore = [], exec, dedup, restorer = crts }: Chain): Promise<void> {
   const target = await Target.program('changes', ['DIR', ...(exec === undefined ? [] : [`${exec}`])]);
   const set = (number: number) => join(target.directory, `set-${number}`);
   for (let number = 0; number < SETS; number++) {
@@ -38,7 +40,7 @@ async function prove({ isOfDumps, options = [], restore = [], exec, dedup }: Cha
     await until('the memory to change', () => target.text().includes(`changed ${number + 1}\n`));
   }
   await target.gone();
-  must(crts('restore', '-d', '-D', set(SETS - 1), '-o', 'restore.log', '-v4', ...restore));
+  must(restorer('restore', '-d', '-D', set(SETS - 1), '-o', 'restore.log', '-v4', ...restore));
   target.adoptRestored();
   await target.finish();
 }
@@ -55,3 +57,16 @@ test.each<[string, Chain]>([
   ['pages that processes share', { isOfDumps: true, options: ['--share-pages'] }],
   ['a lazy restore', { restore: ['--lazy-pages'] }],
 ])('five sets: %s', async (_, chain) => prove(chain), 120_000);
+
+// A child is born between two sets, and there are huge TLB pages, where the machine has some.
+const forCriu: [string, Chain][] = [
+  ['pre-dumps', {}],
+  ['dumps that leave the program running', { isOfDumps: true }],
+  ['pages that are stored once', { options: ['--auto-dedup'] }],
+];
+for (const [name, chain] of forCriu)
+  testNeeding(['CRTS_CRIU'])(
+    `five sets that criu restores: ${name}`,
+    () => prove({ ...chain, restorer: criu }),
+    120_000,
+  );

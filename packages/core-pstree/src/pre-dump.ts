@@ -1,5 +1,5 @@
 import type { InventoryEntry } from '@crts/image-io';
-import type { PageStats } from '@crts/plugin-api';
+import { isHuge, type PageStats } from '@crts/plugin-api';
 import { writeChecksums } from './checksums';
 import { collectMappings } from './collect';
 import { eachOnCpu, onCpu } from './cpu';
@@ -13,6 +13,7 @@ import { refuseOutsiders, refuseSharing } from './sharing';
 
 /** PRE_DUMP_READ of the format: pages are read while the tree runs on. */
 const PRE_DUMP_READ = 2;
+const NO_PAGES = 'none' as const;
 
 /**
  * Stores the memory of a tree that goes on: it stands still only while its pages are chosen, and what it writes from then on
@@ -33,7 +34,9 @@ function preDump(session: FrozenSession): DumpOutcome {
   parent.tracker.leaveParent();
   eachOnCpu(members, ({ target }) => target.infect());
   const writers = eachOnCpu(members, ({ task, tracked }) => {
-    const areas = collectMappings(registry, task, startTracking(task, tracked, parent));
+    const all = collectMappings(registry, task, startTracking(task, tracked, parent));
+    // The dump stores huge TLB pages again whether they were written or not.
+    const areas = all.map((area, index) => (isHuge(task.facts.vmas[index]!) ? { ...area, pages: NO_PAGES } : area));
     const pages = tracked.size > 0 && outlet === undefined ? parent.pagesOf(registry, task.pid) : undefined;
     return registry.pages.preDump(task, areas, writer, { parent: pages, startOver: true, outlet });
   });

@@ -22,7 +22,7 @@ import {
   uffdTrackWrites,
   waitPid,
 } from '@crts/native-syscalls';
-import type { Logger, VmaFacts } from '@crts/plugin-api';
+import { isHuge, type Logger, type VmaFacts } from '@crts/plugin-api';
 import { cannotTrack } from './errors';
 import { parseStat } from './proc';
 
@@ -259,8 +259,12 @@ function waitForEnd(pid: number): void {
   }
 }
 
+/**
+ * Huge TLB pages are stored in every set: CRIU takes them from the set that it restores whatever their entries say (it leaves such
+ * mappings to its restorer, which has one pages image open: premap_priv_vmas(), criu/mem.c), and its own sets have them so.
+ */
 function isTrackable(vma: VmaFacts): boolean {
-  return !vma.shared && vma.write && !vma.vmFlags.has(WRITE_PROTECT) && !vma.name.startsWith('[v');
+  return !vma.shared && vma.write && !isHuge(vma) && !vma.vmFlags.has(WRITE_PROTECT) && !vma.name.startsWith('[v');
 }
 
 function readOptional(path: string): string {

@@ -94,7 +94,7 @@ export function collectPages(
 }
 
 /**
- * A page of a file mapping (or a huge TLB page) that the program drops, madvise(MADV_DONTNEED), leaves its mark behind, and the scan
+ * A page of a file mapping that the program drops, madvise(MADV_DONTNEED), leaves its mark behind, and the scan
  * says "swapped, not written" of it: zap_install_uffd_wp_if_needed(), mm/memory.c. Its contents in the parent set are no more. Of
  * anonymous memory no mark is left.
  */
