@@ -1,16 +1,13 @@
-import { closeSync, openSync } from 'node:fs';
 import { type CoreEntry, ImageReader, type MmEntry } from '@crts/image-io';
 import {
   type Completion,
   completeTasks,
   currentCpu,
   type FinalThread,
-  findSyscall,
   getAffinity,
-  letTaskRun,
+  letTasksRun,
   observingWaits,
   type ProgramBuilder,
-  preadFull,
   type RemoteTask,
   runTogether,
   type StubTask,
@@ -24,7 +21,7 @@ import { enterTimeNamespace } from './clocks';
 import { compileRestore, type TaskRestore, type TreeRestore } from './compile';
 import { onCpu } from './cpu';
 import { punchAfterRestore } from './dedup';
-import { noSyscallInstruction, seccompSuspension } from './errors';
+import { seccompSuspension } from './errors';
 import { fillWatch } from './fill-watch';
 import { forkText } from './forks/text';
 import type { TaskSet } from './image-set';
@@ -35,9 +32,9 @@ import { planText, type Step } from './plan';
 import type { PageCounts } from './private-memory';
 import type { PlanText, RestoreOutcome, RestoreRequest } from './requests';
 import { stopSignalOf } from './stop-signal';
+import { SyscallFinder } from './syscall-finder';
 import { undoAll } from './undoing';
 
-const USER_END = 0x7fff_ffff_f000n;
 const SIGCHLD = 17;
 /** TASK_STOPPED of the format. */
 const TASK_STOPPED = 3;
@@ -45,8 +42,6 @@ const P_PID = 1;
 /** Flags of waitid(2). */
 const WSTOPPED = 2;
 const WNOWAIT = 0x0100_0000;
-/** Of executable memory that is searched for a system call instruction. */
-const SEARCH_BYTES = 1024 * 1024;
 
 /** Compiles the images into a plan and executes it. Throws CrtsError; then nothing of the tree is left. */
 export function restoreTree(request: RestoreRequest): RestoreOutcome {
@@ -264,14 +259,15 @@ function hostStep(
 
 /** Every task is itself again, and stopped, before the first one runs. */
 function release({ tasks }: TreeRestore, nursery: Nursery, leaveStopped: boolean, built: () => void): void {
+  const finder = new SyscallFinder();
   const completed: { readonly hostPid: number; readonly threads: readonly FinalThread[] }[] = [];
   for (const batch of releasedTogether(tasks)) {
-    completeTasks(batch.map((task) => completionOf(task, nursery.stub(task.set.pid))));
+    completeTasks(batch.map((task) => completionOf(task, nursery.stub(task.set.pid), finder)));
     for (const task of batch) {
       const { hostPid } = nursery.stub(task.set.pid);
       const threads = finalThreads(task);
       if (!isStopped(task)) {
-        completed.unshift({ hostPid, threads });
+        completed.push({ hostPid, threads });
         continue;
       }
       const sets = tasks.map(({ set }) => set);
@@ -280,11 +276,10 @@ function release({ tasks }: TreeRestore, nursery: Nursery, leaveStopped: boolean
       if (parent !== undefined) tellOfStop(nursery.stub(parent.set.pid).task, hostPid, task.set, parent.set);
     }
   }
+  completed.reverse();
   built();
-  for (const { hostPid, threads } of completed) {
-    if (leaveStopped) stopTask(hostPid, threads);
-    else letTaskRun(hostPid, threads);
-  }
+  if (!leaveStopped) letTasksRun(completed);
+  else for (const { hostPid, threads } of completed) stopTask(hostPid, threads);
 }
 
 /** Children first, one by one, where the agent of a parent has to be told of their stops; else all at once. */
@@ -301,10 +296,10 @@ function finalThreads({ threads }: TaskRestore): FinalThread[] {
   return threads.map(({ tid, state }) => ({ hostTid: tid, state }));
 }
 
-function completionOf(task: TaskRestore, stub: StubTask): Completion {
+function completionOf(task: TaskRestore, stub: StubTask, finder: SyscallFinder): Completion {
   return {
     stub,
-    syscallAt: syscallAddress(stub.hostPid, task),
+    syscallAt: finder.find(stub.hostPid, task.set.images.mm as MmEntry),
     main: task.plan.thread,
     threads: finalThreads(task),
     // The first of those that share memory has the agents' area unmapped, after all others.
@@ -327,31 +322,4 @@ function tellOfStop(task: RemoteTask, hostPid: number, child: TaskSet, parent: T
     const now = program.bytes(Buffer.alloc(16));
     program.call('rt_sigtimedwait', [program.bytes(set), null, now, 8], { expect: 'any' });
   });
-}
-
-/** VMA_AREA_VDSO of the format. */
-const VDSO_STATUS = 8;
-
-/** A `syscall` instruction in the task's own memory, by which the agent's is unmapped: the vdso has one. */
-function syscallAddress(hostPid: number, { set }: TaskRestore): bigint {
-  const { vmas } = set.images.mm as MmEntry;
-  const code = vmas
-    .filter((vma) => (vma.prot & 4) !== 0 && vma.end < USER_END)
-    .sort((a, b) => (b.status & VDSO_STATUS) - (a.status & VDSO_STATUS));
-  const mem = openSync(`/proc/${hostPid}/mem`, 'r');
-  try {
-    for (const vma of code) {
-      const bytes = Buffer.alloc(Math.min(Number(vma.end - vma.start), SEARCH_BYTES));
-      try {
-        preadFull(mem, bytes, vma.start);
-      } catch {
-        continue;
-      }
-      const found = findSyscall(bytes, vma.start);
-      if (found !== undefined) return found;
-    }
-  } finally {
-    closeSync(mem);
-  }
-  throw noSyscallInstruction();
 }

@@ -41,6 +41,12 @@ export class SyscallBatch {
     return this.#halves[at + 1]! * TWO32 + (this.#halves[at]! >>> 0);
   }
 
+  /** Index of the first call that failed, -1 when none did. */
+  get firstFailed(): number {
+    for (let index = 0; index < this.count; index++) if (this.result(index) < 0) return index;
+    return -1;
+  }
+
   #set(at: number, value: number): void {
     this.#halves[at] = value;
     this.#halves[at + 1] = value >= 0 && value < TWO32 ? 0 : Math.floor(value / TWO32);

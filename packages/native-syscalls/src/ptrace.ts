@@ -1,8 +1,9 @@
 /** ptrace(2). All calls must come from the one thread that seized: Node's main thread. */
 import type { SyscallDispatch } from '@crts/plugin-api';
 import { addon } from './addon';
+import { SyscallBatch } from './batch';
 import { SyscallError } from './errors';
-import { keepReachable } from './memory';
+import { addressOf, keepReachable } from './memory';
 
 import { peekSiginfoArgs, ptraceRseqConfiguration, ptraceSudConfig, seccompMetadata } from './struct/tables';
 import { rawSyscall, syscall } from './syscall';
@@ -55,6 +56,37 @@ export function ptraceInterrupt(pid: number): void {
   syscall('ptrace', PTRACE_INTERRUPT, pid, 0, 0);
 }
 
+/** The same request to many threads, in one native call; `data` is the last argument of each. */
+function ptraceAll(request: number, pids: readonly number[], data: (index: number) => number): void {
+  const batch = new SyscallBatch(pids.length);
+  for (let index = 0; index < pids.length; index++) batch.add('ptrace', request, pids[index]!, 0, data(index));
+  runAll(batch, (index) => `ptrace(0x${request.toString(16)}, ${pids[index]})`);
+}
+
+/** @throws SyscallError of the first call that failed, when all were made */
+export function runAll(batch: SyscallBatch, describe: (index: number) => string): void {
+  batch.run();
+  const failed = batch.firstFailed;
+  if (failed >= 0) throw new SyscallError(describe(failed), -batch.result(failed));
+}
+
+export function ptraceSeizeAll(pids: readonly number[], options: number): void {
+  ptraceAll(PTRACE_SEIZE, pids, () => options);
+}
+
+export function ptraceInterruptAll(pids: readonly number[]): void {
+  ptraceAll(PTRACE_INTERRUPT, pids, () => 0);
+}
+
+export function ptraceDetachAll(pids: readonly number[]): void {
+  ptraceAll(PTRACE_DETACH, pids, () => 0);
+}
+
+/** To the next entry or exit of a system call, without waiting; `signals` are delivered as the threads resume. */
+export function ptraceResumeAllToSyscall(pids: readonly number[], signals: readonly number[]): void {
+  ptraceAll(PTRACE_SYSCALL, pids, (index) => signals[index]!);
+}
+
 /** No call: ptraceSyscallStops() makes all the stops that it is asked for. */
 const NO_CALL = -2;
 
@@ -71,19 +103,28 @@ export function ptraceSyscallStops(pid: number, stops: number, regs: Buffer, cal
   return status;
 }
 
-/** The same without waiting. */
-export function ptraceResumeToSyscall(pid: number, signal = 0): void {
-  syscall('ptrace', PTRACE_SYSCALL, pid, 0, signal);
-}
-
-const WORD = new BigUint64Array(1);
-/** orig_rax is the 16th word of struct user_regs_struct, with which struct user begins. */
+/** rax and orig_rax are words 11 and 16 of struct user_regs_struct, with which struct user begins. */
+const RAX = 10 * 8;
 const ORIG_RAX = 15 * 8;
 
-/** Number of the system call that a thread is stopped in. */
-export function ptraceSyscallNumber(pid: number): bigint {
-  syscall('ptrace', PTRACE_PEEKUSER, pid, ORIG_RAX, WORD);
-  return WORD[0]!;
+/** Numbers of the system calls that threads are stopped in. */
+export function ptraceSyscallNumbers(pids: readonly number[]): BigInt64Array {
+  return peekAll(pids, ORIG_RAX);
+}
+
+/** What the calls gave that threads are stopped at the exits of. */
+export function ptraceSyscallResults(pids: readonly number[]): BigInt64Array {
+  return peekAll(pids, RAX);
+}
+
+function peekAll(pids: readonly number[], at: number): BigInt64Array {
+  const words = new BigInt64Array(pids.length);
+  const base = Number(addressOf(new Uint8Array(words.buffer)));
+  const batch = new SyscallBatch(pids.length);
+  for (let index = 0; index < pids.length; index++)
+    batch.add('ptrace', PTRACE_PEEKUSER, pids[index]!, at, base + 8 * index);
+  runAll(batch, (index) => `ptrace(PTRACE_PEEKUSER, ${pids[index]})`);
+  return words;
 }
 
 /** Resumes and returns the wait status of the next stop; `signal` is delivered as the task resumes. */

@@ -1,4 +1,6 @@
+import { SyscallBatch } from './batch';
 import { SyscallError } from './errors';
+import { addressOf } from './memory';
 import { rawSyscall } from './syscall';
 
 /** include/uapi/linux/wait.h */
@@ -16,6 +18,19 @@ export function waitPid(pid: number, options = 0): { readonly pid: number; reado
     if (result < 0) throw new SyscallError(`wait4(${pid})`, -result);
     return result === 0 ? undefined : { pid: result, status: status[0]! };
   }
+}
+
+/** Waits for each of them once, in one native call; their statuses. */
+export function waitAll(pids: readonly number[]): Int32Array {
+  const statuses = new Int32Array(pids.length);
+  const base = Number(addressOf(new Uint8Array(statuses.buffer)));
+  const batch = new SyscallBatch(pids.length);
+  for (let index = 0; index < pids.length; index++) batch.add('wait4', pids[index]!, base + 4 * index, WALL);
+  batch.run();
+  // EINTR, and what is no child: asked again by itself, which says so.
+  for (let index = 0; index < pids.length; index++)
+    if (batch.result(index) < 0) statuses[index] = waitPid(pids[index]!)!.status;
+  return statuses;
 }
 
 export const waitStatus = {

@@ -3,21 +3,22 @@ import type { ThreadState } from '@crts/plugin-api';
 import { agentSilent, taskGone } from '../errors';
 import {
   NT_PRSTATUS,
-  NT_X86_XSTATE,
   PTRACE_EVENT_STOP,
   ptraceContinue,
   ptraceDetach,
+  ptraceDetachAll,
   ptraceGetRegset,
   ptraceGetSigmask,
-  ptraceInterrupt,
-  ptraceSeize,
+  ptraceInterruptAll,
+  ptraceSeizeAll,
   ptraceSetRegset,
   ptraceSetSigmask,
-  ptraceSetSyscallDispatch,
+  ptraceSyscallResults,
 } from '../ptrace';
 import { rawSyscall, syscall } from '../syscall';
-import { WNOHANG, waitPid, waitStatus } from '../wait';
-import { getReg, withRegs } from './registers';
+import { ptraceSetThreadStates } from '../thread-states';
+import { WNOHANG, waitAll, waitPid, waitStatus } from '../wait';
+import { withRegs } from './registers';
 import { stateOf, stepAllToCall, TRACE_OPTIONS, toSyscallStops, waitForEventStop } from './stops';
 import type { StubTask } from './stub';
 
@@ -43,33 +44,32 @@ export interface Completion {
 /**
  * The last step but one: the agents leave their doorbells and unmap themselves and their arenas with a `syscall` instruction of the
  * task, and at that call's exit each thread gets its own registers, extended state and mask. All are stopped then;
- * letTaskRun() lets them go. Tasks take each step side by side, so that no agent is left in memory that is unmapped.
+ * letTasksRun() lets them go. Tasks take each step side by side, so that no agent is left in memory that is unmapped.
  *
  * An engine that dies meanwhile takes the unfinished tasks with it (PTRACE_O_EXITKILL).
  */
 export function completeTasks(tasks: readonly Completion[]): void {
-  for (const { stub, threads } of tasks)
-    for (const tid of threadsOf(stub, threads)) if (!stub.traced.has(tid)) ptraceSeize(tid, TRACE_OPTIONS);
-  for (const { stub, threads } of tasks) for (const tid of threadsOf(stub, threads)) ptraceInterrupt(tid);
-  for (const { stub, threads } of tasks)
-    for (const tid of threadsOf(stub, threads)) waitForEventStop(tid, waitPid(tid)!.status);
+  const all = tasks.flatMap(({ stub, threads }) => [...threads.map(({ hostTid }) => hostTid), stub.hostPid]);
+  const traced = new Set(tasks.flatMap(({ stub }) => [...stub.traced]));
+  ptraceSeizeAll(traced.size === 0 ? all : all.filter((tid) => !traced.has(tid)), TRACE_OPTIONS);
+  ptraceInterruptAll(all);
+  waitAll(all).forEach((status, index) => {
+    waitForEventStop(all[index]!, status);
+  });
   for (const { stub, syscallAt } of tasks) stub.task.sendLeave(syscallAt, 0n);
   const pids = tasks.map(({ stub }) => stub.hostPid);
   stepAllToCall(pids, SYS_MUNMAP);
   for (const { stub, isLast } of tasks) if (!isLast) skipCall(stub.hostPid);
   toSyscallStops(pids);
-  for (const { stub, main, threads, isLast } of tasks) {
-    const pid = stub.hostPid;
-    if (isLast && getReg(ptraceGetRegset(pid, NT_PRSTATUS), 'rax') !== 0n)
-      throw agentSilent(pid, 'could not be unmapped');
-    for (const { hostTid, state } of threads) setState(hostTid, state);
-    setState(pid, main);
-  }
-}
-
-function* threadsOf({ hostPid }: StubTask, threads: readonly FinalThread[]): Generator<number> {
-  for (const { hostTid } of threads) yield hostTid;
-  yield hostPid;
+  ptraceSyscallResults(pids).forEach((result, index) => {
+    if (tasks[index]!.isLast && result !== 0n) throw agentSilent(pids[index]!, 'could not be unmapped');
+  });
+  ptraceSetThreadStates(
+    tasks.flatMap(({ stub, main, threads }) => [
+      ...threads.map(({ hostTid, state }) => ({ tid: hostTid, state })),
+      { tid: stub.hostPid, state: main },
+    ]),
+  );
 }
 
 /** Of a thread that is stopped at the entry. */
@@ -77,17 +77,11 @@ function skipCall(pid: number): void {
   ptraceSetRegset(pid, NT_PRSTATUS, withRegs(ptraceGetRegset(pid, NT_PRSTATUS), { orig_rax: -1n }));
 }
 
-function setState(tid: number, { xstate, prstatus, sigmask, syscallDispatch }: ThreadState): void {
-  ptraceSetRegset(tid, NT_X86_XSTATE, xstate);
-  ptraceSetRegset(tid, NT_PRSTATUS, prstatus);
-  ptraceSetSigmask(tid, sigmask);
-  if (syscallDispatch !== undefined) ptraceSetSyscallDispatch(tid, syscallDispatch);
-}
-
-/** Lets a completed task run. */
-export function letTaskRun(hostPid: number, threads: readonly FinalThread[]): void {
-  for (const { hostTid } of threads) ptraceDetach(hostTid);
-  ptraceDetach(hostPid);
+/** Lets completed tasks run, in this order; threads of a task before its main one. */
+export function letTasksRun(
+  tasks: readonly { readonly hostPid: number; readonly threads: readonly FinalThread[] }[],
+): void {
+  ptraceDetachAll(tasks.flatMap(({ hostPid, threads }) => [...threads.map(({ hostTid }) => hostTid), hostPid]));
 }
 
 const SIGSTOP = 19;

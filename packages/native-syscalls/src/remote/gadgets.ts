@@ -1,5 +1,7 @@
 import type { VmaFacts } from '@crts/plugin-api';
 import { preadFull } from '../files';
+import { addressOf } from '../memory';
+import { rawSyscall } from '../syscall';
 
 /** Instructions in the task's own text that the agent's way out leads through. */
 export interface Gadgets {
@@ -64,6 +66,15 @@ export function verifyGadgets(mem: number, gadgets: Gadgets): boolean {
 /** Address of a bare `syscall` instruction in a stretch of code. */
 export function findSyscall(code: Buffer, start: bigint): bigint | undefined {
   return at(start, find(code, SYSCALL_RET.subarray(0, 2)));
+}
+
+/** Whether memory of a task, which can be read by itself, has a `syscall` instruction there. */
+export function isSyscallAt(pid: number, address: bigint): boolean {
+  const bytes = Buffer.alloc(2);
+  const length = BigInt(bytes.length);
+  const [local, remote] = [new BigUint64Array([addressOf(bytes), length]), new BigUint64Array([address, length])];
+  const result = rawSyscall('process_vm_readv', pid, local, 1, remote, 1, 0);
+  return result === bytes.length && bytes.equals(SYSCALL_RET.subarray(0, 2));
 }
 
 function holds(mem: number, address: bigint | undefined, patterns: readonly Buffer[]): boolean {

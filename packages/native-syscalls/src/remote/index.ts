@@ -1,7 +1,7 @@
 export { type AddressRange, findFreeArea } from './area';
-export { type Completion, completeTasks, type FinalThread, letTaskRun, stopTask } from './completion';
+export { type Completion, completeTasks, type FinalThread, letTasksRun, stopTask } from './completion';
 export { encodeBatch, settleBatch } from './encoder';
-export { findGadgets, findSyscall, type Gadgets, type SearchedText, verifyGadgets } from './gadgets';
+export { findGadgets, findSyscall, type Gadgets, isSyscallAt, type SearchedText, verifyGadgets } from './gadgets';
 export { Guest, type Host } from './guest';
 export {
   ARENA_SIZE,

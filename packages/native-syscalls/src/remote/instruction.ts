@@ -75,8 +75,8 @@ export class DataSlot implements Data {
   /** The batch in whose arena it lies, and where in it: the encoder's own. */
   home: object | undefined;
   at = 0;
-  /** The agent stores something into it. */
-  isStored = false;
+  /** Calls or the agent write to it: its contents go from batch to batch. */
+  isWritten = false;
 
   constructor(sizeBytes: number, content?: Buffer, text?: string) {
     this.sizeBytes = sizeBytes;
@@ -90,6 +90,7 @@ export class ScratchSlot extends DataSlot {}
 
 /** Room that calls write to. Its bytes are copied out after each batch and carried into a later one that uses it. */
 export class OutputSlot extends DataSlot implements Output {
+  override isWritten = true;
   #ran = false;
 
   read(): Buffer {

@@ -63,8 +63,8 @@ export class ProgramBuilder implements Program {
     this.#texts ??= new Map();
     const known = this.#texts.get(text);
     if (known !== undefined) return known;
+    if (text.includes('\0')) throw new RangeError('a C string cannot hold a NUL byte');
     const bytes = encodeName(`${text}\0`);
-    if (bytes.indexOf(0) !== bytes.length - 1) throw new RangeError('a C string cannot hold a NUL byte');
     const slot = new DataSlot(bytes.length, bytes, text);
     this.#texts.set(text, slot);
     return slot;
@@ -77,7 +77,7 @@ export class ProgramBuilder implements Program {
   store(data: Data, offset: number, value: Arg, sizeBytes: 4 | 8): void {
     if (offset < 0 || offset + sizeBytes > data.sizeBytes) throw new RangeError('a stored word must lie in its data');
     const storeAt = { data: data as DataSlot, offset };
-    storeAt.data.isStored = true;
+    storeAt.data.isWritten = true;
     this.#add(OP.STORE, 'store', 0, [value, sizeBytes], PLAIN, undefined, storeAt);
   }
 

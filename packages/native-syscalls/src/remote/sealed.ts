@@ -72,7 +72,7 @@ export class Sealer {
   }
 }
 
-/** A piece of data that calls write to: its contents go from batch to batch. */
+/** A piece of data that is written to. */
 interface Moving {
   readonly slot: DataSlot;
   readonly at: number;
@@ -102,7 +102,7 @@ export class SealedBatch extends ResultHome {
     let moving: Moving[] | undefined;
     for (let index = 0; index < data.length; index++) {
       const slot = data[index]!;
-      if (!(slot instanceof OutputSlot) && !slot.isStored) continue;
+      if (!slot.isWritten) continue;
       moving ??= [];
       moving.push({ slot, at: slot.at });
     }

@@ -7,11 +7,11 @@ import {
   PTRACE_O_TRACESYSGOOD,
   ptraceContinue,
   ptraceContinueToStop,
-  ptraceResumeToSyscall,
-  ptraceSyscallNumber,
+  ptraceResumeAllToSyscall,
+  ptraceSyscallNumbers,
   ptraceSyscallStops,
 } from '../ptrace';
-import { WNOHANG, waitPid, waitStatus } from '../wait';
+import { WNOHANG, waitAll, waitPid, waitStatus } from '../wait';
 import { getReg, USER_REGS_SIZE } from './registers';
 
 const SIGTRAP_SYSCALL = 0x85;
@@ -54,18 +54,22 @@ function makeStops(pid: number, stops: number, regs: Buffer, call?: number): voi
 
 /** Resumes all of them to their next entry or exit of a system call, side by side. */
 export function toSyscallStops(pids: readonly number[]): void {
-  let moving = pids.map((pid) => ({ pid, signal: 0 }));
+  let moving = pids;
+  let signals = pids.map(() => 0);
   for (let stops = 0; moving.length > 0; stops++) {
-    if (stops === 64) throw agentSilent(moving[0]!.pid, 'is stopped again and again');
-    for (const { pid, signal } of moving) ptraceResumeToSyscall(pid, signal);
-    const interrupted: { pid: number; signal: number }[] = [];
-    for (const { pid } of moving) {
-      const { status } = waitPid(pid)!;
+    if (stops === 64) throw agentSilent(moving[0]!, 'is stopped again and again');
+    ptraceResumeAllToSyscall(moving, signals);
+    const statuses = waitAll(moving);
+    const interrupted: number[] = [];
+    signals = [];
+    moving.forEach((pid, index) => {
+      const status = statuses[index]!;
       if (!waitStatus.stopped(status)) throw taskGone(pid, 'its release');
+      if (waitStatus.stopSignal(status) === SIGTRAP_SYSCALL) return;
       // A SIGSTOP that arrives now is delivered and makes a group stop; it takes effect again when the thread is let go (man 2 ptrace).
-      if (waitStatus.stopSignal(status) !== SIGTRAP_SYSCALL)
-        interrupted.push({ pid, signal: waitStatus.heldSignal(status) });
-    }
+      interrupted.push(pid);
+      signals.push(waitStatus.heldSignal(status));
+    });
     moving = interrupted;
   }
 }
@@ -76,7 +80,8 @@ export function stepAllToCall(pids: readonly number[], call: number): void {
   for (let stops = 0; moving.length > 0; stops++) {
     if (stops === 64) throw agentSilent(moving[0]!, 'did not reach its next step');
     toSyscallStops(moving);
-    moving = moving.filter((pid) => ptraceSyscallNumber(pid) !== BigInt(call));
+    const numbers = ptraceSyscallNumbers(moving);
+    moving = moving.filter((_, index) => numbers[index] !== BigInt(call));
   }
 }
 
