@@ -32,6 +32,7 @@ import { buildRegistry, checkExternal, type Registry, reportUnused } from './reg
 import { RestoreRemaps } from './remaps';
 import type { LazyPages, RestoreRequest } from './requests';
 import { NUMBERS_PER_TASK, serviceNumbers } from './service-numbers';
+import { ThreadCompiler } from './thread-compiler';
 
 /** Programs of a restore run in batches of this size; of a tree, where each task has an arena, of the smaller. */
 const ARENA_BYTES = 1024 * 1024;
@@ -154,10 +155,12 @@ export function compileRestore(request: RestoreRequest, reader: ImageReader, sea
     files,
     lender,
   );
-  for (const builder of builders) {
+  const order = new PassOrder();
+  const seal = sealing ? new PlanSealer(arenaBytes, () => compileRestore(quiet(request), reader).tasks) : undefined;
+  builders.forEach((builder, index) => {
     const given = { files, options: request, log: request.log, items, agentArea: area, shared };
-    builder.addHandlers(registry, given, request.lazy);
-  }
+    builder.addHandlers(registry, given, request.lazy, new ThreadCompiler(order, seal?.threadsOf(index)));
+  });
   planInheritance(
     builders.map(({ task: { pid, owners }, plan }) => ({ pid, plan, memory: owners.vm })),
     keepsSharing(request) ? forks.rounds : [],
@@ -165,11 +168,9 @@ export function compileRestore(request: RestoreRequest, reader: ImageReader, sea
   );
   for (const { filler } of builders) fetchPages(request.plainPages, filler.pages, filler.lazy);
   if (!keepsSharing(request)) reportCopies(set.tasks.length, request.log);
-  const order = new PassOrder();
-  const seal = sealing ? new PlanSealer(arenaBytes, () => compileRestore(quiet(request), reader).tasks) : undefined;
   const tasks = builders.map((builder, index) => {
     const task = builder.compile(barriers, order);
-    seal?.seal(task, index);
+    seal?.seal(task.plan, index);
     return task;
   });
   reportUnused(request.inherit?.unused, request.log, '--inherit-fd');
@@ -237,23 +238,22 @@ function reportCopies(tasks: number, log: Logger): void {
 
 class TaskCompiler {
   readonly plan: PlanBuilder;
-  readonly threads: readonly ThreadPlanBuilder[];
+  #threads: readonly CompiledThread[] = [];
 
   constructor(
     readonly task: TaskSet,
-    isRoot: boolean,
+    readonly isRoot: boolean,
     readonly filler: PageFiller,
     readonly lending: LentNumbers,
   ) {
     this.plan = new PlanBuilder(task.pid, isRoot, madeElsewhere(task), filler);
-    this.threads = task.threads.map(({ tid }) => new ThreadPlanBuilder(task.pid, tid, isRoot, lending));
   }
 
   compile(barriers: boolean, order: PassOrder): TaskRestore {
     return {
       set: this.task,
       plan: this.plan.compile(barriers, order),
-      threads: this.threads.map((thread) => thread.compile(order)),
+      threads: this.#threads,
       filler: this.filler,
     };
   }
@@ -262,6 +262,7 @@ class TaskCompiler {
     registry: Registry,
     shared: Omit<RestoreContext, 'pages' | 'fillPages'>,
     server: LazyPages | undefined,
+    threads: ThreadCompiler,
   ): void {
     const { plan, task, filler } = this;
     const context: RestoreContext = {
@@ -287,18 +288,24 @@ class TaskCompiler {
       guard(handler.name, () => {
         handler.plan?.(task.images, plan, context);
         handler.planThread?.(task.images.core, plan, context);
-        for (const [index, { core }] of task.threads.entries())
-          handler.planThread?.(core, this.threads[index]!, context);
       });
-    this.#planThreads();
+    this.#planThreads(registry, context, threads);
   }
 
-  #planThreads(): void {
-    if (this.threads.length === 0) return;
+  /** Each is compiled when it is planned: of a thousand, what their handlers made would be kept and moved about until the last. */
+  #planThreads({ taskState }: Registry, context: RestoreContext, compiler: ThreadCompiler): void {
+    const { pid, threads } = this.task;
+    if (threads.length === 0) return;
+    const handlers = taskState.filter(({ planThread }) => planThread !== undefined);
+    this.#threads = threads.map(({ tid, core }) => {
+      const thread = new ThreadPlanBuilder(pid, tid, this.isRoot, this.lending);
+      for (const handler of handlers) guard(handler.name, () => handler.planThread!(core, thread, context));
+      return compiler.compile(thread.planned);
+    });
     this.plan.threads({
       plugin: 'engine',
       stage: 'sigchld',
-      what: `make ${this.threads.length} threads`,
+      what: `make ${threads.length} threads`,
       needs: ['sigactions', 'fs'],
       provides: ['threads'],
     });

@@ -81,7 +81,8 @@ function fits(known: KnownOrder, passes: readonly Headed[], given: readonly stri
   return true;
 }
 
-function isSame(a: readonly string[], b: readonly string[]): boolean {
+/** The same names in the same order. */
+export function isSame(a: readonly string[], b: readonly string[]): boolean {
   if (a === b) return true;
   if (a.length !== b.length) return false;
   for (let index = 0; index < a.length; index++) if (a[index] !== b[index]) return false;

@@ -1,5 +1,6 @@
 import { type ProgramBuilder, Sealer } from '@crts/native-syscalls';
 import type { CompiledPlan, CompiledThread } from './plan';
+import type { ThreadSealer } from './thread-compiler';
 
 interface Compiled {
   readonly plan: CompiledPlan;
@@ -19,16 +20,21 @@ export class PlanSealer {
   }
 
   /** `index` of the task among those that are compiled. */
-  seal({ plan, threads }: Compiled, index: number): void {
+  seal(plan: CompiledPlan, index: number): void {
     plan.steps.forEach((step, at) => {
       if (step.kind !== 'program') return;
       this.#sealer.seal(step.program, () => programOf(this.#recall(index)?.plan, at));
     });
-    threads.forEach(({ program, unfiltered }, at) => {
-      this.#sealer.sealThread(program, () => this.#recall(index)?.threads[at]?.program);
-      if (unfiltered !== undefined)
-        this.#sealer.sealThread(unfiltered, () => this.#recall(index)?.threads[at]?.unfiltered);
-    });
+  }
+
+  /** For the threads of the task of that index. */
+  threadsOf(index: number): ThreadSealer {
+    return {
+      seal: (program, at, which, starts) =>
+        this.#sealer.sealThread(program, () => this.#recall(index)?.threads[at]?.[which], starts),
+      sealLike: (model, changes, at) =>
+        this.#sealer.sealLike(model, changes, () => this.#recall(index)?.threads[at]?.program),
+    };
   }
 
   #recall(index: number): Compiled | undefined {

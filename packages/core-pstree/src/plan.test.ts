@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { LentNumbers } from './lent-numbers';
 import { orderPasses, PassOrder } from './pass-order';
 import { PlanBuilder, planText, ThreadPlanBuilder } from './plan';
+import { ThreadCompiler } from './thread-compiler';
 
 // One run is like the other: what a new seed finds belongs into a named test.
 fc.configureGlobal({ seed: 20261126 });
@@ -155,7 +156,7 @@ test('a thread gets its filters, and what comes after, in a program of its own',
     thread.pass(pass('name', 'resume').head, (program) => void program.call('prctl', [15]));
     thread.finalThread({ prstatus: Buffer.alloc(0), xstate: Buffer.alloc(0), sigmask: 0n });
     if (isFiltered) thread.suspendSeccomp();
-    const { program, unfiltered } = thread.compile();
+    const { program, unfiltered } = new ThreadCompiler(new PassOrder()).compile(thread.planned);
     return [program.text(), unfiltered?.text()];
   };
   expect(compiled(false)).toEqual([['gettid()', 'seccomp(1)', 'prctl(15)'], undefined]);

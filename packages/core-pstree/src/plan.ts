@@ -1,22 +1,22 @@
 /** A restore as a plan: passes of the plugins, ordered by stage and by what they need and provide. */
 import { ProgramBuilder } from '@crts/native-syscalls';
-import {
-  type HostStepContext,
-  type MappingHead,
-  type PassHead,
-  type Pid,
-  type PrivateMapping,
-  type Program,
-  STAGES,
-  type Stage,
-  type TaskPlan,
-  type ThreadPlan,
-  type ThreadState,
+import type {
+  HostStepContext,
+  MappingHead,
+  PassHead,
+  Pid,
+  PrivateMapping,
+  Program,
+  Stage,
+  TaskPlan,
+  ThreadPlan,
+  ThreadState,
 } from '@crts/plugin-api';
 import { threadIncomplete } from './errors';
 import type { Lent, LentNumbers } from './lent-numbers';
 import { type BulkHead, PassOrder } from './pass-order';
 import { type PageFiller, PlannedMapping } from './private-memory';
+import type { PlannedThread, ThreadPass } from './thread-compiler';
 
 type Pass = { readonly head: PassHead | BulkHead } & (
   | { readonly emit: (program: Program) => void }
@@ -226,12 +226,9 @@ export interface CompiledThread {
   readonly state: ThreadState;
 }
 
-/** What a task's own passes have provided when its threads are made. */
-const OF_THE_PROCESS = ['vmas', 'mm', 'fs', 'fds', 'sigactions'];
-
 export class ThreadPlanBuilder implements ThreadPlan {
   readonly isMain = false;
-  readonly #passes: { readonly head: PassHead; readonly emit: (program: Program) => void }[] = [];
+  readonly #passes: ThreadPass[] = [];
   readonly #thread = new FinalThread();
   readonly #lending: LentNumbers;
   #suspendSeccomp = false;
@@ -261,38 +258,44 @@ export class ThreadPlanBuilder implements ThreadPlan {
     return this.#lending.add(head, open);
   }
 
-  compile(order = new PassOrder()): CompiledThread {
-    const program = new ProgramBuilder();
-    const unfiltered = this.#suspendSeccomp ? new ProgramBuilder() : undefined;
-    for (const { head, emit } of order.of(this.#passes, OF_THE_PROCESS)) {
-      const isLate = STAGES.indexOf(head.stage) >= STAGES.indexOf('credentials');
-      const into = (isLate ? unfiltered : undefined) ?? program;
-      into.origin = head;
-      emit(into);
-    }
-    this.#passes.length = 0;
-    return { tid: this.tid, program, unfiltered, state: this.#thread.complete() };
+  /** All handlers have added what they want. */
+  get planned(): PlannedThread {
+    return {
+      tid: this.tid,
+      passes: this.#passes,
+      suspendSeccomp: this.#suspendSeccomp,
+      state: this.#thread.complete(),
+    };
   }
 }
 
 /** The last state of a thread, from several handlers, each part from one. */
 class FinalThread {
-  readonly #state: { -readonly [K in keyof ThreadState]?: ThreadState[K] } = {};
+  #prstatus: Buffer | undefined;
+  #xstate: Buffer | undefined;
+  #sigmask: bigint | undefined;
+  #syscallDispatch: ThreadState['syscallDispatch'];
 
-  set(state: Partial<ThreadState>): void {
-    for (const key of Object.keys(state) as (keyof ThreadState)[]) {
-      if (this.#state[key] !== undefined) throw threadIncomplete(key);
-      Object.assign(this.#state, { [key]: state[key] });
-    }
+  set({ prstatus, xstate, sigmask, syscallDispatch }: Partial<ThreadState>): void {
+    if (prstatus !== undefined) this.#prstatus = first('prstatus', this.#prstatus, prstatus);
+    if (xstate !== undefined) this.#xstate = first('xstate', this.#xstate, xstate);
+    if (sigmask !== undefined) this.#sigmask = first('sigmask', this.#sigmask, sigmask);
+    if (syscallDispatch !== undefined)
+      this.#syscallDispatch = first('syscallDispatch', this.#syscallDispatch, syscallDispatch);
   }
 
   complete(): ThreadState {
-    const { prstatus, xstate, sigmask, syscallDispatch } = this.#state;
+    const [prstatus, xstate, sigmask] = [this.#prstatus, this.#xstate, this.#sigmask];
     if (prstatus === undefined) throw threadIncomplete('prstatus');
     if (xstate === undefined) throw threadIncomplete('xstate');
     if (sigmask === undefined) throw threadIncomplete('sigmask');
-    return { prstatus, xstate, sigmask, syscallDispatch };
+    return { prstatus, xstate, sigmask, syscallDispatch: this.#syscallDispatch };
   }
+}
+
+function first<V>(part: string, known: V | undefined, given: V): V {
+  if (known !== undefined) throw threadIncomplete(part);
+  return given;
 }
 
 /** Stages whose passes go into a program of the one before: no task has to wait for the others in between. */

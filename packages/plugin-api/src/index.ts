@@ -12,6 +12,7 @@ export * from './plan';
 export * from './plugin';
 export * from './program';
 export * from './remaps';
+export * from './remember-last';
 export * from './run-options';
 export * from './shared-objects';
 export * from './status-flags';

@@ -9,6 +9,7 @@ import {
   type ImageRecord,
   type Program,
   type RestoreContext,
+  rememberLast,
   type TaskImages,
   type TaskPlan,
   type TaskStateHandler,
@@ -163,11 +164,15 @@ export const attributesHandler = {
     planMemoryPolicy(core, plan, context);
     planCpuControls(core, plan);
     planDispatch(core, plan);
-    plan.pass({ plugin: 'task-attrs', stage: 'resume', what: `name "${comm}"` }, (program) => {
-      program.call('prctl', [PR.setName, program.cstring(comm)]);
-    });
+    const { head, emit } = naming(comm);
+    plan.pass(head, emit);
   },
 } satisfies TaskStateHandler;
+
+const naming = rememberLast((comm: string) => ({
+  head: { plugin: 'task-attrs', stage: 'resume', what: `name "${comm}"` } as const,
+  emit: (program: Program) => void program.call('prctl', [PR.setName, program.cstring(comm)]),
+}));
 
 /** Whether the thread has a cookie of core scheduling. EINVAL or ENODEV: the kernel or the CPU has none. */
 function hasCoreCookie(tid: number): boolean {

@@ -1,6 +1,6 @@
 import type { CoreEntry, CrtsThreadEntry } from '@crts/image-io';
 import { getAffinity, schedAttr } from '@crts/native-syscalls';
-import type { FrozenThread, Program, RestoreContext, ThreadPlan } from '@crts/plugin-api';
+import { type FrozenThread, type Program, type RestoreContext, rememberLast, type ThreadPlan } from '@crts/plugin-api';
 import { badAttribute, deadlineNotSet, noIoFlusher, schedulingPolicy } from './errors';
 import { ownEntry } from './own-entry';
 import { ownThread } from './own-thread';
@@ -93,18 +93,34 @@ export function planScheduling(core: CoreEntry, plan: ThreadPlan, context: Resto
   if (clamp && ownThread().utilMax === 0)
     context.log.warn({ tid: plan.tid }, 'utilisation clamps are lost: this kernel has none');
   const isClamped = clamp && ownThread().utilMax !== 0;
-  plan.pass(
-    { plugin: 'task-attrs', stage: 'credentials', what: 'scheduling', provides: ['rlimits', 'scheduling'] },
-    (program) => {
+  plan.pass(HEAD, scheduling(policy, thread.sched_prio, thread.sched_nice, own, isClamped));
+}
+
+const HEAD = {
+  plugin: 'task-attrs',
+  stage: 'credentials',
+  what: 'scheduling',
+  provides: ['rlimits', 'scheduling'],
+} as const;
+
+const scheduling = rememberLast(
+  (
+    policy: number,
+    priority: number | undefined,
+    nice: number | undefined,
+    own: CrtsThreadEntry | undefined,
+    isClamped: boolean,
+  ) =>
+    (program: Program): void => {
       const flags = own?.sched_reset_on_fork === true ? SCHED_RESET_ON_FORK : 0;
       // Where a deadline comes, it comes last: under it the thread runs no longer than it was granted.
       const first = policy === DEADLINE ? 0 : policy;
       const parameter = Buffer.alloc(4);
-      parameter.writeInt32LE(isRealTime(policy) ? (thread.sched_prio ?? 1) : 0);
+      parameter.writeInt32LE(isRealTime(policy) ? (priority ?? 1) : 0);
       program.call('sched_setscheduler', [0, first | flags, program.bytes(parameter)], {
         what: `scheduling policy ${first}`,
       });
-      program.call('setpriority', [0, 0, thread.sched_nice ?? 0], { what: `nice ${thread.sched_nice ?? 0}` });
+      program.call('setpriority', [0, 0, nice ?? 0], { what: `nice ${nice ?? 0}` });
       if (own?.io_priority !== undefined) program.call('ioprio_set', [IOPRIO_WHO_PROCESS, 0, own.io_priority]);
       if (own?.timer_slack_ns !== undefined) program.call('prctl', [PR_SET_TIMERSLACK, own.timer_slack_ns]);
       // CPUs of the mask that this machine lacks are left out by the kernel; a mask with none of them is EINVAL.
@@ -113,24 +129,23 @@ export function planScheduling(core: CoreEntry, plan: ThreadPlan, context: Resto
           expect: 'any',
         });
       if (own?.io_flusher === true) program.call('prctl', [PR_SET_IO_FLUSHER, 1, 0, 0, 0], { fail: noIoFlusher });
-      if (own !== undefined) emitAttributes(program, thread, own, isClamped);
+      if (own !== undefined) emitAttributes(program, policy, nice, own, isClamped);
     },
-  );
-}
+);
 
 function emitAttributes(
   program: Program,
-  thread: NonNullable<CoreEntry['thread_core']>,
+  policy: number,
+  nice: number | undefined,
   own: CrtsThreadEntry,
   isClamped: boolean,
 ): void {
-  const policy = thread.sched_policy ?? 0;
   const reset = own.sched_reset_on_fork === true ? FLAG.resetOnFork : 0;
   if (own.sched_slice_ns !== undefined && SLICED.has(policy)) {
     const attributes = {
       sched_policy: policy,
       sched_flags: BigInt(reset),
-      sched_nice: thread.sched_nice ?? 0,
+      sched_nice: nice ?? 0,
       sched_runtime: own.sched_slice_ns,
     };
     emitSetattr(program, attributes, `a slice of ${own.sched_slice_ns} ns`);

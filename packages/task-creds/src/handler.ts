@@ -1,12 +1,13 @@
 import type { CoreEntry, CredsEntry } from '@crts/image-io';
-import type {
-  CrtsError,
-  FrozenTask,
-  FrozenThread,
-  ImageRecord,
-  Program,
-  TaskStateHandler,
-  ThreadPlan,
+import {
+  type CrtsError,
+  type FrozenTask,
+  type FrozenThread,
+  type ImageRecord,
+  type Program,
+  rememberLast,
+  type TaskStateHandler,
+  type ThreadPlan,
 } from '@crts/plugin-api';
 import { badCredentials, keyring, labelled, missingCapability } from './errors';
 import { askForKeyring, askForNamed, checkSession, sessionNames } from './keyrings';
@@ -98,21 +99,24 @@ export const credentialsHandler = {
       throw badCredentials(`${creds.groups.length} groups, ${NGROUPS_MAX} are possible`);
     if (creds.lsm_profile !== undefined || creds.apparmor_data !== undefined)
       throw labelled(plan.tid, creds.lsm_profile ?? 'AppArmor');
-    plan.pass(
-      {
-        plugin: 'task-creds',
-        stage: 'credentials',
-        what: `become uid ${creds.uid} gid ${creds.gid}`,
-        ...(plan.isMain ? { needs: ['rlimits'] } : { needs: ['scheduling'] }),
-        provides: ['creds'],
-      },
-      (program) => {
-        emitIds(program, creds);
-        emitCapabilities(program, creds);
-      },
-    );
+    const { head, emit } = becoming(creds, plan.isMain);
+    plan.pass(head, emit);
   },
 } satisfies TaskStateHandler;
+
+const becoming = rememberLast((creds: CredsEntry, isMain: boolean) => ({
+  head: {
+    plugin: 'task-creds',
+    stage: 'credentials',
+    what: `become uid ${creds.uid} gid ${creds.gid}`,
+    needs: [isMain ? 'rlimits' : 'scheduling'],
+    provides: ['creds'],
+  } as const,
+  emit: (program: Program) => {
+    emitIds(program, creds);
+    emitCapabilities(program, creds);
+  },
+}));
 
 function emitIds(program: Program, creds: CredsEntry): void {
   const groups = Buffer.alloc(Math.max(4, 4 * creds.groups.length));

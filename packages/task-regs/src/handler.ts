@@ -151,8 +151,9 @@ const FIXED_FLAGS = 0x202n;
 function prstatusOf(entry: UserX86RegsEntry): Buffer {
   if (entry.mode !== undefined && entry.mode !== NATIVE)
     throw badRegisters('gpregs.mode', 'a 32-bit task, which crts does not restore');
-  const regs = Buffer.alloc(USER_REGS_SIZE);
-  for (const [field, register] of REGISTERS) setReg(regs, register, entry[field] as bigint);
+  const words = new BigUint64Array(USER_REGS_SIZE / 8);
+  for (let word = 0; word < REGISTERS.length; word++) words[word] = entry[REGISTERS[word]![0]] as bigint;
+  const regs = Buffer.from(words.buffer);
   for (const register of ADDRESSES) {
     const value = getReg(regs, register);
     if (value >= USER_END) throw badRegisters(`gpregs.${register}`, `0x${value.toString(16)} is no user address`);

@@ -45,7 +45,7 @@ export const threadAreaHandler = {
     const robustLength = core.thread_core?.futex_rla_len ?? 0;
     const rseq = core.thread_core?.rseq_entry;
     if (rseq !== undefined) address(rseq.rseq_abi_pointer, 'thread_core.rseq_entry.rseq_abi_pointer');
-    plan.pass({ plugin: 'task-thread-area', stage: 'resume', what: 'tid address, robust list, rseq' }, (program) => {
+    plan.pass(HEAD, (program) => {
       program.call('set_tid_address', [tidAddress]);
       // A list that was never set cannot be set with length 0 again, and needs not.
       if (robust !== 0n) program.call('set_robust_list', [robust, robustLength]);
@@ -55,6 +55,8 @@ export const threadAreaHandler = {
     });
   },
 } satisfies TaskStateHandler;
+
+const HEAD = { plugin: 'task-thread-area', stage: 'resume', what: 'tid address, robust list, rseq' } as const;
 
 function address(value: bigint, field: string): bigint {
   if (value < USER_END) return value;

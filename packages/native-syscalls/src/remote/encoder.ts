@@ -71,6 +71,43 @@ export function encodeBatch(
   return batch;
 }
 
+/**
+ * Writes an instruction over one that is in an encoded batch already. Only what has no more than values and data of its own, and is
+ * the same call with data of the same sizes, can be in the other one's place: false where that is not so.
+ */
+export function overwrite(old: Instruction, now: Instruction, index: number, bytes: Buffer): boolean {
+  if (old.op !== now.op || old.nr !== now.nr || old.args.length !== now.args.length || !isPlain(now)) return false;
+  for (let at = 0; at < now.args.length; at++) {
+    const slot = now.args[at]!;
+    if (!(slot instanceof DataSlot)) continue;
+    const place = old.args[at]!;
+    if (!(place instanceof DataSlot) || align(place.sizeBytes) !== align(slot.sizeBytes)) return false;
+    slot.at = place.at;
+    bytes.set(slot.content!, slot.at);
+  }
+  const w32 = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2);
+  const w64 = new BigInt64Array(bytes.buffer, bytes.byteOffset, bytes.length >> 3);
+  try {
+    writeInstruction(now, w32, w64, index * SIZE32, NO_BATCH);
+  } catch (error) {
+    throw badArgument(now, error);
+  }
+  return true;
+}
+
+const NO_BATCH: Batch = { count: 0, fds: [], data: [], usedBytes: 0, contentEnd: 0, zeroEnd: 0, late: undefined };
+
+/** It refers to nothing but data that has its contents and that nobody writes to. */
+export function isPlain({ args, storeAt, sendFds, together }: Instruction): boolean {
+  if (storeAt !== undefined || sendFds !== undefined || together !== undefined) return false;
+  for (let at = 0; at < args.length; at++) {
+    const arg = args[at]!;
+    if (typeof arg !== 'object' || arg === null) continue;
+    if (!(arg instanceof DataSlot) || arg.isWritten || arg.content === undefined) return false;
+  }
+  return true;
+}
+
 /** Who emitted it may be a plugin in JavaScript. */
 function badArgument({ name, origin, options }: Instruction, cause: unknown): CrtsError {
   const { plugin, stage } = origin;

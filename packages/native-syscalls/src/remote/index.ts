@@ -24,7 +24,7 @@ export {
 } from './registers';
 export { RemoteTask, type Run, runTogether } from './remote-task';
 export { nameRestartedCall } from './restarted-call';
-export { type Recall, Sealer } from './sealed';
+export { type Change, type Model, type Recall, Sealer } from './sealed';
 export { stepToCall, syscallStops, waitForEventStop } from './stops';
 export {
   launchStub,

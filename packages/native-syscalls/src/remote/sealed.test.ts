@@ -1,4 +1,5 @@
 // Programs that were encoded when they were compiled, on the real kernel.
+import { readFileSync } from 'node:fs';
 import { CrtsError, plus } from '@crts/plugin-api';
 import { rawSyscall } from '../syscall';
 import { waitPid } from '../wait';
@@ -156,4 +157,64 @@ test('threads run sealed programs', () => {
     expect.objectContaining({ pid: stub.hostPid + 2, what: 'close nothing', errno: 'EBADF' }),
   );
   expect(threads[2]!.result.value).toBe(BigInt(stub.hostPid + 3));
+});
+
+test('a program that differs in arguments is a copy of the one before with these written over', () => {
+  const sealer = new Sealer(LIMIT);
+  const name = (program: ProgramBuilder, text: string) => {
+    program.call('prctl', [15, program.cstring(text)]);
+  };
+  const first = new ProgramBuilder();
+  name(first, 'first');
+  first.call('getpid', []);
+  first.call('close', [-1], { expect: 'any' });
+  const model = sealer.sealThread(first, noRecall, [0, 1, 2])!;
+  const part = (build: (program: ProgramBuilder) => void) => {
+    const program = new ProgramBuilder();
+    build(program);
+    return program.instructions;
+  };
+  const named = part((program) => name(program, 'second'));
+  const closing = part((program) => program.call('close', [-2], { what: 'close nothing' }));
+  const recall = () => {
+    const again = new ProgramBuilder();
+    name(again, 'second');
+    again.call('getpid', []);
+    again.call('close', [-2], { what: 'close nothing' });
+    return again;
+  };
+  const changes = [
+    { part: 0, instructions: named },
+    { part: 2, instructions: closing },
+  ];
+  const second = sealer.sealLike(model, changes, recall)!;
+  stub.task.run(first);
+  expect(() => stub.task.run(second)).toThrow(expect.objectContaining({ what: 'close nothing', errno: 'EBADF' }));
+  expect(named[0]!.result.value).toBe(0n);
+  expect(readFileSync(`/proc/${stub.hostPid}/comm`, 'utf8')).toBe('second\n');
+});
+
+test.each<[string, (program: ProgramBuilder) => void]>([
+  ['another call', (program) => void program.call('dup', [1])],
+  ['another number of calls', () => undefined],
+  ['longer data', (program) => void program.call('close', [program.bytes(Buffer.alloc(40))])],
+  ['an output', (program) => void program.call('close', [program.out(8)])],
+])('%s does not go over what a model has', (_, build) => {
+  const sealer = new Sealer(LIMIT);
+  const program = new ProgramBuilder();
+  program.call('close', [program.bytes(Buffer.alloc(8))]);
+  const model = sealer.sealThread(program, noRecall, [0])!;
+  const part = new ProgramBuilder();
+  build(part);
+  expect(sealer.sealLike(model, [{ part: 0, instructions: part.instructions }], noRecall)).toBeUndefined();
+});
+
+test('data that two parts name is not written over for one of them', () => {
+  const sealer = new Sealer(LIMIT);
+  const program = new ProgramBuilder();
+  for (let count = 0; count < 2; count++) program.call('prctl', [15, program.cstring('both')]);
+  const model = sealer.sealThread(program, noRecall, [0, 1])!;
+  const part = new ProgramBuilder();
+  part.call('prctl', [15, part.cstring('mine')]);
+  expect(sealer.sealLike(model, [{ part: 0, instructions: part.instructions }], noRecall)).toBeUndefined();
 });

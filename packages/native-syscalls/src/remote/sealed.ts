@@ -4,9 +4,9 @@
  */
 import { CrtsError, type LateFd } from '@crts/plugin-api';
 import { errnoName } from '../errors';
-import { type Batch, encodeBatch, type LateWord } from './encoder';
-import { type DataSlot, OutputSlot, ResultHome } from './instruction';
-import type { ProgramBuilder } from './program-builder';
+import { type Batch, encodeBatch, isPlain, type LateWord, overwrite } from './encoder';
+import { DataSlot, type Instruction, OutputSlot, ResultHome } from './instruction';
+import { ProgramBuilder } from './program-builder';
 import { INSTRUCTION, OP } from './protocol';
 import { unmet } from './unmet';
 
@@ -42,12 +42,50 @@ export class Sealer {
     program.adopt(new SealedProgram(batches, recall));
   }
 
-  /** The same for a further thread; a long program, which takes several batches, stays as it is. */
-  sealThread(program: ProgramBuilder, recall: Recall): void {
-    if (program.instructions.length === 0) return;
+  /**
+   * The same for a further thread; a long program, which takes several batches, stays as it is. Others may be like it when its parts
+   * begin at `starts`: the model for sealLike().
+   */
+  sealThread(program: ProgramBuilder, recall: Recall, starts: readonly number[] = []): Model | undefined {
+    if (program.instructions.length === 0) return undefined;
     const batch = this.#encode(program, 0);
-    if (batch.count < program.instructions.length || batch.usedBytes > THREAD_BYTES_MAX) return;
-    program.adopt(new SealedProgram([this.#keep(program, 0, batch)], recall));
+    if (batch.count < program.instructions.length || batch.usedBytes > THREAD_BYTES_MAX) return undefined;
+    const sealed = this.#keep(program, 0, batch);
+    const model = program.instructions.every(isPlain)
+      ? { batch: sealed, parts: partsOf(program.instructions, starts) }
+      : undefined;
+    program.adopt(new SealedProgram([sealed], recall));
+    return model;
+  }
+
+  /**
+   * A program that is the same as a sealed one but for some instructions, sealed as well; undefined where it is not enough to write
+   * those over what is in their places.
+   */
+  sealLike({ batch, parts }: Model, changes: readonly Change[], recall: Recall): ProgramBuilder | undefined {
+    const { bytes, count, usedBytes, zeroEnd, fds } = batch;
+    const copy = this.#scratch.subarray(0, bytes.length);
+    copy.set(bytes);
+    for (const { part, instructions } of changes) {
+      const { first, old, isApart } = parts[part]!;
+      if (!isApart || old.length !== instructions.length) return undefined;
+      for (let index = 0; index < old.length; index++)
+        if (!overwrite(old[index]!, instructions[index]!, first + index, copy)) return undefined;
+    }
+    const sealed = new SealedBatch(this.#copy(bytes.length), {
+      count,
+      usedBytes,
+      zeroEnd,
+      fds,
+      data: NONE,
+      late: undefined,
+    });
+    for (const { part, instructions } of changes)
+      for (let index = 0; index < instructions.length; index++)
+        settleIn(sealed, parts[part]!.first + index, instructions[index]!);
+    const program = new ProgramBuilder();
+    program.adopt(new SealedProgram([sealed], recall));
+    return program;
   }
 
   #encode({ instructions }: ProgramBuilder, start: number): Batch {
@@ -72,11 +110,49 @@ export class Sealer {
   }
 }
 
+/** A sealed program that others are like. */
+export interface Model {
+  readonly batch: SealedBatch;
+  readonly parts: readonly Part[];
+}
+
+interface Part {
+  readonly first: number;
+  readonly old: readonly Instruction[];
+  /** Nothing else refers to its data. */
+  readonly isApart: boolean;
+}
+
+/** Instructions in the place of those of a part. */
+export interface Change {
+  readonly part: number;
+  readonly instructions: readonly Instruction[];
+}
+
+function partsOf(instructions: readonly Instruction[], starts: readonly number[]): Part[] {
+  const uses = new Map<DataSlot, number>();
+  const dataOf = ({ args }: Instruction) => args.filter((arg) => arg instanceof DataSlot);
+  for (const slot of instructions.flatMap(dataOf)) uses.set(slot, (uses.get(slot) ?? 0) + 1);
+  return starts.map((first, part) => {
+    const old = instructions.slice(first, starts[part + 1]);
+    return { first, old, isApart: old.flatMap(dataOf).every((slot) => uses.get(slot) === 1) };
+  });
+}
+
+/** The instruction's result is the batch's from now on. */
+function settleIn(batch: SealedBatch, index: number, { result }: Instruction): void {
+  result.home = batch;
+  result.index = index;
+}
+
 /** A piece of data that is written to. */
 interface Moving {
   readonly slot: DataSlot;
   readonly at: number;
 }
+
+/** What is kept of an encoded batch. */
+type Encoded = Omit<Batch, 'contentEnd'>;
 
 const NO_FDS: readonly (number | LateFd)[] = [];
 const NONE: readonly never[] = [];
@@ -85,19 +161,19 @@ export class SealedBatch extends ResultHome {
   readonly count: number;
   readonly usedBytes: number;
   readonly fds: readonly (number | LateFd)[];
-  readonly #bytes: Buffer;
-  readonly #zeroEnd: number;
+  readonly bytes: Buffer;
+  readonly zeroEnd: number;
   readonly #late: readonly LateWord[];
   readonly #moving: readonly Moving[];
   #ran = 0;
 
-  constructor(bytes: Buffer, { count, usedBytes, zeroEnd, fds, late, data }: Batch) {
+  constructor(bytes: Buffer, { count, usedBytes, zeroEnd, fds, late, data }: Encoded) {
     super();
     this.count = count;
     this.usedBytes = usedBytes;
     this.fds = fds.length === 0 ? NO_FDS : fds;
-    this.#bytes = bytes;
-    this.#zeroEnd = zeroEnd;
+    this.bytes = bytes;
+    this.zeroEnd = zeroEnd;
     this.#late = late === undefined || late.length === 0 ? NONE : late;
     let moving: Moving[] | undefined;
     for (let index = 0; index < data.length; index++) {
@@ -111,9 +187,9 @@ export class SealedBatch extends ResultHome {
 
   /** Lays it into an arena. */
   load(arena: Buffer): void {
-    const bytes = this.#bytes;
+    const { bytes } = this;
     arena.set(bytes);
-    if (this.#zeroEnd > bytes.length) arena.fill(0, bytes.length, this.#zeroEnd);
+    if (this.zeroEnd > bytes.length) arena.fill(0, bytes.length, this.zeroEnd);
     for (const { at, result, added } of this.#late) arena.writeBigInt64LE(BigInt.asIntN(64, result.value + added), at);
     for (const { slot, at } of this.#moving) if (slot.content !== undefined) arena.set(slot.content, at);
   }
@@ -121,7 +197,7 @@ export class SealedBatch extends ResultHome {
   /** Takes results and outputs back after `done` instructions were good. */
   settle(arena: Buffer, done: number): void {
     this.#ran = Math.min(done + 1, this.count);
-    this.#bytes.set(arena.subarray(0, this.#ran * INSTRUCTION.size));
+    this.bytes.set(arena.subarray(0, this.#ran * INSTRUCTION.size));
     for (const { slot, at } of this.#moving) {
       const content = Buffer.from(arena.subarray(at, at + slot.sizeBytes));
       if (slot instanceof OutputSlot) slot.settle(content);
@@ -131,15 +207,15 @@ export class SealedBatch extends ResultHome {
 
   resultAt(index: number): bigint | undefined {
     if (index >= this.#ran) return undefined;
-    return this.#bytes.readBigInt64LE(index * INSTRUCTION.size + INSTRUCTION.result);
+    return this.bytes.readBigInt64LE(index * INSTRUCTION.size + INSTRUCTION.result);
   }
 
   /** Which operation it is, and of which system call. */
   operation(index: number): { readonly op: number; readonly nr: number } {
     const at = index * INSTRUCTION.size;
     return {
-      op: this.#bytes.readUInt32LE(at + INSTRUCTION.op),
-      nr: this.#bytes.readUInt32LE(at + INSTRUCTION.nr),
+      op: this.bytes.readUInt32LE(at + INSTRUCTION.op),
+      nr: this.bytes.readUInt32LE(at + INSTRUCTION.nr),
     };
   }
 }
