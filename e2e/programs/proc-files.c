@@ -1,4 +1,4 @@
-/* Files of /proc: of dead processes (files and a directory), of the program itself and its thread, of nobody. argv[2]: and of a thread. */
+/* Files of /proc: of dead processes (files and a directory), of the program itself and its thread, of nobody. argv[2]: and of a thread, or what CRIU opens. */
 #include "check.h"
 #include <pthread.h>
 #include <signal.h>
@@ -6,7 +6,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#define DEAD 4
+#define DEAD 10
 
 static int open_in(int pid, const char *name, int flags)
 {
@@ -99,22 +99,27 @@ int main(int argc, char **argv)
 	if (two == 0)
 		return pause();
 	int dead[DEAD] = { open_in(one, "/mountinfo", O_RDONLY), open_in(one, "/cmdline", O_RDONLY | O_NONBLOCK), open_in(two, "", O_RDONLY | O_DIRECTORY),
-			   open_in(two, "/net", O_RDONLY | O_DIRECTORY) };
+			   open_in(two, "/net", O_RDONLY | O_DIRECTORY), open_in(two, "/fd", O_RDONLY), open_in(two, "/fdinfo", O_RDONLY | O_DIRECTORY),
+			   open_in(two, "/ns", O_RDONLY), open_in(one, "/map_files", O_RDONLY), open_in(one, "/attr/current", O_RDWR), open_in(one, "/task", O_RDONLY) };
 	kill(one, SIGKILL);
 	kill(two, SIGKILL);
 	waitpid(one, NULL, 0);
 	waitpid(two, NULL, 0);
-	for (int i = 0; i < DEAD; i++)
+	int dead_count = argc > 2 && !strcmp(argv[2], "criu") ? 4 : DEAD;
+	for (int i = dead_count; i < DEAD; i++)
+		close(dead[i]);
+	for (int i = 0; i < dead_count; i++)
 		link_of(dead[i], before[i]);
 	snprintf(name, sizeof(name), "/task/%d/comm", getpid());
 	int self = open_in(getpid(), "/comm", O_RDONLY), thread = open_in(getpid(), name, O_RDONLY), here = open("/proc/self", O_RDONLY | O_DIRECTORY);
 	int nobody = open("/proc/sys/kernel/ostype", O_RDONLY), version = open("/proc/version", O_RDONLY);
-	if (argc > 2)
+	int has_thread = argc > 2 && !strcmp(argv[2], "threads");
+	if (has_thread)
 		open_thread();
 	ready();
 	wait_for(argv[1]);
 
-	for (int i = 0; i < DEAD; i++) {
+	for (int i = 0; i < dead_count; i++) {
 		link_of(dead[i], after);
 		check(!strcmp(before[i], after), "%s is %s", before[i], after);
 	}
@@ -126,7 +131,7 @@ int main(int argc, char **argv)
 	check(begins(self, "proc-files") && begins(thread, "proc-files"), "the program's own files");
 	int status = openat(here, "comm", O_RDONLY);
 	check(begins(status, "proc-files"), "the program's own directory");
-	if (argc > 2)
+	if (has_thread)
 		check_thread(self);
 	check(begins(nobody, "Linux") && begins(version, "Linux"), "files of nobody");
 	return done();

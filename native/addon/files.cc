@@ -3,6 +3,7 @@
 #include "addon.h"
 #include "descriptor.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/limits.h>
 #include <sys/stat.h>
@@ -117,12 +118,14 @@ void ReadHead(const char* text, uint64_t size, descriptor_record* record) {
   record->mnt_id = mnt_id;
 }
 
-// What fstat and fstatfs say of a file. Returns 0, or -errno with `step` set.
+// What fstat and fstatfs say of a file. Returns 0, or -errno with `step` set. A file that is open and that fstat does not find
+// (proc_fd_getattr(), fs/proc/fd.c) has nothing but the type of its file system.
 int64_t AskFile(int64_t local, descriptor_record* record, int32_t* step) {
   struct stat status;
   *step = DESCRIBE_STAT;
   int64_t result = RawSyscall(SYS_fstat, local, reinterpret_cast<uint64_t>(&status), 0, 0, 0, 0);
-  if (result < 0) return result;
+  if (result == -ENOENT) memset(&status, 0, sizeof(status));
+  if (result < 0 && result != -ENOENT) return result;
   record->dev = status.st_dev;
   record->ino = status.st_ino;
   record->rdev = status.st_rdev;

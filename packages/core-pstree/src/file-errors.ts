@@ -4,15 +4,15 @@ import { CrtsError } from '@crts/plugin-api';
 const refused = (code: string, file: Named, what: string, hint: string, more: object = {}): CrtsError =>
   new CrtsError({ code, kind: 'refused', what, hint, stage: 'dump', ...file, ...more });
 
-export function helperPidTaken(pid: number): CrtsError {
+export function helperPidTaken(pid: number, holder: string, remedy = `Stop process ${pid}`): CrtsError {
   return new CrtsError({
     code: 'CRTS_HELPER_PID',
     stage: 'restore',
     pid,
-    what: 'the program has a file of /proc open of a process that is dead, and another process has its pid now',
+    what: `the program has a file of /proc open of a process that is dead, and its pid is in use by ${holder}`,
     call: 'clone3(set_tid)',
     errno: 'EEXIST',
-    hint: `Stop process ${pid}, or restore in a new pid namespace.`,
+    hint: `${remedy}, or restore in a new pid namespace.`,
   });
 }
 

@@ -15,7 +15,7 @@ import type {
   TreeImages,
 } from '@crts/plugin-api';
 import { directoryNotify, noFdHandler, pluginMistake } from './errors';
-import { linkUnread } from './file-errors';
+import { linkUnread, unreachable } from './file-errors';
 import type { Frozen } from './frozen-task';
 import { bestHandler } from './registry';
 import type { DumpRemaps } from './remaps';
@@ -252,6 +252,13 @@ function objectOf(path: string): string {
 const DELETED = ' (deleted)';
 
 /** What handlers see of a descriptor. */
+const PROC_MAGIC = 0x9fa0n;
+const MODE_OF_DEAD = 0o40500;
+
+function isOfDead(link: string, fsType: bigint): boolean {
+  return fsType === PROC_MAGIC && /^\/proc\/\d+(?:\/task\/\d+)?\/fd$/.test(link);
+}
+
 class Facts extends DescribedFd implements FdFacts {
   readonly pid: number;
   readonly link: string;
@@ -271,6 +278,16 @@ class Facts extends DescribedFd implements FdFacts {
     this.#hostPid = hostPid;
     this.#number = described.fd;
     this.#fdinfoMax = fdinfoMax;
+    if (described.mode === 0 && !isOfDead(text, described.fsType)) throw unreachable({ pid, fd, path: text }, 'ENOENT');
+  }
+
+  /** The descriptors of a process that is gone are a directory whose inode tells nothing (proc_fd_getattr(), fs/proc/fd.c). */
+  override get mode(): number {
+    return super.mode === 0 ? MODE_OF_DEAD : super.mode;
+  }
+
+  override get nlink(): bigint {
+    return super.mode === 0 ? 2n : super.nlink;
   }
 
   override get fdinfo(): string {

@@ -1,5 +1,5 @@
 /** The tasks of a restore while they are built: forked by the plan, reached by their pid in the images. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import {
   CLONE_PARENT,
   ProgramBuilder,
@@ -21,6 +21,7 @@ import type { AgentPlaces } from './forks/places';
 import type { ForkOp, ForkPlan } from './forks/plan';
 import type { DeadSet } from './image-set';
 import type { PageHelp } from './page-help';
+import { holderOf } from './pid-holder';
 import type { Leading } from './plan';
 import { NUMBERS_PER_TASK } from './service-numbers';
 import { SparePids } from './spare-pids';
@@ -260,20 +261,6 @@ export class Nursery {
 
 export function forkFailed(pid: number, errno: string | undefined, call: string | undefined): CrtsError {
   return errno === 'EEXIST' ? pidTaken(pid, ...holderOf(pid)) : cannotFork(pid, errno, call);
-}
-
-/** Who has a number, and what makes it free where that is not the end of who has it. */
-function holderOf(pid: number): [holder: string, remedy?: string] {
-  try {
-    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-    const field = (name: string) => new RegExp(`^${name}:\\s*(\\S+)`, 'm').exec(status)?.[1];
-    const comm = readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
-    if (field('State') === 'Z')
-      return [`${comm}, which is dead and waits for its parent`, `Let its parent ${field('PPid')} wait for it, or end`];
-    return [field('Tgid') === String(pid) ? comm : `a thread (${comm}) of process ${field('Tgid')}`];
-  } catch {
-    return ['a process group or session whose leader is gone'];
-  }
 }
 
 /**

@@ -33,6 +33,7 @@ import {
 import { badImage, noPluginForImage } from './errors';
 import { helperPidTaken, nameless, replaced, unreachable } from './file-errors';
 import type { ImageSet } from './image-set';
+import { holderOf } from './pid-holder';
 import { parseStatus } from './proc';
 import { bestHandler } from './registry';
 import { undoAll } from './undoing';
@@ -269,7 +270,7 @@ function helperStep(pid: number): Preparation {
         doorbell = own;
       } catch (error) {
         closeFd(own);
-        if (error instanceof SyscallError && error.number === EEXIST) throw helperPidTaken(pid);
+        if (error instanceof SyscallError && error.number === EEXIST) throw helperPidTaken(pid, ...holderOf(pid));
         throw error;
       } finally {
         closeFd(theirs);
