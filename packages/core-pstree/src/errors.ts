@@ -251,7 +251,8 @@ export function noFdHandler(
   const { name, plugin } = fdKind(facts);
   const hint =
     plugin === undefined
-      ? 'Dump when the program has closed it, or add a plugin that carries it with --plugin (docs/plugin-authors.md).'
+      ? (wayWithout(name) ??
+        'Dump when the program has closed it, or add a plugin that carries it with --plugin (docs/plugin-authors.md).')
       : `@crts/${plugin} carries it: add it with --plugin.`;
   return refused('CRTS_FD_KIND', facts.pid, `no plugin carries this kind of descriptor (${name})`, hint, {
     fd: facts.fd < 0 ? undefined : facts.fd,
@@ -259,12 +260,19 @@ export function noFdHandler(
   });
 }
 
+/** How programs that people dump get along without a thing that no checkpoint carries, where they can. */
+function wayWithout(name: string): string | undefined {
+  return name.includes('io_uring')
+    ? 'Start the program without io_uring: by its own option (mariadbd has --innodb-use-native-aio=0), or with sysctl kernel.io_uring_disabled=2.'
+    : undefined;
+}
+
 export function noVmaHandler(pid: number, range: string, name: string, why: string | undefined): CrtsError {
   return refused(
     'CRTS_VMA_KIND',
     pid,
     `no plugin carries the mapping ${range} (${[name, why].filter((part) => part).join(', ') || 'without a name'})`,
-    'Dump when the program has unmapped it, or add a plugin for it with --plugin.',
+    wayWithout(name) ?? 'Dump when the program has unmapped it, or add a plugin for it with --plugin.',
   );
 }
 

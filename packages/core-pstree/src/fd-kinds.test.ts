@@ -37,4 +37,5 @@ test('the error names the kind, the descriptor, and a plugin that is left out', 
   expect(noFdHandler(facts)).toMatchObject({ code: 'CRTS_FD_KIND', kind: 'refused', pid: 12, fd: 3, path: facts.link });
   expect(noFdHandler(facts).message).toContain('(io_uring)');
   expect(noFdHandler({ ...facts, link: 'anon_inode:[timerfd]' }).hint).toContain('@crts/fd-timerfd');
+  expect(noFdHandler(facts).hint).toContain('kernel.io_uring_disabled');
 });
