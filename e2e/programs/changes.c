@@ -185,6 +185,14 @@ static void collapsed(struct area *area, size_t step)
 	put(area, 37 * step + 300, 1, step + 1);
 }
 
+/* Where there is swap, it goes there, before and after it is written. */
+static void paged_out(struct area *area, size_t step)
+{
+	advise(area, 0, PAGES, 21 /* MADV_PAGEOUT */);
+	put(area, 3 * step, 2, step);
+	advise(area, 0, PAGES / 2, 21);
+}
+
 static void written_from_outside(struct area *area, size_t step)
 {
 	static unsigned char page[PAGE];
@@ -243,6 +251,7 @@ static void set_up(const char *directory)
 	add("protected", apart(SIZE), SIZE, -1, protected);
 	add("guarded", apart(SIZE), SIZE, -1, guarded);
 	add("written from outside", apart(SIZE), SIZE, -1, written_from_outside);
+	add("paged out", apart(SIZE), SIZE, -1, paged_out);
 	add("collapsed", apart(2 * MIB), 2 * MIB, -1, collapsed);
 	add("with huge pages", apart(4 * MIB), 4 * MIB, -1, huge_dropped);
 	advise(&areas[count - 1], 0, 1024, MADV_HUGEPAGE);

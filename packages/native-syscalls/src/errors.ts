@@ -77,7 +77,7 @@ export function infectFailed(pid: number, what: string, call: string, errno: num
     what,
     call,
     errno: errnoName(errno),
-    hint: 'The task runs on unharmed. ENOMEM: its RLIMIT_AS, or its number of mappings (vm.max_map_count), leaves no room for the agent; EMFILE: it has no free descriptor.',
+    hint: 'The task runs on unharmed. ENOMEM: its RLIMIT_AS, or its number of mappings (vm.max_map_count), leaves no room for the agent; EAGAIN: it locks all that it maps (mlockall), and its RLIMIT_MEMLOCK is reached; EMFILE: it has no free descriptor.',
   });
 }
 
