@@ -44,7 +44,8 @@ static void plain(const char *go)
 	unsigned char bytes[3 * PAGE], back[3 * PAGE];
 	struct stat stat;
 	int fd = memfd("plain", 0, 5 * PAGE + 100), twin = dup(fd), reader = again(fd, O_RDONLY), adder = again(fd, O_RDWR | O_APPEND | O_NONBLOCK);
-	int same = memfd("plain", MFD_CLOEXEC | MFD_ALLOW_SEALING, 0), strange = memfd("a/b \n(deleted)", 0, 1l << 40);
+	int same = memfd("plain", MFD_CLOEXEC | MFD_ALLOW_SEALING, 0), strange = memfd("a/b \xff\n(deleted)", 0, 1l << 40);
+	char name[64], link[64] = "";
 
 	fill(bytes, sizeof(bytes), 1);
 	check(pwrite(fd, bytes, sizeof(bytes), 2 * PAGE + 100) == sizeof(bytes), "pwrite: %m");
@@ -53,6 +54,8 @@ static void plain(const char *go)
 	check(fchmod(fd, 0640) == 0 && fchown(fd, 12, 34) == 0, "fchmod: %m");
 	ready();
 	wait_for(go);
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", strange);
+	check(readlink(name, link, sizeof(link) - 1) > 0 && !strcmp(link, "/memfd:a/b \xff\n(deleted) (deleted)"), "the name is %s", link);
 	check(fstat(fd, &stat) == 0 && stat.st_size == 5 * PAGE + 100 && stat.st_uid == 12 && stat.st_gid == 34, "size %ld, owner %u:%u", (long)stat.st_size, stat.st_uid, stat.st_gid);
 	check((stat.st_mode & 07777) == 0640, "mode %o", stat.st_mode);
 	check(lseek(twin, 0, SEEK_CUR) == 77 && lseek(fd, 5, SEEK_SET) == 5 && lseek(twin, 0, SEEK_CUR) == 5, "the offset is not shared");

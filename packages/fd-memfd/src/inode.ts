@@ -2,7 +2,7 @@
 import { fchmodSync, fchownSync, openSync } from 'node:fs';
 import type { MemfdInodeEntry } from '@crts/image-io';
 import { closeFd, cPath, type SyscallError, sharedAnonymousMemory, syscall } from '@crts/native-syscalls';
-import { type HeldObject, hugePageBytes, type ImageItem, MAP, type SharedObjects } from '@crts/plugin-api';
+import { encodeName, type HeldObject, hugePageBytes, type ImageItem, MAP, type SharedObjects } from '@crts/plugin-api';
 import { badInode, notMade } from './errors';
 
 /** include/uapi/linux/memfd.h. */
@@ -20,7 +20,7 @@ const O_ACCMODE = 3;
 export function checkedInode({ value }: ImageItem): MemfdInodeEntry {
   const inode = value as unknown as MemfdInodeEntry;
   const bad = (what: string) => badInode(inode.inode_id, what);
-  if (Buffer.byteLength(inode.name) > NAME_MAX || inode.name.includes('\0')) throw bad('no possible name');
+  if (encodeName(inode.name).length > NAME_MAX || inode.name.includes('\0')) throw bad('no possible name');
   if (inode.size > SIZE_MAX) throw bad(`size ${inode.size}`);
   if ((inode.seals & ~ALL_SEALS) !== 0) throw bad(`seals 0x${inode.seals.toString(16)} have unknown bits`);
   const huge = inode.hugetlb_flag ?? 0;

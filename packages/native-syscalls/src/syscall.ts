@@ -1,3 +1,4 @@
+import { encodeName } from '@crts/plugin-api';
 import { addon, type Word } from './addon';
 import { SyscallError } from './errors';
 import { syscallNumber } from './syscall-numbers';
@@ -30,7 +31,7 @@ function showCall(name: string, args: readonly Word[]): string {
   return `${name}(${shown.join(', ')})`;
 }
 
-/** NUL-terminated bytes of a path. */
+/** NUL-terminated bytes of a name. */
 export function cPath(path: string): Buffer {
-  return Buffer.from(`${path}\0`);
+  return encodeName(`${path}\0`);
 }
