@@ -30,6 +30,7 @@ test('overlayfs: files below, copied up, removed', async () => {
 test.each([
   ['covered', 'CRTS_FILE_REPLACED'],
   ['detached', 'CRTS_FILE_UNREACHABLE'],
+  ['nameless', 'CRTS_FILE_UNREACHABLE'],
 ])('a file of a mount that is %s is refused', async (kind, code) => {
   const target = await Target.program('file-corners', ['DIR', kind]);
   const { status, stderr } = target.dump();

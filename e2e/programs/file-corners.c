@@ -171,6 +171,20 @@ static void hidden(int is_detached)
 		umount2(in("point"), MNT_DETACH);
 }
 
+/* Mounted by itself, deleted, and the mount gone: a name of nothing. */
+static void nameless(void)
+{
+	int mounted = made("source", "mounted", O_RDWR);
+
+	close(mounted);
+	close(made("over", "over", O_RDWR));
+	check(mount(in("source"), in("over"), NULL, MS_BIND, NULL) == 0, "mount: %m");
+	mounted = open(in("over"), O_RDWR);
+	check(mounted >= 0 && unlink(in("source")) == 0 && umount2(in("over"), MNT_DETACH) == 0, "umount: %m");
+	pause_here();
+	has(mounted, "mounted", "the file");
+}
+
 /* Closed to writers while one has it open. */
 static void made_immutable(int flag)
 {
@@ -202,6 +216,8 @@ int main(int argc, char **argv)
 		nested();
 	if (!strcmp(argv[3], "again"))
 		again();
+	if (!strcmp(argv[3], "nameless"))
+		nameless();
 	if (!strcmp(argv[3], "covered") || !strcmp(argv[3], "detached"))
 		hidden(!strcmp(argv[3], "detached"));
 	return done();

@@ -7,7 +7,8 @@ import { parseTimer } from './fdinfo';
 import { timerfdHandler } from './handler';
 
 const fown = { uid: 0, euid: 0, signum: 0, pid_type: 0, pid: 0 };
-const context = { id: 7, fown, task: {} } as unknown as FdDumpContext;
+const warn = jest.fn();
+const context = { id: 7, fown, task: {}, log: { warn } } as unknown as FdDumpContext;
 /** cat /proc/PID/fdinfo/FD on Linux 6.18. */
 const FDINFO = `pos:\t0
 flags:\t02004002
@@ -52,6 +53,15 @@ afterEach(() => {
 test('timers are matched, other anonymous inodes are not', () => {
   expect(timerfdHandler.match(facts(0, ''))).toBe(10);
   expect(timerfdHandler.match({ ...facts(0, ''), link: 'anon_inode:[eventfd]' })).toBe(0);
+});
+
+test('a clock that was set, and the program not told yet, is reported where it is certain', () => {
+  const once = FDINFO.replace(/it_interval.*/, 'it_interval: (0, 0)');
+  for (const text of [FDINFO, once.replace('03', '01'), once.replace('ticks: 2', 'ticks: 0')])
+    timerfdHandler.dump(facts(0, text), context);
+  expect(warn).not.toHaveBeenCalled();
+  timerfdHandler.dump(facts(0, once), context);
+  expect(warn).toHaveBeenCalledTimes(1);
 });
 
 test('the state of fdinfo', () => {

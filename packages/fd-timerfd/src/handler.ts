@@ -21,6 +21,7 @@ const O_NONBLOCK = 0o4000;
 const CLOCKS: ReadonlySet<number> = new Set([0, 1, 7, 8, 9]);
 /** TFD_TIMER_ABSTIME, TFD_TIMER_CANCEL_ON_SET. */
 const SETTIME_FLAGS = 3;
+const CANCEL_ON_SET = 2;
 const NANOSECONDS = 1_000_000_000n;
 const SECONDS_MAX = 2n ** 63n - 1n;
 
@@ -35,6 +36,12 @@ export const timerfdHandler: FdHandler = {
     if (state !== undefined && isZero(state.left)) state = parseTimer(refreshedFdinfo(fd.local));
     if (state === undefined) throw unknownFdinfo(fd.pid, fd.fd);
     const { clock, ticks, settimeFlags, left, interval } = state;
+    // timerfd_clock_was_set(), fs/timerfd.c, counts one, and leaves the time that is left: one that has expired once has none.
+    if ((settimeFlags & CANCEL_ON_SET) !== 0 && ticks > 0n && !isZero(left) && isZero(interval))
+      context.log.warn(
+        { pid: fd.pid, fd: fd.fd },
+        'the clock was set and the program has not read so: after a restore it reads that the timer has expired, not ECANCELED',
+      );
     const value: TimerfdEntry = {
       id: context.id,
       flags: fd.flags,

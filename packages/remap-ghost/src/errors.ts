@@ -29,6 +29,16 @@ export function tooLarge(sizeBytes: bigint, limitBytes: bigint): CrtsError {
   });
 }
 
+/** A file that was mounted by itself, under a name that is no mount any more: d_path() has nothing to say. */
+export function withoutName(): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_FILE_UNREACHABLE',
+    kind: 'refused',
+    what: 'the file was deleted and was the root of a mount that is gone: it has no name under which it could be made again',
+    hint: "Leave it outside the dump: see --external 'file[MNT:INODE]'.",
+  });
+}
+
 export function unreadable(call: string, errno: string | undefined): CrtsError {
   return new CrtsError({
     code: 'CRTS_GHOST_READ',

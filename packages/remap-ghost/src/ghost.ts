@@ -11,6 +11,7 @@ import {
 } from '@crts/plugin-api';
 import { captureGhost } from './capture';
 import { S_IFDIR } from './constants';
+import { withoutName } from './errors';
 import { type Ghost, readGhost, typeOf } from './image';
 import { setLate } from './inode-flags';
 import { makeGhost } from './make';
@@ -70,6 +71,7 @@ export function dumpGhost({ facts, name }: NamedFile, context: RemapDumpContext)
   numbers.set(context.task.tree, known);
   const key = `${facts.dev}:${facts.ino}`;
   let id = known.get(key);
+  if (name === '/' && typeOf(facts.mode) !== S_IFDIR) throw withoutName();
   if (id === undefined) {
     id = known.size + 1;
     captureGhost(facts, id, context);
