@@ -47,6 +47,8 @@ export class Target {
   pid = 0;
   /** Processes below it at the last dump: their orphans come to this process, which has to wait for them. */
   #family: readonly number[] = [];
+  /** Of a restored program that has ended. */
+  #status: number | undefined;
   /** Refers to the process and never to another one with its number. */
   #pidfd = -1;
   /** The program as node started it. */
@@ -186,6 +188,21 @@ export class Target {
       throw new Error(`the program says: ${this.text()}`);
   }
 
+  /**
+   * The same of a restored one that may have been ended by others: waits for its end, and demands that it is content, or that it was
+   * killed with SIGKILL.
+   */
+  async lookAndEnd(what: string, patienceSeconds = 60): Promise<void> {
+    this.#status = undefined;
+    writeFileSync(this.go, '');
+    await until(`the end of the program: ${what}`, () => !this.alive(), patienceSeconds);
+    const text = this.text();
+    const isContent = text.includes('EXIT-SUCCESS') && !text.includes('FAIL');
+    // Undefined: it never lived.
+    if (!isContent && this.#status !== undefined && this.#status !== SIGKILL)
+      throw new Error(`${what}: wait status ${this.#status}, and the program says: ${text}`);
+  }
+
   /** Ends the program if it still runs, and lets go of it. */
   async end(): Promise<void> {
     if (this.#pidfd < 0) return;
@@ -217,7 +234,11 @@ export class Target {
     const isWithNode = exitCode === null && signalCode === null;
     // The family that an image set names has the root too.
     for (const pid of new Set([this.pid, ...this.#family]))
-      if (!isWithNode || pid !== own) rawSyscall('wait4', pid, null, WNOHANG, null);
+      if (!isWithNode || pid !== own) {
+        const status = new Int32Array(1);
+        const found = rawSyscall('wait4', pid, status, WNOHANG, null);
+        if (found === pid && pid === this.pid) this.#status = status[0]!;
+      }
   }
 }
 

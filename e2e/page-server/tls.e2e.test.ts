@@ -1,87 +1,16 @@
 // Page transfers that are encrypted, with certificates of an authority made for the test.
-import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { criu, crts, must } from '../harness/checkpointer';
 import { testNeeding } from '../harness/needs';
+import { hasOpenssl, tls } from '../harness/pki';
 import { endServers, freePort, serve, storePages } from '../harness/servers';
 import { Target } from '../harness/target';
 
 type Side = 'crts' | 'criu';
 const LOCAL = '127.0.0.1';
-const pki = mkdtempSync(join(tmpdir(), 'crts-pki-'));
-const file = (name: string) => join(pki, name);
 
-function openssl(...args: string[]): void {
-  execFileSync('openssl', args, { stdio: 'ignore' });
-}
-
-/** An authority, and a certificate for this machine that it has signed. */
-function issue(authority: string, name: string): void {
-  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
-  openssl(
-    'req',
-    '-x509',
-    ...key,
-    '-keyout',
-    file(`${authority}.key`),
-    '-out',
-    file(`${authority}.pem`),
-    '-subj',
-    `/CN=${authority}`,
-  );
-  openssl(
-    'req',
-    ...key.slice(0, 4),
-    '-nodes',
-    '-keyout',
-    file(`${name}.key`),
-    '-out',
-    file(`${name}.csr`),
-    '-subj',
-    `/CN=${name}`,
-  );
-  writeFileSync(file('names'), `subjectAltName=IP:${LOCAL},DNS:localhost\n`);
-  const signer = ['-CA', file(`${authority}.pem`), '-CAkey', file(`${authority}.key`), '-CAcreateserial'];
-  openssl(
-    'x509',
-    '-req',
-    '-in',
-    file(`${name}.csr`),
-    ...signer,
-    '-days',
-    '2',
-    '-extfile',
-    file('names'),
-    '-out',
-    file(`${name}.pem`),
-  );
-}
-
-const hasOpenssl = (() => {
-  try {
-    issue('authority', 'machine');
-    issue('stranger', 'strange');
-    return true;
-  } catch {
-    return false;
-  }
-})();
 afterEach(endServers);
-afterAll(() => rmSync(pki, { recursive: true, force: true }));
-
-function tls(name = 'machine', authority = 'authority'): string[] {
-  const files = [
-    '--tls-cacert',
-    file(`${authority}.pem`),
-    '--tls-cert',
-    file(`${name}.pem`),
-    '--tls-key',
-    file(`${name}.key`),
-  ];
-  return ['--tls', ...files];
-}
 
 async function transfer(sender: Side, receiver: Side): Promise<void> {
   const target = await Target.program('memory', ['DIR/file']);

@@ -10,6 +10,8 @@ import {
   closeFd,
   limitReceiveSeconds,
   memfd,
+  POLL,
+  poll,
   pwriteFull,
   receiveFull,
   SyscallError,
@@ -19,14 +21,18 @@ import {
   syscall,
   unixConnect,
   unixListen,
+  unixPeerName,
 } from '@crts/native-syscalls';
 import { type Connection, Progress } from '@crts/page-xfer';
+import type { CrtsError } from '@crts/plugin-api';
 import { cannotListen, lazyServerGone } from './errors';
 import type { Parsed } from './parse';
 import { type Directories, type EngineOptions, last } from './run';
 import { connectServer, descriptorOption, inBackground, tellReady } from './transfer';
 
 const NAME = 'lazy-pages.socket';
+/** How crts names it for bind(2), and CRIU does not: by that a restore knows a server that guards its programs. */
+const NAMED_BY_CRTS = '/proc/self/fd/';
 /** LAZY_PAGES_RESTORE_FINISHED of CRIU. */
 const FINISHED = 0x5253_5446;
 /** For a server of our own to start and to take over. */
@@ -65,7 +71,6 @@ export async function lazyPages(
       reader,
       pages: pageStoreOf(plugins),
       socket,
-      isOwn: control !== undefined,
       supply: connection === undefined ? undefined : new RemoteSupply(connection),
       plain,
       log,
@@ -86,7 +91,7 @@ export async function lazyPages(
 function withName<T>(work: string, action: (name: string) => T): T {
   const directory = openSync(work, 'r');
   try {
-    return action(`/proc/self/fd/${directory}/${NAME}`);
+    return action(`${NAMED_BY_CRTS}${directory}/${NAME}`);
   } finally {
     closeSync(directory);
   }
@@ -119,14 +124,17 @@ function acceptOnce(listener: number, work: string): number {
 /** The restore's end of the line. */
 class LazyLink implements LazyPages {
   readonly #socket: number;
-  /** Duplicates: until a server of our own guards the programs, they wait for missing pages as long as this process lives. */
+  /** Duplicates: until the server guards the programs, they wait for missing pages as long as this process lives. */
   readonly #held: number[] = [];
+  /** CRIU's does not. */
+  readonly #guards: boolean;
 
   constructor(
     socket: number,
     readonly isOwn: boolean,
   ) {
     this.#socket = socket;
+    this.#guards = isOwn || unixPeerName(socket).startsWith(NAMED_BY_CRTS);
     limitReceiveSeconds(socket, START_S);
   }
 
@@ -135,25 +143,31 @@ class LazyLink implements LazyPages {
     const list = this.isOwn ? listOf(missing) : undefined;
     try {
       // CRIU's server has room for one descriptor.
-      const fds = list === undefined ? [uffd] : [uffd, pidfd, list];
+      const fds = [uffd, ...(this.#guards ? [pidfd] : []), ...(list === undefined ? [] : [list])];
       if (!sendMessage(this.#socket, Buffer.alloc(1), fds)) throw lazyServerGone('EPIPE');
     } finally {
       if (list !== undefined) closeFd(list);
     }
-    if (this.isOwn) this.#held.push(syscall('fcntl', uffd, F_DUPFD_CLOEXEC, 0));
+    if (this.#guards) this.#held.push(syscall('fcntl', uffd, F_DUPFD_CLOEXEC, 0));
   }
 
   dead(pid: number): void {
     this.#send(-pid);
   }
 
-  /** The tree runs already while a server of our own starts: one that does not come is the end of both. */
+  /** The tree runs already while the server takes over (one of our own still starts): one that does not is the end of both. */
   finished(): void {
     this.#send(FINISHED);
-    if (!this.isOwn) return;
+    if (!this.#guards) return;
     this.#guard(() => {
       if (!receiveFull(this.#socket, Buffer.alloc(1))) throw lazyServerGone(undefined);
     });
+  }
+
+  /** What a task has died of: of the server's death, if that has hung up. */
+  explain(error: CrtsError): CrtsError {
+    const [ready] = poll([{ fd: this.#socket, events: POLL.peerClosed }], 0);
+    return (ready! & POLL.peerClosed) === 0 ? error : lazyServerGone(undefined);
   }
 
   close(): void {
@@ -185,7 +199,7 @@ function listOf(missing: readonly { readonly start: bigint; readonly end: bigint
 }
 
 /** Connects with the server that waits in the work directory, or starts one. */
-export function lazyLink(parsed: Parsed, { images, work }: Directories): LazyPages & { close(): void } {
+export function lazyLink(parsed: Parsed, { images, work }: Directories): LazyLink {
   const waiting = withName(work, unixConnect);
   if (waiting !== undefined) return new LazyLink(waiting, false);
   const [own, theirs] = streamPair();

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { explainRestore, type RestoreOutcome, type RestoreRequest, restoreTree } from '@crts/core-pstree';
 import type { PlainPages } from '@crts/image-io';
 import { waitPid } from '@crts/native-syscalls';
+import type { CrtsError } from '@crts/plugin-api';
 import { progressOf } from './dump';
 import { cannotWrite, missingOption, pidfileAfterRestore } from './errors';
 import { print } from './output';
@@ -64,6 +65,9 @@ function restoreLazily(
   const lazy = lazyLink(parsed, directories);
   try {
     return restoreOrUndo({ ...request, lazy }, pidfile);
+  } catch (error) {
+    // The guard of the server ends the tree, also while it is built.
+    throw (error as Partial<CrtsError>).code === 'CRTS_TASK_GONE' ? lazy.explain(error as CrtsError) : error;
   } finally {
     lazy.close();
   }

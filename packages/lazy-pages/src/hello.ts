@@ -20,9 +20,9 @@ const FDS_MAX = 8;
 export interface Announced {
   readonly pid: number;
   readonly uffd: number;
-  /** Only where crts itself has started the server. */
+  /** Of a restore of crts. */
   readonly pidfd: number | undefined;
-  /** What the task misses, by such a restore. */
+  /** What the task misses, by a restore that has started the server itself. */
   readonly missing: readonly Stretch[] | undefined;
 }
 

@@ -18,8 +18,6 @@ export interface LazyRequest {
   readonly pages: PageStore;
   /** The line from the restore. */
   readonly socket: number;
-  /** The restore itself has started this server, and watches over the programs until they are guarded. */
-  readonly isOwn: boolean;
   /** Pages come from there; undefined: from the images. */
   readonly supply: Supply | undefined;
   /** Contents of compressed images. */
@@ -41,8 +39,8 @@ export function serveLazily(request: LazyRequest): Served {
     sources.set(pid, known);
     return known;
   };
-  const guard = request.isOwn ? guardOf(tasks) : undefined;
-  if (request.isOwn) tellGuarded(socket);
+  const guard = guardOf(tasks);
+  if (guard !== undefined) tellGuarded(socket);
   const supply = request.supply ?? new LocalSupply(sourceOf, request.plain);
   const server = new LazyServer({
     tasks: tasks.map(({ pid, uffd, missing }) => ({
@@ -65,8 +63,10 @@ function isDead(reader: ImageReader, pid: number): boolean {
   return reader.readOne<CoreEntry>('core', pid).tc?.task_state === TASK_DEAD;
 }
 
-function guardOf(tasks: readonly Announced[]): Guard {
+/** A restore of crts watches over the programs until they are guarded; one of CRIU sends no pidfds, and waits for nothing. */
+function guardOf(tasks: readonly Announced[]): Guard | undefined {
   const guarded = tasks.flatMap(({ uffd, pidfd }) => (pidfd === undefined ? [] : [{ uffd, pidfd }]));
+  if (guarded.length === 0) return undefined;
   const guard = new Guard(guarded);
   for (const { pidfd } of guarded) closeFd(pidfd);
   return guard;

@@ -109,7 +109,7 @@ export {
   tuneConnection,
 } from './tcp';
 export { ptraceThreadStates } from './thread-states';
-export { streamPair, unixConnect, unixListen } from './unix-stream';
+export { streamPair, unixConnect, unixListen, unixPeerName } from './unix-stream';
 export {
   UFFD_CREATE_FLAGS,
   UFFD_LAZY_FLAGS,

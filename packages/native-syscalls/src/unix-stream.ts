@@ -44,3 +44,12 @@ export function unixConnect(path: string): number | undefined {
   if (result === -2 || result === -111) return undefined;
   throw new SyscallError(`connect(${path})`, -result);
 }
+
+/** The name that a listener gave to bind(2), as who has connected with it sees it: no more than that. */
+export function unixPeerName(socket: number): string {
+  const address = Buffer.alloc(2 + PATH_MAX + 1);
+  const length = new Int32Array([address.length]);
+  syscall('getpeername', socket, address, length);
+  const end = address.indexOf(0, 2);
+  return address.toString('latin1', 2, end < 0 ? Math.min(length[0]!, address.length) : end);
+}
