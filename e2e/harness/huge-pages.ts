@@ -39,3 +39,16 @@ export function useHugePages(kilobytes: number, count: number): void {
     add(kilobytes, -got);
   });
 }
+
+/** While `action` runs there is no free huge TLB page. */
+export async function withoutFreePages(kilobytes: number, action: () => Promise<void> | void): Promise<void> {
+  const free = () => Number(readFileSync(`${DIRECTORY}/hugepages-${kilobytes}kB/free_hugepages`, 'utf8'));
+  let got = 0;
+  try {
+    // Processes that have ended give theirs back a moment later.
+    for (let tries = 0; tries < 5 && free() > 0; tries++) got += add(kilobytes, -free());
+    await action();
+  } finally {
+    add(kilobytes, -got);
+  }
+}

@@ -2,8 +2,10 @@ import { mkdtempSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cPath, rawSyscall } from '@crts/native-syscalls';
+import { must } from '../harness/checkpointer';
 import { flavours } from '../harness/flavours';
-import { useHugePages } from '../harness/huge-pages';
+import { useHugePages, withoutFreePages } from '../harness/huge-pages';
+import { testNeeding } from '../harness/needs';
 import { Target } from '../harness/target';
 
 const needs = ['huge pages'];
@@ -22,6 +24,26 @@ describe('huge TLB pages', () => {
     needs,
     notWithCriu: 'CRIU reserves them all',
   });
+
+  const short = testNeeding(needs);
+  for (const [kind, code] of [
+    ['anonymous', 'CRTS_HUGE_PAGES'],
+    ['memfd', 'CRTS_HUGE_PAGES'],
+    ['segment', 'CRTS_HUGE_PAGES'],
+    ['unreserved', 'CRTS_PAGES_READ'],
+  ])
+    short(`too few pages for the restore, that is said, and it can be tried again: ${kind}`, async () => {
+      const target = await Target.program('huge-pages', [kind!]);
+      must(target.dump());
+      await target.gone();
+      await withoutFreePages(2048, () => {
+        const { status, stderr } = target.restore();
+        expect([status, stderr]).toEqual([1, expect.stringContaining(`[${code}]`)]);
+        expect(stderr).toContain('nr_hugepages');
+      });
+      must(target.restore());
+      await target.finish();
+    });
 
   flavours('memfds', { start: () => Target.program('huge-pages', ['memfd']), needs });
 

@@ -27,6 +27,6 @@ export function pagesUnread(
     hint:
       errno === 'EIO'
         ? 'The disk of the images fails; see the kernel log.'
-        : 'Is there memory enough for the task, also in its cgroup?',
+        : 'Is there memory enough for the task, also in its cgroup, and huge TLB pages (nr_hugepages) where it has some?',
   });
 }
