@@ -13,6 +13,12 @@ flavours('as many mappings as the kernel allows, less those of the agent', {
   only: ['plain', 'once'],
 });
 
+flavours('writable memory side by side that is more than the machine has', {
+  start: () => Target.program('memory-limits', ['merged']),
+  only: ['plain', 'once'],
+  notWithCriu: 'CRIU asks for all of it at once',
+});
+
 test('mlockall(MCL_FUTURE) up to the limit on locked memory leaves no room for the agent: said, and the program goes on', async () => {
   const target = await Target.program('memory-limits', ['full']);
   const before = snapshot(target.pid);

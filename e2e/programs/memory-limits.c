@@ -101,6 +101,21 @@ static void many(const char *go, unsigned long less)
 		check(*(unsigned long *)(at + i * PAGE) == i, "mapping %lu differs", i);
 }
 
+/* Two mappings that grew together, and are more than the machine has. */
+static void merged(const char *go)
+{
+	size_t size = (size_t)sysconf(_SC_PHYS_PAGES) / 8 * 5 * PAGE;
+	char *last = map(size), *first = map(size);
+
+	/* Where they are not side by side, the kernel keeps other ways. */
+	check(first + size == last, "%p and %p", (void *)first, (void *)last);
+	first[size / 2] = 1;
+	last[size / 2] = 2;
+	ready();
+	wait_for(go);
+	check(first[size / 2] == 1 && last[size / 2] == 2 && first[0] == 0 && last[size - 1] == 0, "contents differ");
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 2 ? argv[2] : "";
@@ -109,6 +124,8 @@ int main(int argc, char **argv)
 		locked(argv[1]);
 	if (!strcmp(what, "full"))
 		full(argv[1]);
+	if (!strcmp(what, "merged"))
+		merged(argv[1]);
 	if (!strcmp(what, "many"))
 		many(argv[1], argc > 3 ? strtoul(argv[3], NULL, 10) : 0);
 	return done();

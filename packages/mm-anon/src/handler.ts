@@ -10,6 +10,7 @@ import {
   MAP,
   type MappingHead,
   PROT,
+  piecesOf,
   type RestoreContext,
   refusedFlag,
   type StoredRun,
@@ -85,11 +86,15 @@ export const anonymousHandler: VmaHandler = {
       hasPages: runs.length > 0,
       prot,
       map: (program) => {
-        program.call('mmap', [layout.start, layout.end - layout.start, prot, flags, -1, isHugeTlb ? entry.pgoff : 0n], {
-          expect: layout.start,
-          what: `map ${range}`,
-          ...(isHugeTlb ? { fail: (errno) => noHugePages(range, hugePageBytes(layout.flags), errno) } : {}),
-        });
+        if (isHugeTlb)
+          program.call('mmap', [layout.start, layout.end - layout.start, prot, flags, -1, entry.pgoff], {
+            expect: layout.start,
+            what: `map ${range}`,
+            fail: (errno) => noHugePages(range, hugePageBytes(layout.flags), errno),
+          });
+        else
+          for (const { start, size } of piecesOf(layout, prot, flags))
+            program.call('mmap', [start, size, prot, flags, -1, 0n], { expect: start, what: `map ${range}` });
         if (wantsHuge(layout) && isFull(layout, runs))
           program.call('madvise', [layout.start, layout.end - layout.start, MADV_HUGEPAGE], {
             what: 'fill it with huge pages',

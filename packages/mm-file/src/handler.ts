@@ -9,6 +9,7 @@ import {
   type MappingHead,
   PROT,
   type Program,
+  piecesOf,
   type RestoreContext,
   refusedFlag,
   type TaskImages,
@@ -75,11 +76,14 @@ export const fileHandler: VmaHandler = {
     const map = (program: Program): void => {
       // CRIU leaves the entry of a mapped file at O_RDONLY and keeps the flags with the mapping.
       const fd = context.files.open(program, fileId, entry.fdflags);
-      program.call('mmap', [range.start, range.end - range.start, prot, flags, fd, entry.pgoff], {
-        expect: range.start,
-        what: `map ${path}`,
-        ...((layout.flags & MAP.hugeTlb) === 0 ? {} : { fail: (errno) => notMapped(path, errno) }),
-      });
+      const isHugeTlb = (layout.flags & MAP.hugeTlb) !== 0;
+      const whole = [{ start: range.start, size: range.end - range.start }];
+      for (const { start, size } of shared || isHugeTlb ? whole : piecesOf(range, prot, flags))
+        program.call('mmap', [start, size, prot, flags, fd, entry.pgoff + (start - range.start)], {
+          expect: start,
+          what: `map ${path}`,
+          ...(isHugeTlb ? { fail: (errno) => notMapped(path, errno) } : {}),
+        });
       program.call('close', [fd]);
     };
     const finish = (program: Program): void => finishMapping(program, layout, prot);

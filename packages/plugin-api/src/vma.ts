@@ -246,6 +246,25 @@ export function firstProtection(layout: Layout, hasPages: boolean): number {
   return layout.pkey === undefined ? layout.prot : layout.prot & ~PROT.exec;
 }
 
+/** Private memory up to this size is mapped by one call; more by up to PIECES calls of that size or larger. */
+const PIECE_BYTES = 512n << 20n;
+const PIECES = 1024n;
+const HUGE_PAGE = 2n << 20n;
+
+/**
+ * The parts in which private memory is mapped, which the kernel makes one mapping of. With vm.overcommit_memory 0 no call may ask for
+ * more writable memory than the machine has (__vm_enough_memory(), mm/util.c), but mappings side by side may have grown together to more.
+ */
+export function piecesOf({ start, end }: Pick<Layout, 'start' | 'end'>, prot: number, flags: number) {
+  const size = end - start;
+  if (size <= PIECE_BYTES || (prot & PROT.write) === 0 || (flags & MAP.noReserve) !== 0) return [{ start, size }];
+  const least = (size / PIECES + HUGE_PAGE - 1n) & ~(HUGE_PAGE - 1n);
+  const step = least > PIECE_BYTES ? least : PIECE_BYTES;
+  const pieces: { readonly start: bigint; readonly size: bigint }[] = [];
+  for (let at = start; at < end; at += step) pieces.push({ start: at, size: end - at < step ? end - at : step });
+  return pieces;
+}
+
 /** Final protection, locking and advice of a mapping that is in place and filled. */
 export function finishMapping(program: Program, layout: Layout, mappedProt: number): void {
   const length = layout.end - layout.start;
