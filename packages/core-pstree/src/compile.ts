@@ -25,7 +25,7 @@ import { fetchPages, latePages, planWatch } from './lazy';
 import { Lender } from './lending';
 import { LentNumbers, mostLent } from './lent-numbers';
 import { PassOrder } from './pass-order';
-import { type CompiledPlan, type CompiledThread, PlanBuilder, ThreadPlanBuilder } from './plan';
+import { type CompiledPlan, type CompiledThread, PlanBuilder, type SealStep, ThreadPlanBuilder } from './plan';
 import { PlanSealer } from './plan-sealer';
 import { PageFiller } from './private-memory';
 import { buildRegistry, checkExternal, type Registry, reportUnused } from './registry';
@@ -168,11 +168,7 @@ export function compileRestore(request: RestoreRequest, reader: ImageReader, sea
   );
   for (const { filler } of builders) fetchPages(request.plainPages, filler.pages, filler.lazy);
   if (!keepsSharing(request)) reportCopies(set.tasks.length, request.log);
-  const tasks = builders.map((builder, index) => {
-    const task = builder.compile(barriers, order);
-    seal?.seal(task.plan, index);
-    return task;
-  });
+  const tasks = builders.map((builder, index) => builder.compile(barriers, order, seal?.stepsOf(index)));
   reportUnused(request.inherit?.unused, request.log, '--inherit-fd');
   return { set, forks, tasks, layout, places, lender, shared, helpers, remaps, registry, clocks };
 }
@@ -249,10 +245,10 @@ class TaskCompiler {
     this.plan = new PlanBuilder(task.pid, isRoot, madeElsewhere(task), filler);
   }
 
-  compile(barriers: boolean, order: PassOrder): TaskRestore {
+  compile(barriers: boolean, order: PassOrder, seal: SealStep | undefined): TaskRestore {
     return {
       set: this.task,
-      plan: this.plan.compile(barriers, order),
+      plan: this.plan.compile(barriers, order, seal),
       threads: this.#threads,
       filler: this.filler,
     };

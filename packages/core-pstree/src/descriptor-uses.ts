@@ -1,7 +1,8 @@
 /** Which numbers of which tables refer to a description. */
 import type { FdinfoEntry } from '@crts/image-io';
 import type { Arg, Result } from '@crts/plugin-api';
-import type { Checked, FileOpener } from './file-planner';
+import type { Checked } from './file-description';
+import type { FileOpener } from './file-planner';
 import type { PlanBuilder } from './plan';
 
 /** A table of descriptors, and the task that fills it. */
@@ -14,6 +15,8 @@ export interface DescriptorTable {
   readonly scratch: number;
 }
 
+const NO_OTHERS: FdinfoEntry[] = [];
+
 /** A description, and who has it. */
 export interface Described {
   readonly file: Checked;
@@ -21,34 +24,22 @@ export interface Described {
   readonly rank: number;
   readonly use: Use;
   /** Where it is opened, when that is planned; nowhere where it comes late. */
-  place: Place | undefined;
+  place: Use | undefined;
 }
 
 /** The numbers of a table that refer to a description. */
-export interface Use {
-  readonly table: DescriptorTable;
-  /** None where the description is in flight only. */
-  readonly first: FdinfoEntry | undefined;
-  others: FdinfoEntry[];
+export class Use {
+  others = NO_OTHERS;
   /** In the next table that has some. */
   next: Use | undefined;
-}
-
-/** Where a description was opened. */
-export class Place {
-  /** Of a description that its task has no number for: what opened it, when that was emitted. */
+  /** Of a description that is opened here without a number: what opened it, when that was emitted. */
   lent: Result | undefined;
 
-  /** `use`: the numbers that the task itself has for it. */
+  /** No `own` number where the description is in flight only, or opened for others. */
   constructor(
     readonly table: DescriptorTable,
-    readonly use: Use | undefined,
+    readonly own: FdinfoEntry | undefined,
   ) {}
-
-  /** The lowest number. */
-  get own(): FdinfoEntry | undefined {
-    return this.use?.first;
-  }
 
   /** The descriptor in programs of that task; known when what opens it was emitted. */
   get local(): Arg {
@@ -61,25 +52,23 @@ export class Place {
   }
 }
 
-const NO_OTHERS: FdinfoEntry[] = [];
-
-/** By description, in the order of first use; tables in their order. */
-export function usesOf(tables: readonly DescriptorTable[], opener: FileOpener): Map<number, Described> {
-  const all = new Map<number, Described>();
+/** In the order of first use; tables in their order. */
+export function usesOf(tables: readonly DescriptorTable[], opener: FileOpener): Described[] {
+  const all: Described[] = [];
   const lasts = new Map<number, Use>();
   for (const table of tables) {
     for (const entry of table.fdinfo) {
       const { id } = entry;
-      const known = all.get(id);
-      const last = known === undefined ? undefined : (lasts.get(id) ?? known.use);
+      const file = opener.check(id);
+      const last = file.described === undefined ? undefined : (lasts.get(id) ?? file.described.use);
       if (last?.table === table) {
         if (last.others.length === 0) last.others = [entry];
         else last.others.push(entry);
         continue;
       }
-      const use: Use = { table, first: entry, others: NO_OTHERS, next: undefined };
+      const use = new Use(table, entry);
       if (last === undefined) {
-        all.set(id, { file: opener.check(id), rank: all.size, use, place: undefined });
+        describe(file, use, all);
         continue;
       }
       last.next = use;
@@ -90,31 +79,46 @@ export function usesOf(tables: readonly DescriptorTable[], opener: FileOpener): 
   return all;
 }
 
+function describe(file: Checked, use: Use, all: Described[]): void {
+  file.described = { file, rank: all.length, use, place: undefined };
+  all.push(file.described);
+}
+
 /** Where the socket is that brings them, without a number; what they bring comes too. */
-function addInFlight(all: Map<number, Described>, opener: FileOpener): void {
+function addInFlight(all: Described[], opener: FileOpener): void {
   // The loop reaches what it adds.
-  for (const { file, use } of all.values())
-    for (const inside of opener.inFlightIn(file)) {
-      if (all.has(inside)) continue;
-      const inFlight: Use = { table: use.table, first: undefined, others: NO_OTHERS, next: undefined };
-      all.set(inside, { file: opener.check(inside), rank: all.size, use: inFlight, place: undefined });
+  for (const { file, use } of all)
+    for (const id of opener.inFlightIn(file)) {
+      const inside = opener.check(id);
+      if (inside.described === undefined) describe(inside, new Use(use.table, undefined), all);
     }
 }
 
+/** Descriptions that one task opens together; most are alone, and no array is kept for each. */
+export type Group = Described | readonly Described[];
+
+export function membersOf(group: Group): readonly Described[] {
+  return 'file' in group ? [group] : group;
+}
+
 /** In the order of their first members, each in that of the ids. */
-export function groupsOf(all: ReadonlyMap<number, Described>, opener: FileOpener): readonly (readonly Described[])[] {
-  const groups: Described[][] = [];
+export function groupsOf(all: readonly Described[], opener: FileOpener): readonly Group[] {
+  const groups: Group[] = [];
   const byKey = new Map<string, Described[]>();
-  for (const one of all.values()) {
+  for (const one of all) {
     const key = opener.groupOf(one.file);
-    const known = key === undefined ? undefined : byKey.get(key);
+    if (key === undefined) {
+      groups.push(one);
+      continue;
+    }
+    const known = byKey.get(key);
     if (known !== undefined) {
       known.push(one);
       continue;
     }
     const group = [one];
     groups.push(group);
-    if (key !== undefined) byKey.set(key, group);
+    byKey.set(key, group);
   }
   for (const group of byKey.values()) group.sort((a, b) => a.file.id - b.file.id);
   return groups;
@@ -126,5 +130,5 @@ export function useIn(all: Use, table: DescriptorTable): Use | undefined {
 }
 
 export function numbersIn(use: Use | undefined): number[] {
-  return use?.first === undefined ? [] : [use.first, ...use.others].map(({ fd }) => fd);
+  return use?.own === undefined ? [] : [use.own, ...use.others].map(({ fd }) => fd);
 }

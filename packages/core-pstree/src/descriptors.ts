@@ -15,14 +15,16 @@ import type {
 import {
   type Described,
   type DescriptorTable,
+  type Group,
   groupsOf,
+  membersOf,
   numbersIn,
-  Place,
-  type Use,
+  Use,
   useIn,
   usesOf,
 } from './descriptor-uses';
-import type { Checked, FileOpener } from './file-planner';
+import type { Checked } from './file-description';
+import type { FileOpener } from './file-planner';
 import type { Lender, Loan } from './lending';
 import { emitOwner, ownerOf, planOwner } from './signal-owner';
 
@@ -45,10 +47,11 @@ export function planDescriptors(
   lender: Lender,
 ): void {
   const all = usesOf(tables, opener);
-  const parts = new Map(tables.map((table) => [table, finishParts(table, pids, all, lender)]));
+  const parts = new Map(tables.map((table) => [table, finishParts(table, pids, opener, lender)]));
   const contexts = new Map([...parts].map(([table, part]) => [table, groupContext(opener, part)]));
-  const openings = new Map(tables.map((table) => [table, [] as Opening[]]));
-  for (const group of groupsOf(all, opener)) {
+  const openings = new Map(tables.map((table) => [table, [] as Group[]]));
+  for (const kept of groupsOf(all, opener)) {
+    const group = membersOf(kept);
     const [first] = group as readonly [Described];
     const late = opener.late(first.file);
     if (late !== undefined) {
@@ -58,13 +61,13 @@ export function planDescriptors(
     const preferred = opener.preferredTask(group.map(({ file }) => file));
     const owner =
       (preferred === undefined ? undefined : tables.find(({ plan }) => plan.pid === preferred)) ?? firstUser(group);
-    for (const one of group) one.place = new Place(owner, useIn(one.use, owner));
+    for (const one of group) one.place = useIn(one.use, owner) ?? new Use(owner, undefined);
     const context = contexts.get(owner)!;
     const makers = opener.makersOf(
       group.map(({ file }) => file),
       context,
     );
-    if (makers === undefined) openings.get(owner)!.push(group);
+    if (makers === undefined) openings.get(owner)!.push(kept);
     else planOpenings(owner, [group], opener, context, planMakers(owner, group, makers));
     const isWhole = group.every(({ place }) => place!.own !== undefined);
     const hasNone = !isWhole && group.every(({ place }) => place!.own === undefined);
@@ -85,7 +88,7 @@ function firstUser(group: readonly Described[]): DescriptorTable {
 /** What opens all that a task opens. */
 function planOpenings(
   { plan }: DescriptorTable,
-  openings: readonly Opening[],
+  openings: readonly Group[],
   opener: FileOpener,
   context: FdGroupContext,
   needs: readonly string[] = [],
@@ -99,8 +102,10 @@ function planOpenings(
       provides: ['fds'],
       isProvided: (name) => isNumberOf(name, openings),
     },
-    (program) => {
-      for (const opening of openings) {
+    (next) => {
+      for (const kept of openings) {
+        const opening = membersOf(kept);
+        const program = next();
         program.origin = new OpeningOrigin(opener, opening);
         emitOpening(opening, program, opener, context);
       }
@@ -117,11 +122,11 @@ function emitOpening(opening: Opening, program: Program, opener: FileOpener, con
     const { file, place } = opening[index]!;
     const fd = apart[index]!;
     if (place!.own !== undefined) {
-      emitNumbers(program, fd, place!.use!);
+      emitNumbers(program, fd, place!);
       continue;
     }
     // Nobody here has a number for it later.
-    const owned = ownerOf(file.record, file.id);
+    const owned = ownerOf(file, file.id);
     if (owned !== undefined) emitOwner(program, fd, owned);
     place!.lent = fd as Result;
   }
@@ -149,9 +154,10 @@ function groupContext(opener: FileOpener, { scratch, spare, pid, pids }: FinishP
 }
 
 /** `fd:N`: the description whose lowest number is N is open under all of its numbers. */
-function isNumberOf(name: string, openings: readonly Opening[]): boolean {
+function isNumberOf(name: string, openings: readonly Group[]): boolean {
   const [, number] = /^fd:(\d+)$/.exec(name) ?? [];
-  return number !== undefined && openings.some((group) => group.some(({ place }) => place!.own?.fd === Number(number)));
+  const isIt = ({ place }: Described) => place!.own?.fd === Number(number);
+  return number !== undefined && openings.some((group) => ('file' in group ? isIt(group) : group.some(isIt)));
 }
 
 /** Who opens it, for errors and --explain: there is a text when somebody asks. */
@@ -171,7 +177,7 @@ class OpeningOrigin implements Origin {
 
   get what(): string {
     const ids = this.#opening.map(({ file }) => file.id);
-    const numbers = this.#opening.flatMap(({ place }) => numbersIn(place!.use));
+    const numbers = this.#opening.flatMap(({ place }) => numbersIn(place));
     const path = ids.length === 1 ? this.#opener.pathOf(ids[0]!) : undefined;
     return `fd ${numbers.join(', ')}: ${path ?? `file ${ids.join(', ')}`}`;
   }
@@ -180,7 +186,7 @@ class OpeningOrigin implements Origin {
 /** What becomes of a description that is open: its owner, other tasks that have it, what waits for the end. */
 function planSharing({ file, use: all, place }: Described, opener: FileOpener, lender: Lender): void {
   const { table: owner, own } = place!;
-  const owned = ownerOf(file.record, file.id);
+  const owned = ownerOf(file, file.id);
   if (own !== undefined && owned !== undefined) planOwner(owner.plan, own.fd, owned);
   const settlement = opener.settlement(file);
   // Most descriptions are one task's own.
@@ -188,14 +194,14 @@ function planSharing({ file, use: all, place }: Described, opener: FileOpener, l
   const loan = lender.loan(owner.plan.pid, place!);
   if (settlement !== undefined) planSettlement(owner, file, settlement, loan, own !== undefined);
   for (let use: Use | undefined = all; use !== undefined; use = use.next)
-    if (use.table !== owner && use.first !== undefined) planReceiving(use, loan, owner);
+    if (use.table !== owner && use.own !== undefined) planReceiving(use, loan, owner);
 }
 
 function planFinish({ file, use, place }: Described, hasNone: boolean, opener: FileOpener, parts: FinishParts): void {
   const finish = opener.finisher(file);
   if (finish === undefined) return;
   const { own, table } = place!;
-  const isInFlightOnly = use.first === undefined;
+  const isInFlightOnly = use.own === undefined;
   if (own === undefined && !isInFlightOnly && !hasNone) return;
   const name = own === undefined ? `file ${file.id}${isInFlightOnly ? ' in flight' : ''}` : `fd ${own.fd}`;
   table.plan.pass(
@@ -219,7 +225,7 @@ type FinishParts = Omit<FdFinishContext, keyof FdPlanContext>;
 function finishParts(
   table: DescriptorTable,
   pids: ReadonlySet<number>,
-  all: ReadonlyMap<number, Described>,
+  opener: FileOpener,
   lender: Lender,
 ): FinishParts {
   let numbers: FinishParts['numbers'] | undefined;
@@ -234,7 +240,7 @@ function finishParts(
     scratch: table.scratch,
     pid: table.plan.pid,
     borrow(program, id) {
-      const place = all.get(id)?.place;
+      const place = opener.described(id)?.place;
       if (place === undefined) return undefined;
       const what = `duplicate file ${id}`;
       if (place.table === table) return program.call('fcntl', [place.local, F_DUPFD_CLOEXEC, table.spare], { what });
@@ -246,7 +252,7 @@ function finishParts(
 /** Before limits are set, which may be below the numbers. */
 function planLate({ file, use: all }: Described, late: LateDescription, lender: Lender): void {
   const loan = lender.opened(() => late.open());
-  for (let use: Use | undefined = all; use?.first !== undefined; use = use.next) {
+  for (let use: Use | undefined = all; use?.own !== undefined; use = use.next) {
     const held = use;
     loan.use();
     held.table.plan.pass(
@@ -260,8 +266,8 @@ function planLate({ file, use: all }: Described, late: LateDescription, lender: 
       (program) => emitNumbers(program, program.receiveFd(loan, { what: late.what }), held),
     );
   }
-  const owned = ownerOf(file.record, file.id);
-  if (all.first !== undefined && owned !== undefined) planOwner(all.table.plan, all.first.fd, owned);
+  const owned = ownerOf(file, file.id);
+  if (all.own !== undefined && owned !== undefined) planOwner(all.table.plan, all.own.fd, owned);
 }
 
 /** Its texts are made when somebody asks: each of ten thousand timers has one. */
@@ -335,7 +341,7 @@ function planReceiving(use: Use, loan: Loan, owner: DescriptorTable): void {
 const GIVE_NUMBER = { what: 'give it its number' };
 const GIVE_ANOTHER = { what: 'give it another number too' };
 
-function emitNumbers(program: Program, opened: Arg, { first, others }: Use): void {
+function emitNumbers(program: Program, opened: Arg, { own: first, others }: Use): void {
   program.moveFd(opened, first!.fd, cloexec(first!), GIVE_NUMBER);
   for (const entry of others) program.call('dup3', [first!.fd, entry.fd, cloexec(entry) ? O_CLOEXEC : 0], GIVE_ANOTHER);
 }

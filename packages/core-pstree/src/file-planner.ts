@@ -19,7 +19,9 @@ import {
   type Settlement,
   type SharedObjects,
 } from '@crts/plugin-api';
+import type { Described } from './descriptor-uses';
 import { badImage, groupIncomplete, noPluginForImage, pluginMistake } from './errors';
+import { type Checked, type FileDescription, isChecked } from './file-description';
 import { openInherited } from './inherit';
 
 const AT_FDCWD = -100;
@@ -38,22 +40,14 @@ function silent(record: FileRecord): FileRecord {
 
 const NONE: readonly number[] = [];
 
-/** A description whose entry its handler has validated. */
-export interface Checked {
-  readonly id: number;
-  readonly record: FileRecord;
-  readonly handler: FdHandler;
-}
-
 /** Opens the file descriptions of an image set; each is validated once, before anything is made. */
 export class FileOpener implements FilePlanner {
-  readonly #files: ReadonlyMap<number, FileRecord>;
+  readonly #files: ReadonlyMap<number, FileDescription>;
   readonly #handlers: readonly FdHandler[];
   readonly #context: FdPlanContext;
-  readonly #checked = new Map<number, Checked>();
 
   constructor(
-    files: ReadonlyMap<number, FileRecord>,
+    files: ReadonlyMap<number, FileDescription>,
     handlers: readonly FdHandler[],
     options: RunOptions,
     log: Logger,
@@ -93,9 +87,9 @@ export class FileOpener implements FilePlanner {
   }
 
   open(program: Program, fileId: number, flags?: number): Arg {
-    const { record, handler } = this.check(fileId);
-    const opened = flags === undefined ? silent(record) : { ...record, value: { ...record.value, flags } };
-    return this.#planned(handler, opened, program);
+    const file = this.check(fileId);
+    const opened = flags === undefined ? silent(file) : { ...file, value: { ...file.value, flags } };
+    return this.#planned(file.handler, opened, program);
   }
 
   /** What handlers of groups are given in a task. */
@@ -107,16 +101,15 @@ export class FileOpener implements FilePlanner {
   makersOf(files: readonly Checked[], context: FdGroupContext): GroupMakers | undefined {
     const { handler } = files[0]!;
     if (handler.planMakers === undefined) return undefined;
-    const records = files.map(({ record }) => silent(record));
+    const records = files.map(silent);
     return handler.planMakers(records, context);
   }
 
   /** Emits what opens all of a group at once; descriptors in their order. */
   openGroup(program: Program, files: readonly Checked[], context: FdGroupContext): readonly Arg[] {
     const { handler } = files[0]!;
-    if (handler.planGroup === undefined)
-      return files.map(({ record }) => this.#planned(handler, silent(record), program));
-    const records = files.map(({ record }) => silent(record));
+    if (handler.planGroup === undefined) return files.map((file) => this.#planned(handler, silent(file), program));
+    const records = files.map(silent);
     const opened = handler.planGroup(records, program, context);
     if (opened.length !== files.length) throw groupIncomplete(handler.name, files.length, opened.length);
     return opened;
@@ -129,49 +122,49 @@ export class FileOpener implements FilePlanner {
   }
 
   /** Key of the descriptions that must be opened together with this one; undefined where it is alone. */
-  groupOf({ record, handler }: Checked): string | undefined {
-    return handler.group?.(record, this.#context);
+  groupOf(file: Checked): string | undefined {
+    return file.handler.group?.(file, this.#context);
   }
 
   /** Pid of the task that should open a group, if it matters. */
   preferredTask(files: readonly Checked[]): number | undefined {
     const { handler } = files[0]!;
     if (handler.opener === undefined) return undefined;
-    const records = files.map(({ record }) => record);
-    return handler.opener(records, this.#context);
+    return handler.opener(files, this.#context);
   }
 
   /** What is opened only when all threads are there. */
-  late({ record, handler }: Checked): LateDescription | undefined {
-    return handler.late?.(record, this.#context);
+  late(file: Checked): LateDescription | undefined {
+    return file.handler.late?.(file, this.#context);
   }
 
   /** Descriptions in flight in this one. */
-  inFlightIn({ record, handler }: Checked): readonly number[] {
-    return handler.inFlight?.(record, this.#context) ?? NONE;
+  inFlightIn(file: Checked): readonly number[] {
+    return file.handler.inFlight?.(file, this.#context) ?? NONE;
   }
 
   /** Emits what waits until all descriptors of the task are in place; nothing for most kinds. */
-  finisher({ record, handler }: Checked): ((program: Program, fd: Arg, of: FinishParts) => void) | undefined {
+  finisher(file: Checked): ((program: Program, fd: Arg, of: FinishParts) => void) | undefined {
+    const { handler } = file;
     if (handler.finish === undefined) return undefined;
-    return (program, fd, of) => handler.finish?.(record, fd, program, { ...this.#context, ...of });
+    return (program, fd, of) => handler.finish?.(file, fd, program, { ...this.#context, ...of });
   }
 
   /** What waits for the end of the restore; nothing for most kinds. */
-  settlement({ record, handler }: Checked): Settlement | undefined {
-    return handler.settle?.(record, this.#context);
+  settlement(file: Checked): Settlement | undefined {
+    return file.handler.settle?.(file, this.#context);
   }
 
   /** The highest number that handlers use for a moment while these descriptions are made. */
   scratchTop(uses: readonly { readonly id: number }[]): number {
     return uses.reduce((highest, { id }) => {
-      const { record, handler } = this.check(id);
-      return Math.max(highest, handler.highestNumber?.(record) ?? -1);
+      const file = this.check(id);
+      return Math.max(highest, file.handler.highestNumber?.(file) ?? -1);
     }, -1);
   }
 
   record(fileId: number): FileRecord {
-    return this.check(fileId).record;
+    return this.check(fileId);
   }
 
   pathOf(fileId: number): string | undefined {
@@ -181,21 +174,24 @@ export class FileOpener implements FilePlanner {
 
   /** Finds the handler and lets it validate the entry, once. */
   check(fileId: number): Checked {
-    const known = this.#checked.get(fileId);
-    if (known !== undefined) return known;
-    const record = this.#files.get(fileId);
-    if (record === undefined) throw badImage('CRTS_IMAGE_REFERENCE', 'files.img', `there is no file ${fileId}`);
-    const handler = this.#handlers.find((candidate) => candidate.owns(record));
-    if (handler === undefined) throw noPluginForImage(`file ${fileId} of kind "${record.field}"`, pluginOf(record));
-    const checked = { id: fileId, record, handler };
-    this.#checked.set(fileId, checked);
+    const file = this.#files.get(fileId);
+    if (file === undefined) throw badImage('CRTS_IMAGE_REFERENCE', 'files.img', `there is no file ${fileId}`);
+    if (isChecked(file)) return file;
+    const handler = this.#handlers.find((candidate) => candidate.owns(file));
+    if (handler === undefined) throw noPluginForImage(`file ${fileId} of kind "${file.field}"`, pluginOf(file));
+    file.handler = handler;
     try {
-      handler.collect?.(record, this.#context);
+      handler.collect?.(file, this.#context);
     } catch (error) {
-      this.#checked.delete(fileId);
+      file.handler = undefined;
       throw error instanceof CrtsError ? error.with({ plugin: handler.name, stage: 'restore' }) : error;
     }
-    return checked;
+    return file as Checked;
+  }
+
+  /** Who has a description; undefined where nobody does. */
+  described(fileId: number): Described | undefined {
+    return this.#files.get(fileId)?.described;
   }
 }
 

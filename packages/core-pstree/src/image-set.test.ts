@@ -24,6 +24,7 @@ function images({ exitCode = 0, start = 0x1000n, end = 0x2000n, childIds = {} })
   return {
     has: (kind: string) => kind in lists,
     read: (kind: string) => lists[kind] ?? [],
+    items: (kind: string) => (lists[kind] ?? []).map((value) => ({ value })),
     readOne: (kind: string, id?: number) => single[`${kind}${id ?? ''}`],
   } as unknown as ImageReader;
 }

@@ -9,8 +9,9 @@ import type {
   PstreeEntry,
   TaskKobjIdsEntry,
 } from '@crts/image-io';
-import type { FileRecord, ImageRecord, TaskImages } from '@crts/plugin-api';
+import type { ImageRecord, TaskImages } from '@crts/plugin-api';
 import { badImage, deduplicated, otherFormat, preDumped } from './errors';
+import { FileDescription } from './file-description';
 import { type Objects, SHARED_KINDS, type SharedKind } from './forks/objects';
 import { checkThreads, checkTree } from './tree-entries';
 
@@ -63,7 +64,7 @@ export interface ImageSet {
   /** Pids of both as the images have them: children of a parent in the order of their making. */
   readonly sequence: readonly number[];
   /** File descriptions by id. */
-  readonly files: ReadonlyMap<number, FileRecord>;
+  readonly files: ReadonlyMap<number, FileDescription>;
   /** `tty_info_entry` of the image set. */
   readonly ttys: readonly ImageRecord[];
 }
@@ -101,7 +102,7 @@ function readTask(
   reader: ImageReader,
   { pid, ppid, pgid, sid, threads }: PstreeEntry,
   core: CoreEntry,
-  files: ReadonlyMap<number, FileRecord>,
+  files: ReadonlyMap<number, FileDescription>,
   shared: SharedImages,
   owners: Map<string, TaskSet>,
 ): TaskSet {
@@ -158,14 +159,14 @@ function optional(reader: ImageReader, kind: string): ImageRecord[] {
   return reader.has(kind) ? reader.read(kind) : [];
 }
 
-function readFiles(reader: ImageReader): Map<number, FileRecord> {
-  const files = new Map<number, FileRecord>();
-  for (const entry of reader.read('files')) {
+function readFiles(reader: ImageReader): Map<number, FileDescription> {
+  const files = new Map<number, FileDescription>();
+  for (const { value: entry } of reader.items('files')) {
     const { type, id } = entry as unknown as FileEntry;
     const field = unionField(entry);
     if (field === undefined) throw badImage('CRTS_IMAGE_FIELD', 'files.img', `entry of file ${id} is empty`);
     if (files.has(id)) throw badImage('CRTS_IMAGE_REFERENCE', 'files.img', `two entries have the id ${id}`);
-    files.set(id, { type, field, value: entry[field] as ImageRecord });
+    files.set(id, new FileDescription(id, type, field, entry[field] as ImageRecord));
   }
   return files;
 }
@@ -176,9 +177,11 @@ function unionField(entry: ImageRecord): string | undefined {
   return undefined;
 }
 
-function readFdinfo(reader: ImageReader, id: number, files: ReadonlyMap<number, FileRecord>): FdinfoEntry[] {
+function readFdinfo(reader: ImageReader, id: number, files: ReadonlyMap<number, FileDescription>): FdinfoEntry[] {
   const path = `fdinfo-${id}.img`;
-  const entries = (reader.read('fdinfo', id) as FdinfoEntry[]).sort((a, b) => a.fd - b.fd);
+  const entries: FdinfoEntry[] = [];
+  for (const { value } of reader.items('fdinfo', id)) entries.push(value as FdinfoEntry);
+  entries.sort((a, b) => a.fd - b.fd);
   let last = -1;
   for (const entry of entries) {
     if (entry.fd > FD_MAX) throw badImage('CRTS_IMAGE_FIELD', path, `fd ${entry.fd} is out of range`);

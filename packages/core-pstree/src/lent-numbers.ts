@@ -30,8 +30,9 @@ export class LentNumbers {
   planOpening(plan: PlanBuilder): void {
     plan.bulk(
       { plugin: 'engine', stage: 'sigchld', what: 'open what threads are lent', isProvided: () => false },
-      (program) => {
+      (next) => {
         for (const [index, { head, open }] of this.#lent.entries()) {
+          const program = next();
           program.origin = { ...head, stage: 'sigchld' };
           program.moveFd(open(program), this.first + index, true);
         }

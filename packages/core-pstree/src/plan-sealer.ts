@@ -1,5 +1,5 @@
 import { type ProgramBuilder, Sealer } from '@crts/native-syscalls';
-import type { CompiledPlan, CompiledThread } from './plan';
+import type { CompiledPlan, CompiledThread, SealStep } from './plan';
 import type { ThreadSealer } from './thread-compiler';
 
 interface Compiled {
@@ -19,15 +19,12 @@ export class PlanSealer {
     this.#compileAgain = compileAgain;
   }
 
-  /** `index` of the task among those that are compiled. */
-  seal(plan: CompiledPlan, index: number): void {
-    plan.steps.forEach((step, at) => {
-      if (step.kind !== 'program') return;
-      this.#sealer.seal(step.program, () => programOf(this.#recall(index)?.plan, at));
-    });
+  /** For the programs of a task, by its index among those that are compiled. */
+  stepsOf(index: number): SealStep {
+    return (program, at) => this.#sealer.seal(program, () => programOf(this.#recall(index)?.plan, at));
   }
 
-  /** For the threads of the task of that index. */
+  /** The same for those of its threads. */
   threadsOf(index: number): ThreadSealer {
     return {
       seal: (program, at, which, starts) =>

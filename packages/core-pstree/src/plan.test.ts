@@ -71,8 +71,9 @@ test('an order that is known from a like task holds for this one, or is not used
 
 test('who emits what in one pass of many handlers is in the text', () => {
   const plan = new PlanBuilder(7);
-  plan.bulk({ plugin: 'engine', stage: 'resources', what: 'open', isProvided: () => false }, (program) => {
+  plan.bulk({ plugin: 'engine', stage: 'resources', what: 'open', isProvided: () => false }, (next) => {
     for (const fd of [3, 4]) {
+      const program = next();
       program.origin = { plugin: `fd-${fd}`, stage: 'resources', what: `fd ${fd}` };
       program.call('dup', [fd]);
     }
@@ -84,6 +85,25 @@ test('who emits what in one pass of many handlers is in the text', () => {
     '    $0 dup(3)',
     '  [resources] fd-4: fd 4',
     '    $1 dup(4)',
+  ]);
+});
+
+test('what many handlers emit goes on in a further program before one gets too long, and each is sealed when it is whole', () => {
+  const plan = new PlanBuilder(7);
+  plan.bulk({ plugin: 'engine', stage: 'resources', what: 'open', isProvided: () => false }, (next) => {
+    for (let fd = 0; fd < 5000; fd++) next().call('dup', [fd]);
+  });
+  plan.hostStep({ plugin: 'p', stage: 'resources', what: 'look', why: 'because' }, () => undefined);
+  plan.pass(pass('close', 'memory').head, (program) => void program.call('close', [3]));
+  plan.finalThread({ prstatus: Buffer.alloc(0), xstate: Buffer.alloc(0), sigmask: 0n });
+  const sealed: [number, number][] = [];
+  const { steps } = plan.compile(true, undefined, (program, step) => sealed.push([program.instructions.length, step]));
+  expect(steps.map(({ kind }) => kind)).toEqual(['program', 'program', 'program', 'host', 'program']);
+  expect(sealed).toEqual([
+    [2000, 0],
+    [2000, 1],
+    [1000, 2],
+    [1, 4],
   ]);
 });
 

@@ -20,10 +20,13 @@ import type { PlannedThread, ThreadPass } from './thread-compiler';
 
 type Pass = { readonly head: PassHead | BulkHead } & (
   | { readonly emit: (program: Program) => void }
-  | { readonly bulk: (program: ProgramBuilder) => void }
+  | { readonly bulk: BulkEmitter }
   | { readonly why: string; readonly host: (step: HostStepContext) => void }
   | { readonly threads: true }
 );
+
+/** Asks for the program before each handler's turn, and sets its `origin`. */
+type BulkEmitter = (next: () => ProgramBuilder) => void;
 
 /** What passes of private mappings provide before `vmas`: they are there without contents, and with them. */
 export const MAPPED = 'mm:mapped';
@@ -91,8 +94,8 @@ export class PlanBuilder implements TaskPlan, ThreadPlan {
     this.#passes.push({ head, emit });
   }
 
-  /** The same for the work of many handlers: it sets `program.origin` before each one's turn. */
-  bulk(head: BulkHead, bulk: (program: ProgramBuilder) => void): void {
+  /** The same for the work of many handlers. */
+  bulk(head: BulkHead, bulk: BulkEmitter): void {
     this.#passes.push({ head, bulk });
   }
 
@@ -134,40 +137,27 @@ export class PlanBuilder implements TaskPlan, ThreadPlan {
 
   /**
    * Orders the passes and makes programs of them: as few as may be, or with `barriers` none that goes over the end of a
-   * stage, because other tasks wait there. Nothing is executed. `order` may know how those of a like task are ordered.
+   * stage, because other tasks wait there. Nothing is executed. `order` may know how those of a like task are ordered; `seal` is
+   * called with each program when it is whole.
    */
-  compile(barriers = false, order = new PassOrder()): CompiledPlan {
-    const steps: Step[] = [];
-    let program: ProgramBuilder | undefined;
-    let programStage: Stage | undefined;
+  compile(barriers = false, order = new PassOrder(), seal?: SealStep): CompiledPlan {
+    const list = new StepList(barriers, seal);
     const elsewhere = this.#elsewhere;
     const own = elsewhere === undefined ? this.#passes : this.#passes.filter(({ head }) => !elsewhere.isMade(head));
     for (const pass of order.of(own, elsewhere?.given)) {
-      const { stage } = pass.head;
-      if ('host' in pass) {
-        program = undefined;
-        steps.push({ kind: 'host', stage, head: pass.head, why: pass.why, run: pass.host });
-        continue;
-      }
-      if ('threads' in pass) {
-        program = undefined;
-        steps.push({ kind: 'threads', stage, head: pass.head });
-        continue;
-      }
-      if (program === undefined || (barriers && programStage !== stage && ALSO_IN[stage] !== programStage)) {
-        program = new ProgramBuilder();
-        programStage = stage;
-        steps.push({ kind: 'program', stage, program });
-      }
-      program.origin = pass.head;
-      if ('bulk' in pass) pass.bulk(program);
-      else pass.emit(program);
+      const { head } = pass;
+      const { stage } = head;
+      if ('host' in pass) list.add({ kind: 'host', stage, head, why: pass.why, run: pass.host });
+      else if ('threads' in pass) list.add({ kind: 'threads', stage, head });
+      else if ('bulk' in pass) pass.bulk(() => list.piece(head));
+      else pass.emit(list.program(head));
     }
+    list.finish();
     const thread = this.#thread.complete();
     // Of a tree of a thousand tasks, what is compiled makes room for what is still to be.
     this.#passes.length = 0;
     this.mappings.length = 0;
-    return { steps, leading: this.#compileLeading(), thread, suspendSeccomp: this.#suspendSeccomp };
+    return { steps: list.steps, leading: this.#compileLeading(), thread, suspendSeccomp: this.#suspendSeccomp };
   }
 
   #compileLeading(): Leading | undefined {
@@ -182,6 +172,63 @@ export class PlanBuilder implements TaskPlan, ThreadPlan {
         }
       },
     };
+  }
+}
+
+/** Called with each program of a plan when it is whole, and its place among the steps. */
+export type SealStep = (program: ProgramBuilder, step: number) => void;
+
+/**
+ * A bulk pass goes on in a further program when one has so many instructions. As objects they take half a kilobyte each until the
+ * program is sealed: of ten thousand descriptors more than all that is kept of them.
+ */
+const PIECE_INSTRUCTIONS = 2000;
+
+/** The steps of a plan while it is compiled. */
+class StepList {
+  readonly steps: Step[] = [];
+  readonly #barriers: boolean;
+  readonly #seal: SealStep | undefined;
+  #program: ProgramBuilder | undefined;
+  #stage: Stage | undefined;
+
+  constructor(barriers: boolean, seal: SealStep | undefined) {
+    this.#barriers = barriers;
+    this.#seal = seal;
+  }
+
+  add(step: Step): void {
+    this.finish();
+    this.steps.push(step);
+  }
+
+  /** For a pass: the last program, or a further one. */
+  program(head: PassHead): ProgramBuilder {
+    const { stage } = head;
+    const goesOn = !this.#barriers || this.#stage === stage || ALSO_IN[stage] === this.#stage;
+    const program = goesOn && this.#program !== undefined ? this.#program : this.#begin(stage);
+    program.origin = head;
+    return program;
+  }
+
+  /** The same for a piece of a bulk pass. */
+  piece(head: PassHead): ProgramBuilder {
+    if (this.#program !== undefined && this.#program.instructions.length >= PIECE_INSTRUCTIONS)
+      this.#begin(this.#stage!);
+    return this.program(head);
+  }
+
+  finish(): void {
+    if (this.#program !== undefined) this.#seal?.(this.#program, this.steps.length - 1);
+    this.#program = undefined;
+  }
+
+  #begin(stage: Stage): ProgramBuilder {
+    const program = new ProgramBuilder();
+    this.add({ kind: 'program', stage, program });
+    this.#program = program;
+    this.#stage = stage;
+    return program;
   }
 }
 

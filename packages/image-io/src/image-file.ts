@@ -76,8 +76,10 @@ export function* readItems(source: ByteSource, kind: ImageKind, file: string): G
 export function* readPlaces(source: ByteSource, kind: ImageKind, file: string): Generator<ExtraPlace> {
   let offset = checkMagic(source, kind, file);
   const before: ImageRecord[] = [];
-  while (offset < source.sizeBytes) {
-    const place = { file, offset, entry: before.length };
+  // What does not take the entries before does not ask for them: of a hundred thousand none is kept for it.
+  const asksForThem = kind.messageAt.length > 0 || kind.extraAfter.length > 2;
+  for (let entry = 0; offset < source.sizeBytes; entry++) {
+    const place = { file, offset, entry };
     const sizeBytes = source.sizeBytes - offset;
     if (sizeBytes < 4)
       throw new ImageError('CRTS_IMAGE_TRUNCATED', `${sizeBytes} bytes are left, a size takes 4`, place);
@@ -100,7 +102,7 @@ export function* readPlaces(source: ByteSource, kind: ImageKind, file: string): 
     const extraSize = kind.extraAfter(value, rest, before);
     if (extraSize > rest)
       throw new ImageError('CRTS_IMAGE_TRUNCATED', `${extraSize} bytes follow the entry, ${rest} are left`, place);
-    before.push(value);
+    if (asksForThem) before.push(value);
     yield { value, offset, sizeBytes: extraSize };
     offset += extraSize;
   }
