@@ -1,10 +1,11 @@
 import { type DumpOutcome, type DumpRequest, dumpTree, preDumpTree } from '@crts/core-pstree';
 import { isTerminal } from '@crts/native-syscalls';
-import type { Progress } from '@crts/page-xfer';
+import { PageServerClient, Progress } from '@crts/page-xfer';
 import { badValue, excludedOption, missingOption } from './errors';
 import type { Parsed } from './parse';
 import { type Directories, type EngineOptions, last } from './run';
 import { dumpStats, reportStats } from './stats';
+import { connectServer, lateServer } from './transfer';
 
 /** PID_MAX_LIMIT, include/linux/threads.h. */
 const PID_MAX = 4 * 1024 * 1024;
@@ -42,7 +43,6 @@ async function withTransfer(parsed: Parsed, { log }: EngineOptions, act: Act): P
   if (isLazy && toServer) throw excludedOption('--lazy-pages', '--page-server');
   if (toServer) return toPageServer(parsed, act);
   if (!isLazy) return act({ progress: progressOf('stored') });
-  const { lateServer } = require('./transfer') as typeof import('./transfer');
   const server = await lateServer(parsed, log);
   try {
     return act({ serveLazily: server.serve });
@@ -54,14 +54,11 @@ async function withTransfer(parsed: Parsed, { log }: EngineOptions, act: Act): P
 /** Where somebody watches: a terminal, on which a long transfer shows how far it is. */
 export function progressOf(what: string): Progress | undefined {
   if (!isTerminal(STDERR)) return undefined;
-  const { Progress } = require('@crts/page-xfer') as typeof import('@crts/page-xfer');
   return new Progress({ what });
 }
 
 /** The connection is made before anything is frozen. */
 async function toPageServer(parsed: Parsed, act: Act): Promise<DumpOutcome> {
-  const { connectServer } = require('./transfer') as typeof import('./transfer');
-  const { PageServerClient, Progress } = require('@crts/page-xfer') as typeof import('@crts/page-xfer');
   const client = new PageServerClient(await connectServer(parsed), Progress.onTerminal('sent'));
   try {
     return act({ outlet: client });

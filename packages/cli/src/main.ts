@@ -6,10 +6,12 @@ import { compressDump, compressionOf, compressSet, decompressSet, plainPages } f
 import { dump } from './dump';
 import { exitedBy } from './errors';
 import { type Foreign, report } from './failure';
+import { lazyPages } from './lazy-pages';
 import { type ImportModule, loadPlugins } from './load-plugins';
 import { openLog, type RunLog } from './log';
 import { helpText } from './options';
 import { print, tell } from './output';
+import { pageServer } from './page-server';
 import { type Parsed, parseArguments } from './parse';
 import { restore } from './restore';
 import { directoriesOf, logOptions, runOptions } from './run';
@@ -101,12 +103,10 @@ async function act(
     return log;
   }
   if (parsed.action === 'page-server') {
-    const { pageServer } = require('./page-server') as typeof import('./page-server');
     await pageServer(parsed, directories, options);
     return log;
   }
   if (parsed.action === 'lazy-pages') {
-    const { lazyPages } = require('./lazy-pages') as typeof import('./lazy-pages');
     await lazyPages(parsed, directories, options, await plainPages(directories, true));
     return log;
   }

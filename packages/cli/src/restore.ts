@@ -6,6 +6,7 @@ import { waitPid } from '@crts/native-syscalls';
 import type { CrtsError } from '@crts/plugin-api';
 import { progressOf } from './dump';
 import { cannotWrite, missingOption, pidfileAfterRestore } from './errors';
+import { lazyLink } from './lazy-pages';
 import { print } from './output';
 import type { Parsed } from './parse';
 import { type Directories, type EngineOptions, last } from './run';
@@ -61,7 +62,6 @@ function restoreLazily(
   request: RestoreRequest,
   pidfile: Pidfile | undefined,
 ): RestoreOutcome {
-  const { lazyLink } = require('./lazy-pages') as typeof import('./lazy-pages');
   const lazy = lazyLink(parsed, directories);
   try {
     return restoreOrUndo({ ...request, lazy }, pidfile);

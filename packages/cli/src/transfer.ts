@@ -15,7 +15,7 @@ import {
   tcpListen,
   tuneConnection,
 } from '@crts/native-syscalls';
-import { type Connection, cannotConnect, Progress, servePages } from '@crts/page-xfer';
+import { type Connection, cannotConnect, Progress, readCredentials, secured, servePages } from '@crts/page-xfer';
 import type { Logger } from '@crts/plugin-api';
 import { badValue, cannotListen, cannotWrite, missingOption } from './errors';
 import type { Parsed } from './parse';
@@ -50,7 +50,6 @@ export function descriptorOption(parsed: Parsed, name: string): number | undefin
 /** `--tls`: the same connection, encrypted. Its files are read before anything is begun. */
 function encryption(parsed: Parsed): (connection: Connection, role: 'client' | 'server') => Connection {
   if (!parsed.switches.has('tls')) return (connection) => connection;
-  const { readCredentials, secured } = require('@crts/page-xfer') as typeof import('@crts/page-xfer');
   const file = (name: string) => last(parsed, `tls-${name}`);
   const files = { cacert: file('cacert'), cacrl: file('cacrl'), cert: file('cert'), key: file('key') };
   const credentials = readCredentials(files);
