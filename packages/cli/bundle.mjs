@@ -21,7 +21,15 @@ const common = {
 const packages = join(here, '..');
 const sources = readdirSync(packages).map((name) => [`@crts/${name}`, join(packages, name, 'src/index.ts')]);
 /** What the launcher calls. */
-const SCOPE = ['exports', 'require', 'module', '__filename', '__dirname', 'importModule'];
+const SCOPE = ['exports', 'requireModule', 'module', '__filename', '__dirname', 'importModule'];
+/**
+ * As globals Buffer and process are getters of Node, called each time: 1 % of the dump of a large tree. Each of a hundred modules
+ * requires node:fs for itself, which Node looks up anew each time.
+ */
+const PRELUDE = `"use strict";
+var Buffer = globalThis.Buffer, process = globalThis.process, required = {};
+function require(name) { return required[name] ??= requireModule(name); }
+require.resolve = requireModule.resolve;`;
 /** Modules of Node that few commands need and that take milliseconds to load: they are loaded when something of them is used. */
 const HEAVY = /^node:(child_process|crypto|dns\/promises|module|net|os|tls|util|worker_threads|zlib)$/;
 const loadedLate = {
@@ -51,7 +59,7 @@ await build({
   alias: Object.fromEntries(sources.filter(([, file]) => existsSync(file))),
   // Libraries too as modules that share the scope.
   mainFields: ['es2015', 'module', 'main'],
-  banner: { js: `(function (${SCOPE.join(', ')}) {` },
+  banner: { js: `(function (${SCOPE.join(', ')}) {${PRELUDE}` },
   footer: { js: '})' },
   plugins: [loadedLate],
   keepNames: false,

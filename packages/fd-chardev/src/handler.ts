@@ -1,4 +1,4 @@
-import { basename } from 'node:path/posix';
+import { basename } from 'node:path';
 import type { RegFileEntry } from '@crts/image-io';
 import {
   type Arg,

@@ -12,7 +12,7 @@ import {
   TTY_TYPE,
   terminalOf,
 } from './kinds';
-import { isExclusive, isInPacketMode, NOTHING_LOCKED, readLockedTermios, readTermios, readWinsize } from './termios';
+import { isExclusive, isInPacketMode, nothingLocked, readLockedTermios, readTermios, readWinsize } from './termios';
 
 /** REG and TTY of fd_types. */
 const FD_TYPE_REG = 1;
@@ -111,7 +111,7 @@ function infoOf(
       ? {}
       : {
           termios,
-          termios_locked: readLockedTermios(fd.local) ?? NOTHING_LOCKED,
+          termios_locked: readLockedTermios(fd.local) ?? nothingLocked(),
           winsize: readWinsize(fd.local),
         }),
     ...(terminal.type === TTY_TYPE.pty ? { pty: { index: terminal.index } } : {}),

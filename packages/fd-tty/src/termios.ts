@@ -45,8 +45,9 @@ export function termiosEntry(bytes: Buffer): TermiosEntry {
   };
 }
 
-/** All zeros. */
-export const NOTHING_LOCKED = termiosEntry(Buffer.alloc(TERMIOS_SIZE));
+export function nothingLocked(): TermiosEntry {
+  return termiosEntry(Buffer.alloc(TERMIOS_SIZE));
+}
 
 export function termiosBytes(entry: TermiosEntry): Buffer {
   const bytes = Buffer.alloc(TERMIOS_SIZE);

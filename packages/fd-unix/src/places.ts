@@ -1,5 +1,5 @@
 /** Where a task is while it binds or connects a name, and the way back. */
-import { dirname, normalize } from 'node:path/posix';
+import { dirname, normalize } from 'node:path';
 import { type Arg, encodeName, type Program } from '@crts/plugin-api';
 import { isPath, pathText } from './name';
 

@@ -1,5 +1,5 @@
 /** Opens sockets that hang together: made, named, connected, filled, and only then as their options say. */
-import { basename, dirname } from 'node:path/posix';
+import { basename, dirname } from 'node:path';
 import type { Arg, LateFd, Program, Result } from '@crts/plugin-api';
 import { encodeName } from '@crts/plugin-api';
 import { type Borrow, Calls } from './calls';

@@ -29,7 +29,7 @@ const O_TMPFILE = 0o20200000;
 /** Sets that build on each other. */
 const CHAIN_MAX = 128;
 /** Frames at work at once: memory is bounded by it. The libraries use libuv's threads. */
-const WIDTH = 2 * availableParallelism();
+const atOnce = () => 2 * availableParallelism();
 
 export interface Compression {
   readonly codec: CodecName;
@@ -315,6 +315,7 @@ async function compressFile(
     for (let done = 0; done < bytes.length; ) done += writeSync(to, bytes, done);
   };
   const pending: Promise<{ frame: Buffer; plainBytes: number }>[] = [];
+  const width = atOnce();
   const settle = async () => {
     const { frame, plainBytes } = await pending.shift()!;
     append(frame);
@@ -324,7 +325,7 @@ async function compressFile(
     for (let at = 0; at < from.size; at += FRAME_BYTES) {
       const plain = readAt(from.fd, at, Math.min(FRAME_BYTES, from.size - at));
       pending.push(codec.compress(plain, level).then((frame) => ({ frame, plainBytes: plain.length })));
-      if (pending.length >= WIDTH) await settle();
+      if (pending.length >= width) await settle();
     }
     while (pending.length > 0) await settle();
   } finally {
@@ -347,7 +348,7 @@ async function sideBySide<T>(items: readonly T[], action: (item: T) => Promise<v
       }
     }
   };
-  await Promise.all(Array.from({ length: WIDTH }, worker));
+  await Promise.all(Array.from({ length: atOnce() }, worker));
   if (failures.length > 0) throw failures[0];
 }
 

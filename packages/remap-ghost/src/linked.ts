@@ -1,6 +1,6 @@
 /** Files that lost the name they were opened by and have others: a temporary name beside the old one carries them over. */
 import { closeSync, openSync, unlinkSync } from 'node:fs';
-import { basename, dirname } from 'node:path/posix';
+import { basename, dirname } from 'node:path';
 import type { RegFileEntry } from '@crts/image-io';
 import {
   CrtsError,

@@ -10,7 +10,7 @@ import {
   statfsSync,
   symlinkSync,
 } from 'node:fs';
-import { dirname } from 'node:path/posix';
+import { dirname } from 'node:path';
 import { preadFull, pwriteFull, rawSyscall } from '@crts/native-syscalls';
 import { CrtsError, encodeName, type Logger } from '@crts/plugin-api';
 import { callOf, callOn, cName, errnoOf, linkFd } from './calls';

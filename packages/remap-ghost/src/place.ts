@@ -1,6 +1,6 @@
 /** Where names are made for a moment, and taken away again. */
 import { closeSync, mkdirSync, openSync, readFileSync, rmdirSync, statSync } from 'node:fs';
-import { dirname } from 'node:path/posix';
+import { dirname } from 'node:path';
 import { encodeName } from '@crts/plugin-api';
 import { callOn, cName, errnoOf } from './calls';
 import { AT_EMPTY_PATH, AT_FDCWD, O_CLOEXEC, O_PATH } from './constants';

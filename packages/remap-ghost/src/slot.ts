@@ -1,6 +1,6 @@
 /** A file that is made again under a name for a moment: what was opened meanwhile shows that name for ever. */
 import { closeSync, fstatSync, openSync } from 'node:fs';
-import { basename, dirname } from 'node:path/posix';
+import { basename, dirname } from 'node:path';
 import { lateOpen } from '@crts/native-syscalls';
 import { type Arg, type CallOptions, encodeName, type Program, type RemappedFile } from '@crts/plugin-api';
 import { callOn, cName, errnoOf } from './calls';

@@ -20,6 +20,10 @@ const RESTORERS = [
 
 /** No more text than this is searched in one mapping: a libc has 2 MiB, a static Go program may have 100. */
 const SEARCH_MAX = 16 * 1024 * 1024;
+/** It is read in pieces until both are found, which in a libc they are in the first 100 kB. */
+const PIECE = 64 * 1024;
+/** Of the longest pattern all but one byte may lie in the next piece. */
+const OVERLAP = 8;
 const LIBC = /\/(libc[.-]|ld-musl-|libc\.so)/;
 
 /** What was found in the text of files, as offsets. Tasks of a tree mostly run the same ones. */
@@ -47,9 +51,7 @@ function search(mem: number, vma: VmaFacts, searched: SearchedText): Gadgets {
   const there = known && moved(known, start);
   // A private mapping may have been written to, as debuggers do: it is searched itself then.
   if (there !== undefined && verifyGadgets(mem, there)) return there;
-  const bytes = readText(mem, vma);
-  const [restorer] = RESTORERS.map((pattern) => find(bytes, pattern)).filter((offset) => offset !== undefined);
-  const found = { syscallRet: find(bytes, SYSCALL_RET), restorer };
+  const found = searchText(mem, vma);
   searched.set(key, found);
   return moved(found, start);
 }
@@ -99,14 +101,26 @@ function at(start: bigint, offset: bigint | undefined): bigint | undefined {
   return offset === undefined ? undefined : start + offset;
 }
 
-function readText(mem: number, vma: VmaFacts): Buffer {
-  const size = Math.min(Number(vma.end - vma.start), SEARCH_MAX);
-  const bytes = Buffer.allocUnsafe(size);
-  try {
-    preadFull(mem, bytes, vma.start);
-  } catch {
-    // A file mapping may end behind its file: what cannot be read is not searched.
-    return Buffer.alloc(0);
+/** As offsets from the start of the mapping. */
+function searchText(mem: number, { start, end }: VmaFacts): Gadgets {
+  const size = Math.min(Number(end - start), SEARCH_MAX);
+  const room = Buffer.allocUnsafe(Math.min(size, PIECE + OVERLAP));
+  let syscallRet: bigint | undefined;
+  let restorer: bigint | undefined;
+  for (let at = 0; at < size && (syscallRet === undefined || restorer === undefined); at += PIECE) {
+    const bytes = room.subarray(0, Math.min(room.length, size - at));
+    try {
+      preadFull(mem, bytes, start + BigInt(at));
+    } catch {
+      // A file mapping may end behind its file: what cannot be read is not searched.
+      break;
+    }
+    const found = (pattern: Buffer) => {
+      const offset = find(bytes, pattern);
+      return offset === undefined ? undefined : BigInt(at) + offset;
+    };
+    syscallRet ??= found(SYSCALL_RET);
+    for (const pattern of RESTORERS) restorer ??= found(pattern);
   }
-  return bytes;
+  return { syscallRet, restorer };
 }
