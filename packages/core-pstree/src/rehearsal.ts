@@ -39,6 +39,9 @@ const MAPPINGS_MAX = 256;
 const AREAS_MAX = 16;
 const AREA_BYTES_MAX = 256n * 1024n;
 const ARENA_BYTES = 64 * 1024;
+/** Of 16 KiB: together most of the mebibyte that V8 has for young objects at first. */
+const GARBAGE_ARRAYS = 48;
+const GARBAGE_WORDS = 2048;
 const SILENT: Logger = { debug() {}, info() {}, warn() {} };
 
 /**
@@ -95,6 +98,17 @@ export function rehearse(registry: Registry, request: DumpRequest, target: Targe
       sink.close();
     });
   });
+  collectYoung();
+}
+
+/**
+ * V8 collects its young objects whenever there is no room for more: here, because what the rehearsal leaves would soon make it do so in
+ * the freeze, for 0.7 ms. No function of JavaScript asks for that; garbage does.
+ */
+function collectYoung(): void {
+  let garbage: unknown[] = [];
+  for (let made = 0; made < GARBAGE_ARRAYS; made++) garbage = Array(GARBAGE_WORDS);
+  garbage.length = 0;
 }
 
 /** Images that are written, and gone. */
