@@ -96,3 +96,37 @@ needing('or taken from the caller of the restore', async () => {
     for (const fd of ends) rawSyscall('close', fd);
   }
 });
+
+testNeeding(['python3', 'CRTS_CRIU'])(
+  'CRIU finds the receiver again by name in images of crts, and crts in those of CRIU',
+  async () => {
+    const [server, path] = await startServer('datagram');
+    const [client] = await startClient('datagram', path);
+    must(client.dump('--ext-unix-sk'));
+    await client.gone();
+    must(client.restoreWithCriu('--ext-unix-sk'));
+    client.clearImages();
+    must(client.dumpWithCriu('--ext-unix-sk'));
+    await client.gone();
+    must(client.restore('--ext-unix-sk'));
+    await client.finish();
+    await until('the message to arrive', () => server.text().includes('got after'));
+  },
+);
+
+testNeeding(['python3', 'CRTS_CRIU'])('what CRIU left outside is taken from the caller of the restore', async () => {
+  const [, path] = await startServer('stream');
+  const [client, ino] = await startClient('stream', path, 'another');
+  must(client.dumpWithCriu('--external', `unix[${ino}]`));
+  await client.gone();
+  const ends = new Int32Array(2);
+  rawSyscall('socketpair', 1, 1, 0, ends);
+  try {
+    must(client.restoreInheriting([ends[0]!], '--inherit-fd', `fd[3]:socket:[${ino}]`));
+    await client.finish();
+    const text = Buffer.alloc(10);
+    expect(rawSyscall('recvfrom', ends[1]!, text, 10, 0x40, null, null)).toBe(5);
+  } finally {
+    for (const fd of ends) rawSyscall('close', fd);
+  }
+});

@@ -38,7 +38,15 @@ interface Known {
 /** The same for every description of a dump. */
 type CommonContext = Pick<
   FdDumpContext,
-  'first' | 'addItem' | 'afterAll' | 'addSharedMemory' | 'addRecord' | 'processes' | 'descriptors' | 'inFlight'
+  | 'first'
+  | 'addItem'
+  | 'afterAll'
+  | 'addSharedMemory'
+  | 'addRecord'
+  | 'orderRecords'
+  | 'processes'
+  | 'descriptors'
+  | 'inFlight'
 >;
 
 /** File descriptions of the dump: each is written once, whoever refers to it. */
@@ -74,6 +82,7 @@ export class FileTable implements FileRegistry, TreeImages {
       afterAll: (action) => this.#afterAll.push(action),
       addSharedMemory: (memory) => this.addSharedMemory(memory),
       addRecord: (make) => this.#push(this.#nextId++, make),
+      orderRecords: (ids) => this.#order(ids),
       processes: new Set(processes),
       descriptors: this.#descriptors,
       inFlight: this.#flyingDescriptors,
@@ -203,7 +212,8 @@ export class FileTable implements FileRegistry, TreeImages {
     );
     if (handler === undefined) throw noFdHandler(facts);
     const id = this.#nextId++;
-    const { first, addItem, afterAll, addSharedMemory, addRecord, processes, descriptors, inFlight } = this.#common;
+    const { first, addItem, afterAll, addSharedMemory, addRecord, orderRecords } = this.#common;
+    const { processes, descriptors, inFlight } = this.#common;
     const context: FdDumpContext = {
       task,
       options: task.options,
@@ -211,6 +221,7 @@ export class FileTable implements FileRegistry, TreeImages {
       id,
       fown: fown as ImageRecord,
       addRecord,
+      orderRecords,
       nameOf: (file, ownId) => this.#remaps?.nameOf(file, { ...context, id: ownId ?? id }) ?? file.link,
       first,
       addItem,
@@ -229,6 +240,15 @@ export class FileTable implements FileRegistry, TreeImages {
     if (typeof record?.type !== 'number' || typeof record.field !== 'string')
       throw pluginMistake(handler.name, 'dump() returned no entry: { type, field, value }', task.pid, facts.fd);
     return this.#push(id, () => record);
+  }
+
+  #order(ids: readonly number[]): void {
+    const wanted = new Set(ids);
+    const places = this.entries.flatMap(({ id }, place) => (wanted.has(id) ? [place] : []));
+    const byId = new Map(places.map((place) => [this.entries[place]!.id, this.entries[place]!]));
+    ids.forEach((id, index) => {
+      this.entries[places[index]!] = byId.get(id)!;
+    });
   }
 
   #push(id: number, make: (id: number) => FileRecord): number {

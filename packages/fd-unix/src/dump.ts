@@ -54,8 +54,8 @@ interface Dump {
   readonly dumped: Map<number, Dumped>;
   /** Of the first socket: for what belongs to all. */
   readonly context: FdDumpContext;
-  /** Sockets outside the tree that have an entry already. */
-  readonly outside: Set<number>;
+  /** Ids of the entries of sockets outside the tree. */
+  readonly outside: Map<number, number>;
   /** Sockets with something to read. */
   readonly filled: Set<number>;
 }
@@ -70,7 +70,7 @@ function dumpOf(context: FdDumpContext): Dump {
     all: unixSockets(),
     dumped: new Map(),
     context,
-    outside: new Set(),
+    outside: new Map(),
     filled: new Set(),
   };
   dumps.set(tree, dump);
@@ -231,6 +231,29 @@ function endSockets(dump: Dump): void {
       if (!dump.dumped.has(client)) throw outsideClient(one.subject, entry.ino, client, holderOf(client));
     }
   }
+  dump.context.orderRecords(peersFirst(dump));
+}
+
+/** CRIU finds the peer of a socket only among the entries before it, unless each is the other's: try_resolve_unix_peer(). */
+function peersFirst({ dumped, outside }: Dump): number[] {
+  const ids = new Set<number>();
+  const met = new Set<number>();
+  for (const [ino] of dumped) {
+    const chain: number[] = [];
+    for (
+      let next: number | undefined = ino;
+      next !== undefined && !met.has(next);
+      next = dumped.get(next)?.entry.peer
+    ) {
+      met.add(next);
+      chain.unshift(next);
+    }
+    for (const one of chain) {
+      const id = dumped.get(one)?.entry.id ?? outside.get(one);
+      if (id !== undefined) ids.add(id);
+    }
+  }
+  return [...ids];
 }
 
 /** A datagram socket finds its peer again by name; other connections are left to others on purpose alone. */
@@ -245,8 +268,10 @@ function leaveOutside(entry: UnixSkEntry, subject: Dumped['subject'], peer: numb
   if (dump.filled.has(entry.ino) && !isFound)
     log.warn({ ...subject, ino: entry.ino }, 'what waits in the socket is lost: only its peer could send it again');
   if (dump.outside.has(peer)) return;
-  dump.outside.add(peer);
-  dump.context.addRecord((id) => outsideRecord(id, peer, name));
+  dump.outside.set(
+    peer,
+    dump.context.addRecord((id) => outsideRecord(id, peer, name)),
+  );
 }
 
 /** As CRIU writes it. */

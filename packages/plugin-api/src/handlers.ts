@@ -241,6 +241,8 @@ export interface FdDumpContext extends TreeImages {
   readonly id: FileId;
   /** Adds a further entry that this one refers to, and returns its id. */
   addRecord(make: (id: FileId) => FileRecord): FileId;
+  /** Entries of these ids stand in this order in the images, for a reader that wants one of them first. */
+  orderRecords(ids: readonly FileId[]): void;
   /**
    * The name for the entry of a file: its own, or one that a RemapHandler takes care of (unlinked, dead process). `id` is
    * that of the entry, where it is not the description's own.

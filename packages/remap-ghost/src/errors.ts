@@ -35,7 +35,7 @@ export function withoutName(): CrtsError {
     code: 'CRTS_FILE_UNREACHABLE',
     kind: 'refused',
     what: 'the file was deleted and was the root of a mount that is gone: it has no name under which it could be made again',
-    hint: "Leave it outside the dump: see --external 'file[MNT:INODE]'.",
+    hint: 'Leave it outside the dump: see --external file[MNT:INODE].',
   });
 }
 
