@@ -67,7 +67,7 @@ napi_value FromResult(napi_env env, int64_t result) {
 }
 
 bool ToWords(napi_env env, napi_callback_info info, uint64_t* words, size_t count) {
-  constexpr size_t kMost = 9;
+  constexpr size_t kMost = 10;
   size_t given = kMost;
   napi_value arguments[kMost];
   napi_get_cb_info(env, info, &given, arguments, nullptr, nullptr);

@@ -236,7 +236,8 @@ static long execute(struct agent *agent, struct agent_instruction *program, word
 	case AGENT_OP_PAGES_UPDATE:
 		return update(agent, a[0], (struct agent_run *)a[1], a[2], a[3]);
 	case AGENT_OP_PAGES_TOGETHER:
-		return share_pages(a[0], (struct agent_run *)a[1], (unsigned int *)a[2], a[3], (unsigned int *)a[4]);
+		return share_pages(a[5] ? __NR_pwrite64 : __NR_pread64, a[0], (struct agent_run *)a[1],
+				   (unsigned int *)a[2], a[3], (unsigned int *)a[4]);
 	case AGENT_OP_FORK:
 		return fork_task(agent, a[0], a[1], a[2], a[3], a[4], (struct agent_place *)a[5]);
 	case AGENT_OP_THREAD:

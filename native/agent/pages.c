@@ -34,7 +34,7 @@ long transfer_pages(word nr, word fd, struct agent_run *runs, word count)
 	return total;
 }
 
-long share_pages(word fd, struct agent_run *runs, const unsigned int *bounds, word count, unsigned int *next)
+long share_pages(word nr, word fd, struct agent_run *runs, const unsigned int *bounds, word count, unsigned int *next)
 {
 	long total = 0;
 
@@ -44,7 +44,7 @@ long share_pages(word fd, struct agent_run *runs, const unsigned int *bounds, wo
 
 		if (piece >= count)
 			return total;
-		done = transfer_pages(__NR_pread64, fd, runs + bounds[piece], bounds[piece + 1] - bounds[piece]);
+		done = transfer_pages(nr, fd, runs + bounds[piece], bounds[piece + 1] - bounds[piece]);
 		if (done < 0) {
 			/* Nobody need go on. */
 			__atomic_store_n(next, (unsigned int)count, __ATOMIC_RELAXED);

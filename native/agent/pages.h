@@ -12,7 +12,7 @@
 long transfer_pages(word nr, word fd, struct agent_run *runs, word count);
 
 /* AGENT_OP_PAGES_TOGETHER. */
-long share_pages(word fd, struct agent_run *runs, const unsigned int *bounds, word count, unsigned int *next);
+long share_pages(word nr, word fd, struct agent_run *runs, const unsigned int *bounds, word count, unsigned int *next);
 
 /* AGENT_OP_PAGES_UPDATE; `room` lies in the arena. */
 long update_pages(word fd, struct agent_run *runs, word count, word room);

@@ -9,7 +9,7 @@
 #ifndef CRTS_PROTOCOL_H
 #define CRTS_PROTOCOL_H
 
-#define CRTS_PROTOCOL 7
+#define CRTS_PROTOCOL 8
 
 /* What an instruction does. */
 #define AGENT_OP_SYSCALL 0u     /* nr(arg[0..5]) */
@@ -26,11 +26,11 @@
 				  * that are not in memory as the file has them are written, so that equal ones stay
 				  * shared with who had them before; result = bytes that were written. Runs whose
 				  * offset is AGENT_DROP are dropped: MADV_DONTNEED. */
-#define AGENT_OP_PAGES_TOGETHER 10u /* reads as AGENT_OP_PAGES_READ what it gets of pieces that the engine takes from too:
+#define AGENT_OP_PAGES_TOGETHER 10u /* reads or writes as AGENT_OP_PAGES_READ and _WRITE what it gets of pieces that the engine takes from too:
 				     * arg[0] = fd, arg[1] = pointer to struct agent_run[], arg[2] = pointer to words of 32
 				     * bits: piece i is the runs from word i up to word i + 1, arg[3] = pieces, arg[4] =
-				     * pointer to the word whose atomic increment takes the next piece; result = bytes that
-				     * the agent has read. It is alone in its program: the memory is there when the engine
+				     * pointer to the word whose atomic increment takes the next piece, arg[5] = 1: into the
+				     * file; result = bytes that the agent has moved. It is alone in its program: the memory is there when the engine
 				     * begins, and only the engine knows when both are done. */
 #define AGENT_OP_TILES 9u       /* arg[0] = pointer to a tile configuration of 64 bytes: uses tile 0, and lets go of it */
 

@@ -1,5 +1,12 @@
 import type { CoreEntry, ImageWriter } from '@crts/image-io';
-import { descriptorNumbers, lendTogether, openAll, type RemoteTask, SIGINFO_SIZE } from '@crts/native-syscalls';
+import {
+  descriptorNumbers,
+  getAffinity,
+  lendTogether,
+  openAll,
+  type RemoteTask,
+  SIGINFO_SIZE,
+} from '@crts/native-syscalls';
 import type { Output, PageStats } from '@crts/plugin-api';
 import { bindToEngine } from './binding';
 import { writeChecksums } from './checksums';
@@ -13,6 +20,7 @@ import { FrozenPages } from './frozen-pages';
 import { type FrozenSession, onTree, refuseTree } from './frozen-session';
 import { Frozen } from './frozen-task';
 import { identify } from './object-ids';
+import { PageHelp } from './page-help';
 import { type ParentSet, startTracking } from './parent-set';
 import { threadsOf } from './proc';
 import { type Registry, reportUnused } from './registry';
@@ -147,13 +155,14 @@ function dumpFrozen(session: FrozenSession): DumpOutcome {
   };
 }
 
-/** What tasks store themselves, side by side. */
+/** What tasks store themselves, side by side, with the engine's help: docs/adr/0034. */
 function writePages(members: readonly Member[], stats: readonly PageStats[], progress: DumpRequest['progress']): void {
   const writers = stats.flatMap(({ writing }, index) =>
     writing === undefined ? [] : [{ ...members[index]!, writing }],
   );
   const [only] = writers;
   if (only === undefined) return;
+  const help = new PageHelp(getAffinity(0));
   const write = () => {
     for (let part = 0; writers.some(({ writing }) => part < writing.parts.length); part++) {
       const jobs = writers.filter(({ writing }) => part < writing.parts.length);
@@ -164,6 +173,7 @@ function writePages(members: readonly Member[], stats: readonly PageStats[], pro
           fd,
           build: (program, file) => parts[part]!.emit(program, file),
         })),
+        help.meanwhile,
       );
       for (const { writing } of jobs) progress?.add(writing.parts[part]!.bytes);
     }

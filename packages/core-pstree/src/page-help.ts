@@ -1,4 +1,4 @@
-/** While tasks read their pages the engine, which would only wait, writes a share of them: docs/adr/0027. */
+/** While tasks read or store their pages the engine, which would only wait, takes a share of them: docs/adr/0027, 0034. */
 import {
   getAffinity,
   POLL,
@@ -9,7 +9,7 @@ import {
   tellObserver,
 } from '@crts/native-syscalls';
 
-/** Pieces that a thread writes before the engine looks again how many tasks are still busy: some 20 ms. */
+/** Pieces that a thread takes before the engine looks again how many tasks are still busy: some 20 ms. */
 const PIECES_AT_ONCE = 8;
 /** More do not make memory faster. */
 const THREADS_MAX = 8;

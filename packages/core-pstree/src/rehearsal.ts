@@ -38,6 +38,8 @@ const DESCRIPTORS_MAX = 512;
 const MAPPINGS_MAX = 256;
 const AREAS_MAX = 16;
 const AREA_BYTES_MAX = 256n * 1024n;
+/** Of all that lies between these areas the kernel walks the page tables: 15 ms a GiB. */
+const LARGE_BYTES = 16n * 1024n * 1024n;
 const ARENA_BYTES = 64 * 1024;
 /** Of 16 KiB: together most of the mebibyte that V8 has for young objects at first. */
 const GARBAGE_ARRAYS = 48;
@@ -89,8 +91,7 @@ export function rehearse(registry: Registry, request: DumpRequest, target: Targe
     attempt('mappings', () => {
       const areas = collectMappings(registry, task);
       // What is shared with others is compared with what they have stored.
-      if (request.sharePages !== true)
-        attempt('pages', () => storePages(registry, task, areas.filter(isSmall).slice(0, AREAS_MAX)));
+      if (request.sharePages !== true) attempt('pages', () => storePages(registry, task, someOf(areas)));
     });
     attempt('images', () => {
       const sink = new Nowhere();
@@ -147,6 +148,12 @@ function pass({ instructions }: ProgramBuilder): void {
 function onStack(state: ThreadState, vmas: readonly VmaFacts[]): ThreadState {
   const stack = vmas.find(({ name }) => name === '[stack]');
   return stack === undefined ? state : { ...state, prstatus: withRegs(state.prstatus, { rsp: stack.end - 64n }) };
+}
+
+/** Small ones in front of the first that is large. */
+function someOf(areas: readonly PageArea[]): PageArea[] {
+  const large = areas.findIndex(({ start, end }) => end - start > LARGE_BYTES);
+  return (large < 0 ? areas : areas.slice(0, large)).filter(isSmall).slice(0, AREAS_MAX);
 }
 
 function isSmall({ start, end }: PageArea): boolean {

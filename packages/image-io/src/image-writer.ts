@@ -5,7 +5,8 @@ import { encodeImage, type ImageItem } from './image-file';
 import { imageFileName, imageKind } from './kinds';
 import { WireWriter } from './wire';
 
-const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+// Read as well: memory that is mapped to be written must be (mmap(2), EACCES), and the engine maps pages images.
+const CREATE = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 export const TEMPORARY = '.crts-part-';
 /** Says that pages were punched out of a set: an empty file, which CRIU does not look at. */
 export const DEDUPLICATED = 'crts-deduplicated';

@@ -1,6 +1,6 @@
 /** Pages of a task go to its pages image. */
 import { closeSync, fstatSync, openSync } from 'node:fs';
-import { preadFull, preallocate, pwriteFull } from '@crts/native-syscalls';
+import { cutRuns, preadFull, preallocate, pwriteFull } from '@crts/native-syscalls';
 import type { CrtsError, FrozenTask, PageRun, PageWriting, Program, Result } from '@crts/plugin-api';
 import type { PageStretch } from './collect';
 import { pagesNotWritten, pagesUnreadable } from './errors';
@@ -38,13 +38,11 @@ export function writePages(
   const mayWrite = total <= fileSizeLimit(task);
   const byTask = (_: unknown, index: number) => mayWrite && stretches[index]!.readable;
   const fail = (errno: string | undefined) => notStored(task.pid, total, errno);
-  const parts = partsOf(runs.filter(byTask), progress === undefined ? undefined : WATCHED_BYTES).map((part) => {
-    const bytes = sumOf(part);
-    return {
-      bytes,
-      emit: (program: Program, file: Result) => void program.pagesToFile(file, part, { expect: bytes, fail }),
-    };
-  });
+  const cut = cutRuns(runs.filter(byTask), 'fileOffset');
+  const parts = partsOf(cut, progress === undefined ? undefined : WATCHED_BYTES).map((part) => ({
+    bytes: sumOf(part),
+    emit: (program: Program, file: Result) => void program.pagesToFile(file, part, { fail }, fd),
+  }));
   return {
     fd,
     parts,

@@ -38,6 +38,7 @@ export interface Addon {
     threads: number,
     most: number,
     failed: Int32Array,
+    store: number,
   ): number;
   listDescriptors(pid: number, linkPart: Uint8Array, into: Int32Array): number;
   searchFile(rows: Int32Array, count: number, pid: number, fd: number): number;

@@ -1,6 +1,6 @@
 import type { Program, Result } from '@crts/plugin-api';
 import { ProgramBuilder } from './remote/program-builder';
-import { type RemoteTask, runTogether } from './remote/remote-task';
+import { type RemoteTask, type Run, runTogether } from './remote/remote-task';
 
 /** Runs a program in a task with a descriptor of the engine, which the task has no longer when it is over, however it ends. */
 export function withLent(
@@ -22,13 +22,14 @@ export function withLent(
   }
 }
 
-/** The same in several tasks, side by side. Throws the first error when all have ended. */
+/** The same in several tasks, side by side. Throws the first error when all have ended. `meanwhile`: see runTogether(). */
 export function lendTogether(
   jobs: readonly {
     readonly task: RemoteTask;
     readonly fd: number;
     readonly build: (program: Program, lent: Result) => void;
   }[],
+  meanwhile?: (runs: readonly Run[]) => void,
 ): void {
   const lent = jobs.map(({ task, fd, build }) => {
     const program = new ProgramBuilder();
@@ -38,7 +39,7 @@ export function lendTogether(
     return { task, program, own };
   });
   try {
-    runTogether(lent);
+    runTogether(lent, meanwhile);
   } catch (error) {
     // Where it was closed already, that fails.
     for (const { task, own } of lent) takeBack(task, own);

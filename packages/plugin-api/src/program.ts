@@ -101,8 +101,11 @@ export interface Program {
    * finalThread() may set. The thread must be allowed to (ARCH_REQ_XCOMP_PERM), else it ends with SIGILL.
    */
   useTiles(config: Data, options?: CallOptions): void;
-  /** Writes runs of the task's memory to `fd`. The result is the number of bytes written: all, or an errno. */
-  pagesToFile(fd: Arg, runs: readonly PageRun[], options?: CallOptions): Result;
+  /**
+   * Writes runs of the task's memory to `fd`. The result is the number of bytes that the task has written, or an errno. `own`: the
+   * same file as the engine has it open, so that it may write a share of them; all are there when the program is over.
+   */
+  pagesToFile(fd: Arg, runs: readonly PageRun[], options?: CallOptions, own?: number): Result;
   /** Reads runs of `fd` into the task's memory: all of them, or an errno (ENODATA when the file is too short). */
   pagesFromFile(fd: Arg, runs: readonly PageRun[], options?: CallOptions): Result;
 }

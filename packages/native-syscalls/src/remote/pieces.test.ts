@@ -1,11 +1,11 @@
 // Transfers that agent and engine make together: how they are cut, and on the real kernel that nothing is left out or written twice.
-import { closeSync, ftruncateSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { PageRun } from '@crts/plugin-api';
 import fc from 'fast-check';
-import { preadFull } from '../files';
-import { rawSyscall } from '../syscall';
+import { preadFull, preallocate } from '../files';
+import { cPath, rawSyscall, syscall } from '../syscall';
 import { waitPid } from '../wait';
 import { encodeBatch } from './encoder';
 import { boundsOf, cutRuns, PIECE_BYTES } from './pieces';
@@ -69,6 +69,8 @@ test('cut runs are the same pages; no piece goes over a boundary or is larger th
         expect(piece.length).toBeGreaterThan(0);
         expect(piece.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0n)).toBeLessThanOrEqual(PIECE_BYTES);
       });
+      for (const { fileOffset, lengthBytes } of cutRuns(runs, 'fileOffset'))
+        expect(fileOffset / PIECE_BYTES).toBe((fileOffset + lengthBytes - 1n) / PIECE_BYTES);
     }),
   );
 });
@@ -240,3 +242,97 @@ test('a file that has become shorter is an error, and no signal', () => {
     expect(attempt).toThrow(expect.objectContaining({ errno: 'ENODATA', pid: stub.hostPid }));
   });
 });
+
+/** The task has the contents in its memory, and runs of it go to a file of zeros, which `help` may take part in. */
+function store(stub: StubTask, target: number, runs: readonly PageRun[], help: (run: Run) => void): bigint {
+  const descriptor = openSync(file, 'r');
+  try {
+    const program = new ProgramBuilder();
+    program.call('mmap', [MEMORY, SIZE, 3, 0x10_0022, -1, 0]);
+    program.moveFd(program.receiveFd(descriptor), 60, true);
+    program.pagesFromFile(60, whole);
+    program.moveFd(program.receiveFd(target), 61, true);
+    const result = program.pagesToFile(61, cutRuns(runs, 'fileOffset'), {}, target);
+    program.call('close', [61]);
+    runTogether([{ task: stub.task, program }], ([run]) => help(run!));
+    return result.value;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+test.each([
+  ['in one stretch', whole],
+  ['in two that the file has the other way round', swapped],
+  ['scattered', scattered()],
+])('a file has memory %s, byte for byte, and not a block more, whoever writes it', (_, runs) => {
+  const bytes = runs.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0n);
+  const wanted = Buffer.alloc(SIZE);
+  for (const { addr, lengthBytes, fileOffset } of runs)
+    contents.copy(wanted, Number(fileOffset), Number(addr - MEMORY), Number(addr - MEMORY + lengthBytes));
+  const helps: [boolean, (run: Run) => void][] = [
+    [false, () => undefined],
+    [true, ({ transfer: shared }) => shared?.help(1, 2)],
+    [true, ({ transfer: shared }) => shared?.help(3, 1000)],
+  ];
+  for (const [helped, help] of helps)
+    withTask((stub) => {
+      const path = `${file}.stored`;
+      const target = openSync(path, 'w+');
+      try {
+        preallocate(target, BigInt(SIZE));
+        const written = store(stub, target, runs, help);
+        expect(helped ? written <= bytes : written === bytes).toBe(true);
+        const { size, blocks } = fstatSync(target);
+        expect([size, blocks * 512 < SIZE + 64 * 1024]).toEqual([SIZE, true]);
+        expect(readFileSync(path).equals(wanted)).toBe(true);
+      } finally {
+        closeSync(target);
+        rmSync(path);
+      }
+    });
+});
+
+test('a disk that is full, or a file that may not be mapped, is an error of the agent, and no signal', () => {
+  withTask((stub) => {
+    const target = onSmallDisk();
+    try {
+      ftruncateSync(target, SIZE);
+      let failed = 0;
+      const attempt = () =>
+        store(stub, target, whole, ({ transfer: shared }) => {
+          shared?.help(1, 1000);
+          failed += shared?.leftOver.length ?? 0;
+        });
+      expect(attempt).toThrow(expect.objectContaining({ errno: 'ENOSPC', pid: stub.hostPid }));
+      expect(failed).toBeLessThanOrEqual(1);
+    } finally {
+      closeSync(target);
+    }
+  });
+  withTask((stub) => {
+    const path = `${file}.stored`;
+    const target = openSync(path, 'w');
+    try {
+      preallocate(target, BigInt(SIZE));
+      expect(store(stub, target, whole, ({ transfer: shared }) => shared?.help(2, 1000))).toBeLessThan(BigInt(SIZE));
+      expect(readFileSync(path).equals(contents)).toBe(true);
+    } finally {
+      closeSync(target);
+      rmSync(path);
+    }
+  });
+});
+
+/** A file on a tmpfs of two pieces that is mounted nowhere. */
+function onSmallDisk(): number {
+  const [SET_STRING, CREATE] = [1, 6];
+  const context = syscall('fsopen', cPath('tmpfs'), 0);
+  syscall('fsconfig', context, SET_STRING, cPath('size'), cPath('8m'), 0);
+  syscall('fsconfig', context, CREATE, null, null, 0);
+  const mount = syscall('fsmount', context, 0, 0);
+  syscall('close', context);
+  const target = syscall('openat', mount, cPath('file'), 0o102, 0o600);
+  syscall('close', mount);
+  return target;
+}

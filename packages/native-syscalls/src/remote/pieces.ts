@@ -6,16 +6,23 @@ import { encodeRuns } from './instruction';
 /** Whole huge pages; less costs more calls, more lets one wait longer for the other at the end. */
 export const PIECE_BYTES = 4n * 1024n * 1024n;
 
-/** Runs cut at addresses that are multiples of a piece's size, so that no huge page is two takers' work. */
-export function cutRuns<T extends PageRun>(runs: readonly T[]): T[] {
+/**
+ * Runs cut where the address, or the place in the file, is a multiple of a piece's size, so that no huge page of the memory, or of the
+ * page cache, is two takers' work: of that which is made meanwhile.
+ */
+export function cutRuns<T extends PageRun>(runs: readonly T[], by: 'addr' | 'fileOffset' = 'addr'): T[] {
   const cut: T[] = [];
   for (const run of runs) {
     for (let done = 0n; done < run.lengthBytes; ) {
-      const addr = run.addr + done;
-      const room = PIECE_BYTES - (addr % PIECE_BYTES);
+      const room = PIECE_BYTES - ((run[by] + done) % PIECE_BYTES);
       const left = run.lengthBytes - done;
       const lengthBytes = left < room ? left : room;
-      cut.push({ ...run, addr, lengthBytes, fileOffset: run.fileOffset + done });
+      // Most are no part of another: scattered pages.
+      if (lengthBytes === run.lengthBytes) {
+        cut.push(run);
+        break;
+      }
+      cut.push({ ...run, addr: run.addr + done, lengthBytes, fileOffset: run.fileOffset + done });
       done += lengthBytes;
     }
   }
@@ -37,16 +44,17 @@ export function boundsOf(runs: readonly PageRun[]): Uint32Array {
   return Uint32Array.from(bounds);
 }
 
-/** A table of runs as agent and addon read it, and where its file is open in the engine. */
+/** A table of runs as agent and addon read it, where its file is open in the engine, and whether the pages go there. */
 export interface PieceTable {
-  readonly source: number;
+  readonly file: number;
+  readonly store: boolean;
   readonly runs: readonly PageRun[];
   readonly encodedRuns: Buffer;
   readonly bounds: Uint32Array;
 }
 
-export function pieceTable(source: number, runs: readonly PageRun[]): PieceTable {
-  return { source, runs, encodedRuns: encodeRuns(runs), bounds: boundsOf(runs) };
+export function pieceTable(file: number, runs: readonly PageRun[], store: boolean): PieceTable {
+  return { file, store, runs, encodedRuns: encodeRuns(runs), bounds: boundsOf(runs) };
 }
 
 /** A transfer that is under way in a task. */
@@ -73,22 +81,33 @@ export class SharedTransfer {
   }
 
   /**
-   * Writes pieces into the task's memory until none is left, or each of `threads` threads has written `most`. Blocks. What
-   * cannot be written is kept for the agent, and whoever met it stops.
+   * Copies pieces until none is left, or each of `threads` threads has copied `most`. Blocks. What cannot be copied is
+   * kept for the agent, and whoever met it stops.
    */
   help(threads: number, most: number): void {
-    const { source, encodedRuns, bounds } = this.#table;
+    const { file, store, encodedRuns, bounds } = this.#table;
     const failed = new Int32Array(threads).fill(-1);
-    addon().helpPages(this.#pid, source, encodedRuns, bounds, this.count, this.#next, threads, most, failed);
+    addon().helpPages(
+      this.#pid,
+      file,
+      encodedRuns,
+      bounds,
+      this.count,
+      this.#next,
+      threads,
+      most,
+      failed,
+      store ? 1 : 0,
+    );
     for (const piece of failed) if (piece >= 0) this.#failed.push(piece);
   }
 
-  /** Whether the engine can go on: it could write all that it tried. */
+  /** Whether the engine can go on: it could copy all that it tried. */
   get works(): boolean {
     return this.#failed.length === 0;
   }
 
-  /** Runs of the pieces that were taken and could not be written: the agent reads them, or says why it cannot. */
+  /** Runs of the pieces that were taken and could not be copied: the agent does it, or says why it cannot. */
   get leftOver(): PageRun[] {
     const { runs, bounds } = this.#table;
     return this.#failed.flatMap((piece) => runs.slice(bounds[piece], bounds[piece + 1]));

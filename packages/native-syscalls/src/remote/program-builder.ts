@@ -17,7 +17,7 @@ import {
   ResultSlot,
   ScratchSlot,
 } from './instruction';
-import { pieceTable } from './pieces';
+import { PIECE_BYTES, pieceTable } from './pieces';
 import { showInstruction } from './program-text';
 import { DROP, OP, UPDATE_ROOM } from './protocol';
 import type { SealedProgram } from './sealed';
@@ -33,6 +33,13 @@ export interface ForkChannel {
 
 /** A part of memory. */
 export type Stretch = Omit<PageRun, 'fileOffset'>;
+
+/** From this size on the engine takes part: it costs a round trip. */
+const TOGETHER_BYTES = 2n * PIECE_BYTES;
+
+function lengthOf(runs: readonly PageRun[]): bigint {
+  return runs.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0n);
+}
 
 /** One for all calls that say nothing: a tree has a hundred thousand. */
 const PLAIN: CallOptions = {};
@@ -89,7 +96,8 @@ export class ProgramBuilder implements Program {
     return this.#add(OP.RECEIVE_FD, 'receive_fd', 0, [], options, [source]);
   }
 
-  pagesToFile(fd: Arg, runs: readonly PageRun[], options: CallOptions = PLAIN): ResultSlot {
+  pagesToFile(fd: Arg, runs: readonly PageRun[], options: CallOptions = PLAIN, own?: number): ResultSlot {
+    if (own !== undefined && lengthOf(runs) >= TOGETHER_BYTES) return this.#together(fd, runs, own, true, options);
     return this.#pages(OP.PAGES_WRITE, 'pages_to_file', fd, runs, options);
   }
 
@@ -102,11 +110,15 @@ export class ProgramBuilder implements Program {
    * of its own, and Run.transfer is how the engine takes part. The result is what the agent has read. For the engine alone.
    */
   pagesTogether(fd: Arg, runs: readonly PageRun[], source: number, options: CallOptions = {}): ResultSlot {
-    const table = pieceTable(source, runs);
+    return this.#together(fd, runs, source, false, options);
+  }
+
+  #together(fd: Arg, runs: readonly PageRun[], file: number, store: boolean, options: CallOptions): ResultSlot {
+    const table = pieceTable(file, runs, store);
     const { bounds, encodedRuns } = table;
     const next = new DataSlot(4);
     const pieces = new DataSlot(bounds.byteLength, Buffer.from(bounds.buffer));
-    const args = [fd, new DataSlot(encodedRuns.length, encodedRuns), pieces, bounds.length - 1, next];
+    const args = [fd, new DataSlot(encodedRuns.length, encodedRuns), pieces, bounds.length - 1, next, store ? 1 : 0];
     const together = { table, next };
     return this.#add(OP.PAGES_TOGETHER, 'pages_together', 0, args, options, undefined, undefined, together);
   }

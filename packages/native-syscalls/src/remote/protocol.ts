@@ -1,6 +1,6 @@
 /** The numbers of native/include/protocol.h; protocol.test.ts compares the two. */
 
-export const PROTOCOL = 7;
+export const PROTOCOL = 8;
 
 export const OP = {
   SYSCALL: 0,

@@ -174,10 +174,11 @@ export class RemoteTask {
   }
 }
 
-/** The agent reads what the engine could not write, and says why where it can't either. */
-function leftOverProgram({ args, options, origin }: Instruction, runs: readonly PageRun[]): ProgramBuilder {
+/** The agent does what the engine could not, and says why where it can't either. */
+function leftOverProgram({ args, options, origin, together }: Instruction, runs: readonly PageRun[]): ProgramBuilder {
   const program = new ProgramBuilder();
   program.origin = origin;
-  program.pagesFromFile(args[0]!, runs, options);
+  if (together!.table.store) program.pagesToFile(args[0]!, runs, options);
+  else program.pagesFromFile(args[0]!, runs, options);
   return program;
 }
