@@ -46,13 +46,20 @@ export class PageServerClient implements PageOutlet {
 
   hasParent(owner: PageOwner, id: number): boolean {
     this.#request(COMMAND.parent, encodeOwner(owner, id));
-    return this.#answer(4, 'asking for a parent set').readInt32LE(0) !== 0;
+    return this.#isYes(this.#answer(4, 'asking for a parent set').readInt32LE(0));
   }
 
   open(owner: PageOwner, id: number): boolean {
     this.#dst = encodeOwner(owner, id);
     this.#request(COMMAND.open2, this.#dst);
-    return this.#answer(1, 'opening images there')[0] !== 0;
+    return this.#isYes(this.#answer(1, 'opening images there')[0]!);
+  }
+
+  /** Who says anything else is no page server, and may take nothing for as long as a tree stands still. */
+  #isYes(answer: number): boolean {
+    if (answer !== 0 && answer !== 1)
+      throw badRecord(this.#connection.peer, `it answers ${answer} where 0 or 1 is to come`);
+    return answer === 1;
   }
 
   record(start: bigint, end: bigint, flags: number): Buffer {
