@@ -97,6 +97,7 @@ export interface ThreadPlan {
   readonly isMain: boolean;
   /** Whether it is of the root of the tree, whose parent is crts, or who crts leaves it to. */
   readonly isRoot: boolean;
+  /** An emitter that the thread before gave in the same place may not be called again: it emits the same (rememberLast()). */
   pass(head: PassHead, emit: (program: Program) => void): void;
   /**
    * Seccomp filters that a pass of this thread installs do not act before the program runs: the engine traces the thread with
