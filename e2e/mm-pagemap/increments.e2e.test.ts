@@ -180,3 +180,15 @@ test('a mapping whose watch the kernel has dropped behind our back is stored aga
   restoreFrom(target, sets[2]!);
   await target.finish();
 });
+
+test('a stack in no use grows for the agent, beside its part that is watched: again and again', async () => {
+  const target = await Target.program('thread-fork', [], { flags: ['-pthread'] });
+  const sets = [0, 1, 2].map((number) => set(target, number));
+  must(make(target, 'pre-dump', sets[0]!, '--track-mem'));
+  must(make(target, 'pre-dump', sets[1]!, '--track-mem', '--prev-images-dir', '../set-0'));
+  must(make(target, 'pre-dump', sets[2]!, '--track-mem', '--prev-images-dir', '../set-1'));
+  must(target.dump('--prev-images-dir', '../set-2'));
+  await target.gone();
+  must(target.restore());
+  await target.finish();
+});

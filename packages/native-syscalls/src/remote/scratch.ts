@@ -20,20 +20,34 @@ export function findScratch(rsp: bigint, vmas: readonly VmaFacts[], pagemap: num
   if (current !== undefined && growsDown(current) && top - size >= lowest(current, vmas)) return top;
   const main = vmas.find((vma) => vma.name === '[stack]' && vma.write);
   if (main === undefined) return undefined;
-  const touched = pagemapScan(pagemap, main.start, main.end, {
+  const stack = { start: lowestPart(main, vmas), end: main.end };
+  const touched = pagemapScan(pagemap, stack.start, stack.end, {
     inverted: 0n,
     required: 0n,
     anyOf: PAGE_IS.present | PAGE_IS.swapped,
     report: PAGE_IS.present,
   });
-  const end = touched[0]?.start ?? main.end;
+  const end = touched[0]?.start ?? stack.end;
   // One page of distance to what is in use: calls of other threads may reach below it before they fault.
   const free = end - 4096n;
-  return free - size >= lowest(main, vmas) ? free & ~63n : undefined;
+  return free - size >= lowest(stack, vmas) ? free & ~63n : undefined;
+}
+
+/**
+ * Where a stack begins that is several mappings: what it grows by after a part of it was given flags of its own (by userfaultfd, which
+ * keeps track of what is written) is one beside that, and /proc names only the one with the beginning of the program.
+ */
+function lowestPart(main: VmaFacts, vmas: readonly VmaFacts[]): bigint {
+  let { start } = main;
+  for (let part: VmaFacts | undefined = main; part !== undefined; ) {
+    start = part.start;
+    part = vmas.find((vma) => vma.end === start && vma.write && vma.vmFlags.has('gd'));
+  }
+  return start;
 }
 
 /** How far down a stack may reach without coming near another mapping. */
-function lowest(stack: VmaFacts, vmas: readonly VmaFacts[]): bigint {
+function lowest(stack: Pick<VmaFacts, 'start'>, vmas: readonly VmaFacts[]): bigint {
   let below = 0n;
   for (const { end } of vmas) if (end <= stack.start && end > below) below = end;
   const limit = below + GUARD_GAP;
