@@ -28,7 +28,6 @@
 #define O_CLOEXEC 02000000
 #define F_SETFD 2
 #define F_DUPFD_CLOEXEC 1030
-#define SIGCHLD 17
 #define FUTEX_WAIT 0
 #define FUTEX_WAKE 1
 #define ALL_WAITERS 0x7fffffff
@@ -174,9 +173,8 @@ static long fork_task(struct agent *agent, word pid, word flags, word doorbell, 
 
 	for (word i = 0; i < sizeof(args) / sizeof(word); i++)
 		((volatile word *)&args)[i] = 0;
-	args.flags = flags;
-	/* With CLONE_PARENT the exit signal is that of the caller, man 2 clone. */
-	args.exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD;
+	args.flags = flags & ~(word)CSIGNAL;
+	args.exit_signal = flags & CSIGNAL;
 	/* A pointer without a size is EINVAL. */
 	args.set_tid = pid == 0 ? 0 : (word)&tid;
 	args.set_tid_size = pid == 0 ? 0 : 1;

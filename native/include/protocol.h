@@ -18,9 +18,10 @@
 #define AGENT_OP_RECEIVE_FD 3u  /* result = the next descriptor that the engine sent on the doorbell */
 #define AGENT_OP_PAGES_WRITE 4u /* arg[0] = fd, arg[1] = pointer to struct agent_run[], arg[2] = count */
 #define AGENT_OP_PAGES_READ 5u  /* the same, from the file into memory */
-#define AGENT_OP_FORK 6u        /* arg[0] = pid, arg[1] = clone flags, arg[2] = the child's doorbell, arg[3] = the memfd
-				 * of its arena, arg[4] = where in it, arg[5] = struct agent_place; result = pid. The
-				 * child's boot block lies AGENT_FORK_BOOT bytes before the end of its arena. */
+#define AGENT_OP_FORK 6u        /* arg[0] = pid, arg[1] = clone flags with the exit signal in the lowest byte, arg[2] = the
+				 * child's doorbell, arg[3] = the memfd of its arena, arg[4] = where in it, arg[5] =
+				 * struct agent_place; result = pid. The child's boot block lies AGENT_FORK_BOOT bytes
+				 * before the end of its arena. */
 #define AGENT_OP_THREAD 7u      /* arg[0] = tid, arg[1] = address of its struct agent_thread; result = tid */
 #define AGENT_OP_PAGES_UPDATE 8u /* arg[0..2] as AGENT_OP_PAGES_READ, arg[3] = room of AGENT_UPDATE_ROOM bytes: only pages
 				  * that are not in memory as the file has them are written, so that equal ones stay

@@ -32,14 +32,13 @@ import { buildRegistry, checkExternal, type Registry, reportUnused } from './reg
 import { RestoreRemaps } from './remaps';
 import type { LazyPages, RestoreRequest } from './requests';
 import { NUMBERS_PER_TASK, serviceNumbers } from './service-numbers';
+import { SIGCHLD } from './signal-numbers';
 import { ThreadCompiler } from './thread-compiler';
+import { deathSignals, forgetSignal } from './wait-states';
 
 /** Programs of a restore run in batches of this size; of a tree, where each task has an arena, of the smaller. */
 const ARENA_BYTES = 1024 * 1024;
 const TREE_ARENA_BYTES = 320 * 1024;
-/** SIGCHLD as a bit of a signal set. */
-const SIGCHLD_SET = 1n << 16n;
-const SIGSET_BYTES = 8;
 
 /** A stretch of the address space that no task of the tree uses. */
 interface Area {
@@ -138,7 +137,13 @@ export function compileRestore(request: RestoreRequest, reader: ImageReader, sea
     const lazy = request.lazy === undefined ? [] : latePages(task, pages, request.lazy, set.tasks.length);
     fetchPages(request.plainPages, pages, lazy);
     const lending = new LentNumbers(spareNumber, lent);
-    return new TaskCompiler(task, task === set.root, new PageFiller(pages, pagesNumber(pid), lazy), lending);
+    return new TaskCompiler(
+      task,
+      task === set.root,
+      new PageFiller(pages, pagesNumber(pid), lazy),
+      lending,
+      deathSignals(pid, set),
+    );
   });
   planDescriptors(
     builders
@@ -184,11 +189,15 @@ function planTree(
   { shellJob }: RestoreRequest,
   helpers: readonly number[],
 ): ForkPlan {
-  const living = tasks.map(({ pid, ppid, pgid, sid, images, objects }) => {
+  const living = tasks.map(({ pid, ppid, pgid, sid, images, objects, exitSignal }) => {
     const { tc } = images.core as { tc?: { child_subreaper?: boolean } };
-    return { pid, ppid, pgid, sid, dead: false, subreaper: tc?.child_subreaper === true, objects };
+    const subreaper = tc?.child_subreaper === true;
+    return { pid, ppid, pgid, sid, dead: false, subreaper, objects, ...otherThanUsual(exitSignal) };
   });
-  const ended = dead.map(({ pid, ppid, pgid, sid }) => ({ pid, ppid, pgid, sid, dead: true, subreaper: false }));
+  const ended = dead.map(({ pid, ppid, pgid, sid, exitSignal }) => ({
+    ...{ pid, ppid, pgid, sid, dead: true, subreaper: false },
+    ...otherThanUsual(exitSignal),
+  }));
   const members = new Map([...living, ...ended].map((task) => [task.pid, task]));
   // Negative numbers stand for helpers that need no particular pid: the nursery finds them one that nobody else is to get.
   let anonymous = 0;
@@ -196,6 +205,10 @@ function planTree(
     sequence.map((pid) => members.get(pid)!),
     { shellJob, helpers, freePid: () => --anonymous },
   );
+}
+
+function otherThanUsual(exitSignal: number): { readonly exitSignal?: number } {
+  return exitSignal === SIGCHLD ? {} : { exitSignal };
 }
 
 function helpersOf({ rounds }: ForkPlan): number {
@@ -241,6 +254,8 @@ class TaskCompiler {
     readonly isRoot: boolean,
     readonly filler: PageFiller,
     readonly lending: LentNumbers,
+    /** Signals by which it hears of the deaths of the restore. */
+    readonly deaths: readonly number[],
   ) {
     this.plan = new PlanBuilder(task.pid, isRoot, madeElsewhere(task), filler);
   }
@@ -275,10 +290,7 @@ class TaskCompiler {
     // Children and helpers that have ended meanwhile are no news to the program. All signals are blocked, so theirs wait; a
     // standard signal waits once, however many they are (man 7 signal).
     plan.pass({ plugin: 'engine', stage: 'sigchld', what: 'forget the deaths of the restore' }, (program) => {
-      const set = Buffer.alloc(SIGSET_BYTES);
-      set.writeBigUInt64LE(SIGCHLD_SET);
-      const now = program.bytes(Buffer.alloc(16));
-      program.call('rt_sigtimedwait', [program.bytes(set), null, now, SIGSET_BYTES], { expect: 'any' });
+      for (const signal of this.deaths) forgetSignal(program, signal);
     });
     for (const handler of registry.taskState)
       guard(handler.name, () => {

@@ -1,13 +1,6 @@
-import type { CoreEntry, ImageWriter } from '@crts/image-io';
-import {
-  descriptorNumbers,
-  getAffinity,
-  lendTogether,
-  openAll,
-  type RemoteTask,
-  SIGINFO_SIZE,
-} from '@crts/native-syscalls';
-import type { Output, PageStats } from '@crts/plugin-api';
+import type { ImageWriter } from '@crts/image-io';
+import { descriptorNumbers, getAffinity, lendTogether, openAll, type RemoteTask } from '@crts/native-syscalls';
+import type { PageStats } from '@crts/plugin-api';
 import { bindToEngine } from './binding';
 import { writeChecksums } from './checksums';
 import { clockShift } from './clocks';
@@ -31,12 +24,8 @@ import { refuseOutsiders, refuseSharing } from './sharing';
 import type { Target } from './target';
 import { TASK_IMAGES, TREE_IMAGES, writeImages } from './tree-images';
 import { undoAll } from './undoing';
+import { askForContinued, noteContinued, noteExitSignals, noteUntold } from './wait-states';
 
-const P_PID = 1;
-/** Flags of waitid(2). */
-const WNOHANG = 1;
-const WSTOPPED = 2;
-const WNOWAIT = 0x0100_0000;
 const SIGSET_SIZE = 8;
 
 /** Freezes the tree, writes its images, and kills, thaws or stops it. Throws CrtsError; then the tree runs on as it was. */
@@ -102,6 +91,7 @@ function dumpFrozen(session: FrozenSession): DumpOutcome {
   const memory = process.hrtime.bigint();
   if (request.trackMem === true) parent.tracker.leaveParent();
   const stats = dumpTasks(session, members);
+  noteExitSignals(members.map(({ task }) => task));
   writePages(members, stats, request.progress);
   let pagesId = members.length;
   for (const [shmid, object] of files.sharedMemory)
@@ -194,28 +184,6 @@ function sumOf(numbers: readonly number[]): number {
   return numbers.reduce((sum, one) => sum + one, 0);
 }
 
-/**
- * Of each stopped process whether its parent, where that is in the tree, has still to be told by wait(2). The parent looks, which changes
- * nothing; that the child is traced hides nothing from it: wait_consider_task(), kernel/exit.c.
- */
-function noteUntold(members: readonly Member[]): void {
-  for (const { target, task } of members) {
-    const parent = members.find((member) => member.task.pid === task.ppid);
-    if (target.stopSignal === undefined || parent === undefined) continue;
-    let info: Output | undefined;
-    onCpu(parent.target.cpu, () =>
-      parent.task.run((program) => {
-        info = program.out(SIGINFO_SIZE);
-        program.call('waitid', [P_PID, task.pid, info, WSTOPPED | WNOHANG | WNOWAIT, null], {
-          what: `look whether ${task.pid} is reported as stopped`,
-        });
-      }),
-    );
-    const { thread_core: own } = task.images.core as CoreEntry;
-    if (info!.read().readInt32LE(0) !== 0) own!.crts = { ...own!.crts, stop_untold: true };
-  }
-}
-
 /** Looks at every process, and refuses the tree before anything in it is touched. */
 function enroll(session: FrozenSession, files: FileTable): Member[] {
   const { request, tree, parent } = session;
@@ -266,10 +234,11 @@ function dumpTasks(session: FrozenSession, members: readonly Member[]): PageStat
   if (members.length === 1) return [onCpu(only!.target.cpu, () => dumpTask(session, only!, ask(session, only!)))];
   const asked: Asked[] = [];
   const stats: PageStats[] = [];
+  const parents = new Set(members.map(({ task }) => task.ppid));
   try {
     for (const member of members) {
       while (asked.length < members.length && asked.length < stats.length + AHEAD)
-        asked.push(ask(session, members[asked.length]!));
+        asked.push(ask(session, members[asked.length]!, parents));
       stats.push(dumpTask(session, member, asked[stats.length]!));
     }
   } catch (error) {
@@ -280,6 +249,9 @@ function dumpTasks(session: FrozenSession, members: readonly Member[]): PageStat
     );
     throw error;
   }
+  asked.forEach(({ hasContinued }, index) => {
+    if (hasContinued()) noteContinued(members[index]!, members);
+  });
   return stats;
 }
 
@@ -288,16 +260,21 @@ interface Asked {
   /** Waits until all are answered; there is nothing to wait for a second time. */
   settle(): void;
   read(): void;
+  /** Whether wait(2) has to tell it of a child that goes on. */
+  hasContinued(): boolean;
 }
 
-function ask({ registry }: FrozenSession, { task, target }: Member): Asked {
+/** `parents`: processes with living children. */
+function ask({ registry }: FrozenSession, { task, target }: Member, parents: ReadonlySet<number> = new Set()): Asked {
   const { program, read } = askProcess(registry, task);
+  const hasContinued = parents.has(task.pid) ? askForContinued(program) : () => false;
   // The last of all: a timer that it was asked for may have gone off meanwhile.
   const waiting = program.out(SIGSET_SIZE);
   program.call('rt_sigpending', [waiting, SIGSET_SIZE]);
   const answer = target.infection.task.start(program);
   let isAnswered = false;
   return {
+    hasContinued,
     settle: () => {
       if (isAnswered) return;
       isAnswered = true;

@@ -14,6 +14,7 @@ import { badImage, deduplicated, otherFormat, preDumped } from './errors';
 import { FileDescription } from './file-description';
 import { type Objects, SHARED_KINDS, type SharedKind } from './forks/objects';
 import { checkThreads, checkTree } from './tree-entries';
+import { recordedExitSignal } from './wait-states';
 
 const IMAGE_VERSION = 2;
 /** TASK_DEAD of the format. */
@@ -36,6 +37,8 @@ export interface TaskSet {
   readonly ppid: number;
   readonly pgid: number;
   readonly sid: number;
+  /** What its parent gets for its end. */
+  readonly exitSignal: number;
   readonly images: TaskImages;
   readonly threads: readonly ThreadSet[];
   /** Of the table of descriptors. */
@@ -54,6 +57,7 @@ export interface DeadSet {
   readonly comm: string;
   /** As wait(2) gives it. */
   readonly exitCode: number;
+  readonly exitSignal: number;
 }
 
 export interface ImageSet {
@@ -122,6 +126,7 @@ function readTask(
     ppid,
     pgid,
     sid,
+    exitSignal: recordedExitSignal(core, pid, false),
     images,
     threads: threads.slice(1).map((tid) => ({ tid, core: reader.readOne('core', tid) })),
     fdinfo: first('files')?.fdinfo ?? readFdinfo(reader, ids.files_id, files),
@@ -137,13 +142,13 @@ function readTask(
   return task;
 }
 
-function deadSet({ pid, ppid, pgid, sid }: PstreeEntry, { tc }: CoreEntry): DeadSet {
-  const { comm, exit_code: exitCode } = tc!;
+function deadSet({ pid, ppid, pgid, sid }: PstreeEntry, core: CoreEntry): DeadSet {
+  const { comm, exit_code: exitCode } = core.tc!;
   const signal = exitCode & 0x7f;
   const isImpossible = signal === 0 ? (exitCode & 0x80) !== 0 : exitCode > 0xff || !ends(signal);
   if (exitCode > EXIT_CODE_MAX || isImpossible)
     throw badImage('CRTS_IMAGE_FIELD', `core-${pid}.img`, `0x${exitCode.toString(16)} is no exit status`);
-  return { pid, ppid, pgid, sid, comm, exitCode };
+  return { pid, ppid, pgid, sid, comm, exitCode, exitSignal: recordedExitSignal(core, pid, true) };
 }
 
 /** SIGCHLD, SIGCONT, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH: what they do by default is not to end a process. */

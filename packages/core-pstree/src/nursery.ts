@@ -26,12 +26,11 @@ import type { Leading } from './plan';
 import { NUMBERS_PER_TASK } from './service-numbers';
 import { SparePids } from './spare-pids';
 import { waitForEnd } from './tracee-end';
+import { P_PID, WALL, WNOWAIT } from './wait-states';
 
 const SIGKILL = 9;
 const PR_SET_CHILD_SUBREAPER = 36;
-const P_PID = 1;
 const WEXITED = 4;
-const WNOWAIT = 0x0100_0000;
 const SIGINFO_BYTES = 128;
 /** Place of si_code in siginfo_t, and its value for one that dumped core. */
 const SI_CODE = 8;
@@ -126,7 +125,7 @@ export class Nursery {
       const program = jobs.get(ppid) ?? new ProgramBuilder();
       jobs.set(ppid, program);
       const info = program.out(SIGINFO_BYTES);
-      program.call('waitid', [P_PID, pid, info, WEXITED | WNOWAIT, null], { what: `see process ${pid} dead` });
+      program.call('waitid', [P_PID, pid, info, WEXITED | WNOWAIT | WALL, null], { what: `see process ${pid} dead` });
       return info;
     });
     runTogether([...jobs].map(([ppid, program]) => ({ task: this.stub(ppid).task, program })));
@@ -180,6 +179,7 @@ export class Nursery {
         const unborn = this.#yard.unborn(this.#placeOf(op.child));
         const pid = op.child < 0 ? this.#spare.next() : op.child;
         const result = program.fork(pid, cloneFlags(op.shares) | (op.cloneParent ? CLONE_PARENT : 0n), unborn.channel, {
+          ...(op.exitSignal === undefined ? {} : { exitSignal: op.exitSignal }),
           fail: (errno) => forkFailed(pid, errno, `clone3(set_tid=${pid})`),
         });
         births.push({ pid: op.child, unborn, result });

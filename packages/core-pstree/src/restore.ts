@@ -31,17 +31,14 @@ import { PageHelp } from './page-help';
 import { planText, type Step } from './plan';
 import type { PageCounts } from './private-memory';
 import type { PlanText, RestoreOutcome, RestoreRequest } from './requests';
+import { SIGCHLD } from './signal-numbers';
 import { stopSignalOf } from './stop-signal';
 import { SyscallFinder } from './syscall-finder';
 import { undoAll } from './undoing';
+import { continueUntold, forgetSignal, P_PID, WALL, WNOWAIT, WSTOPPED } from './wait-states';
 
-const SIGCHLD = 17;
 /** TASK_STOPPED of the format. */
 const TASK_STOPPED = 3;
-const P_PID = 1;
-/** Flags of waitid(2). */
-const WSTOPPED = 2;
-const WNOWAIT = 0x0100_0000;
 
 /** Compiles the images into a plan and executes it. Throws CrtsError; then nothing of the tree is left. */
 export function restoreTree(request: RestoreRequest): RestoreOutcome {
@@ -171,6 +168,7 @@ function runStages({ tasks, set }: TreeRestore, nursery: Nursery, help: PageHelp
     next: 0,
   }));
   const waves = apart(running);
+  continueUntold(set.tasks, (pid) => nursery.stub(pid));
   for (const { task, remote } of running) if (task.plan.suspendSeccomp) suspendSeccomp(remote, remote.hostPid);
   for (const stage of STAGES) {
     if (stage === 'sigchld') {
@@ -313,13 +311,10 @@ function tellOfStop(task: RemoteTask, hostPid: number, child: TaskSet, parent: T
   const waiting = (parent.images.core as CoreEntry).tc?.signals_s?.signals ?? [];
   const hadSignal = waiting.some(({ siginfo }) => siginfo[0] === SIGCHLD);
   task.run((program) => {
-    program.call('waitid', [P_PID, hostPid, null, isUntold ? WSTOPPED | WNOWAIT : WSTOPPED, null], {
+    program.call('waitid', [P_PID, hostPid, null, WSTOPPED | WALL | (isUntold ? WNOWAIT : 0), null], {
       what: `wait until ${child.pid} is stopped`,
     });
     if (hadSignal) return;
-    const set = Buffer.alloc(8);
-    set.writeBigUInt64LE(1n << BigInt(SIGCHLD - 1));
-    const now = program.bytes(Buffer.alloc(16));
-    program.call('rt_sigtimedwait', [program.bytes(set), null, now, 8], { expect: 'any' });
+    forgetSignal(program, SIGCHLD);
   });
 }

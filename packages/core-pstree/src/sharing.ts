@@ -7,6 +7,8 @@ import { planForks } from './forks/plan';
 import type { FrozenTree } from './freeze';
 import { parseStat } from './proc';
 import { sharedOutside } from './sharing-errors';
+import { SIGCHLD } from './signal-numbers';
+import { exitSignalOf, refuseExitSignal } from './wait-states';
 
 interface Member {
   readonly pid: number;
@@ -26,13 +28,26 @@ export function refuseOutsiders(root: number): void {
     for (const kind of SHARED_KINDS) if (isSame(root, other, kind)) throw sharedOutside(root, kind, other);
 }
 
-/** @throws CrtsError CRTS_SHARED when no restore can make them share what they do */
+/** @throws CrtsError CRTS_SHARED or CRTS_EXIT_SIGNAL when no restore can make them share what they do, or with such signals */
 export function refuseSharing(members: readonly Member[], { zombies, sequence }: FrozenTree): void {
-  if (members.every(({ pid, owners }) => SHARED_KINDS.every((kind) => owners[kind] === pid))) return;
+  for (const { pid, facts } of members.slice(1)) refuseExitSignal(pid, facts.stat, false);
+  for (const { pid, stat } of zombies) refuseExitSignal(pid, stat, true);
+  const signals = [...members.slice(1).map(({ facts }) => facts.stat), ...zombies.map(({ stat }) => stat)];
+  const isPlain = members.every(({ pid, owners }) => SHARED_KINDS.every((kind) => owners[kind] === pid));
+  if (isPlain && signals.every((stat) => exitSignalOf(stat) === SIGCHLD)) return;
   const tasks = new Map(
     members.map(({ pid, ppid, facts: { stat }, owners: objects }) => [
       pid,
-      { pid, ppid, pgid: Number(stat.pgrp), sid: Number(stat.session), dead: false, subreaper: false, objects },
+      {
+        pid,
+        ppid,
+        pgid: Number(stat.pgrp),
+        sid: Number(stat.session),
+        dead: false,
+        subreaper: false,
+        objects,
+        exitSignal: exitSignalOf(stat),
+      },
     ]),
   );
   const dead = zombies.map(({ pid, ppid, stat }) => ({
@@ -42,6 +57,7 @@ export function refuseSharing(members: readonly Member[], { zombies, sequence }:
     sid: Number(stat.session),
     dead: true,
     subreaper: false,
+    exitSignal: exitSignalOf(stat),
   }));
   const all = new Map([...tasks, ...dead.map((task) => [task.pid, task] as const)]);
   let helper = 0;

@@ -6,6 +6,8 @@ import type { FileTable } from './file-table';
 import type { Zombie } from './freeze';
 import type { Frozen } from './frozen-task';
 import { ENGINE_IDS } from './object-ids';
+import { SIGCHLD } from './signal-numbers';
+import { exitSignalOf } from './wait-states';
 
 /** Images that every living task has, by its pid. */
 export const TASK_IMAGES = ['core', 'ids', 'mm', 'fs', 'pagemap'] as const;
@@ -116,7 +118,10 @@ function zombieCore({ comm, stat }: Zombie): ImageRecord {
       sigactions: [],
     },
   } satisfies CoreEntry;
-  return core as ImageRecord;
+  const signal = exitSignalOf(stat);
+  if (signal === SIGCHLD) return core as ImageRecord;
+  // CRIU does not look at the thread of a dead process.
+  return { ...core, thread_core: { futex_rla: 0n, futex_rla_len: 0, crts: { exit_signal: signal } } } as ImageRecord;
 }
 
 /** CRIU reads the clocks of a tree without a time namespace of its own as those of namespace 0. */

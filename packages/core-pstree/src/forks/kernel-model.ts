@@ -3,6 +3,7 @@
  * model before it is given out, and the tests make their trees with it.
  */
 
+import { SIGCHLD } from '../signal-numbers';
 import { SHARED_KINDS, type SharedKind } from './objects';
 
 interface ModelTask {
@@ -12,6 +13,7 @@ interface ModelTask {
   sid: number;
   dead: boolean;
   subreaper: boolean;
+  exitSignal: number;
   readonly children: Set<number>;
   readonly objects: { -readonly [Kind in SharedKind]: number };
 }
@@ -36,7 +38,8 @@ export class KernelModel {
 
   /** A tree of one task, whose parent (0) is out of it and keeps the session and the group that it is born in. */
   constructor(readonly root: { readonly pid: number; readonly pgid: number; readonly sid: number }) {
-    this.#add({ ...root, parent: 0, dead: false, subreaper: false, children: new Set(), objects: this.#objects() });
+    const state = { dead: false, subreaper: false, exitSignal: SIGCHLD };
+    this.#add({ ...root, ...state, parent: 0, children: new Set(), objects: this.#objects() });
     enter(this.#groups, root.pgid, 0);
     enter(this.#sessions, root.sid, 0);
   }
@@ -50,7 +53,13 @@ export class KernelModel {
   }
 
   /** copy_process(), alloc_pid(): EEXIST as long as any task is, or is in a group or session of, that number. */
-  fork(actor: number, child: number, cloneParent: boolean, shares: readonly SharedKind[] = []): void {
+  fork(
+    actor: number,
+    child: number,
+    cloneParent: boolean,
+    shares: readonly SharedKind[] = [],
+    exitSignal = SIGCHLD,
+  ): void {
     const creator = this.#living(actor, 'clone3');
     if (this.#tasks.has(child) || this.#groups.has(child) || this.#sessions.has(child))
       throw new ModelError(actor, `clone3(set_tid ${child})`, 'EEXIST');
@@ -61,7 +70,8 @@ export class KernelModel {
     const { pgid, sid } = creator;
     const objects = this.#objects();
     for (const kind of shares) objects[kind] = creator.objects[kind];
-    this.#add({ pid: child, parent, pgid, sid, dead: false, subreaper: false, children: new Set(), objects });
+    const state = { dead: false, subreaper: false, exitSignal: cloneParent ? creator.exitSignal : exitSignal };
+    this.#add({ pid: child, parent, pgid, sid, ...state, children: new Set(), objects });
   }
 
   /** unshare(2), or what begin_new_exec() in fs/exec.c does: copies that are the task's alone. */
@@ -103,14 +113,16 @@ export class KernelModel {
     this.#living(actor, 'prctl').subreaper = on;
   }
 
-  /** forget_original_parent(): children go to the nearest living subreaper above, or out of the tree. */
+  /** forget_original_parent() and reparent_leader(): children go to the nearest living subreaper above, or out of the tree. */
   exit(actor: number): void {
     const task = this.#living(actor, 'exit');
     task.dead = true;
     let reaper = this.#tasks.get(task.parent);
     while (reaper !== undefined && (reaper.dead || !reaper.subreaper)) reaper = this.#tasks.get(reaper.parent);
     for (const child of task.children) {
-      this.#tasks.get(child)!.parent = reaper?.pid ?? 0;
+      const orphan = this.#tasks.get(child)!;
+      orphan.parent = reaper?.pid ?? 0;
+      orphan.exitSignal = SIGCHLD;
       reaper?.children.add(child);
     }
     task.children.clear();

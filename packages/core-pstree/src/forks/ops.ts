@@ -11,8 +11,10 @@ interface How {
   readonly cloneParent?: boolean;
   readonly helper?: boolean;
   readonly shares?: readonly SharedKind[];
+  readonly exitSignal?: number | undefined;
 }
 
-export function fork(actor: number, child: number, { cloneParent, helper, shares }: How): ForkOp {
-  return { op: 'fork', actor, child, cloneParent: cloneParent ?? false, helper: helper ?? false, shares: shares ?? [] };
+export function fork(actor: number, child: number, { cloneParent, helper, shares, exitSignal }: How): ForkOp {
+  const op = { op: 'fork', actor, child, cloneParent: cloneParent ?? false, helper: helper ?? false } as const;
+  return { ...op, shares: shares ?? [], ...(exitSignal === undefined ? {} : { exitSignal }) };
 }

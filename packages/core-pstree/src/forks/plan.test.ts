@@ -1,7 +1,7 @@
 import { type ForkPlan, planForks, type TreeTask } from './plan';
 import { opText } from './proof';
 
-/** `pid<ppid g<pgid> s<sid>`, `Z` for a zombie, `R` for a subreaper, `f=1` for descriptors that are shared (d: directories, v: memory, h: actions); group and session are the first task's where left out. */
+/** `pid<ppid g<pgid> s<sid>`, `Z` for a zombie, `R` for a subreaper, `e10` for an exit signal, `f=1` for descriptors that are shared (d: directories, v: memory, h: actions); group and session are the first task's where left out. */
 function tree(...texts: string[]): TreeTask[] {
   let first: number | undefined;
   return texts.map((text) => {
@@ -19,6 +19,7 @@ function tree(...texts: string[]): TreeTask[] {
       sid,
       dead: / Z/.test(text),
       subreaper: / R/.test(text),
+      exitSignal: number('e') < 0 ? undefined : number('e'),
     };
   });
 }
@@ -255,6 +256,25 @@ test('a child in a session that only starts below it is refused, and the task is
 test('a plan is wrong when the pid offered for a helper is one of the tree', () => {
   const tasks = tree('1', '2<1', '3<2 s3', '4<1 s3');
   expect(() => planForks(tasks, { shellJob: false, freePid: () => 4 })).toThrow(/CRTS_TREE_SHAPE/);
+});
+
+describe('exit signals', () => {
+  test('of a child, and of a sibling that a child of the same signal makes', () => {
+    expect(rounds('1', '2<1 e0', '3<1 s3 e10', '4<1 s3 e10')).toEqual([
+      '1: setsid; 1: fork 2, exit signal 0; 1: fork 3, exit signal 10',
+      '3: setsid; 3: fork (CLONE_PARENT) 4',
+    ]);
+  });
+
+  test('a sibling has that of who makes it', () => {
+    expect(rounds('1', '2<1 e10 f=1', '3<1 e10 f=1')[1]).toBe('2: fork (CLONE_PARENT) 3 with files');
+    expect(refusal('1', '2<1 e10 f=1', '3<1 f=1')).toBe('3: CRTS_TREE_SHAPE');
+  });
+
+  test('a helper has SIGCHLD, and so have its siblings', () => {
+    expect(refusal('1', '5<1 s4')).not.toBe('5: CRTS_TREE_SHAPE');
+    expect(refusal('1', '5<1 s4 e10')).toBe('5: CRTS_TREE_SHAPE');
+  });
 });
 
 describe('tasks that share', () => {

@@ -21,6 +21,8 @@ export interface TreeTask {
   readonly subreaper: boolean;
   /** What it shares with others; nothing, as with one that is dead, where undefined. */
   readonly objects?: Objects | undefined;
+  /** What its parent gets for its end, 0 for nothing; SIGCHLD where undefined. Of the root it does not count. */
+  readonly exitSignal?: number | undefined;
 }
 
 /** One system call of one task. A helper is a task that is not of the tree: the plan ends it and reaps it. */
@@ -37,6 +39,8 @@ export type ForkOp =
       helper: boolean;
       /** What the child shares with the actor. */
       shares: readonly SharedKind[];
+      /** SIGCHLD where undefined. */
+      exitSignal?: number;
     }
   | { op: 'setsid'; actor: number }
   /** Temporary: on while orphans are handed up, off afterwards. */

@@ -1,5 +1,6 @@
 /** A plan is run on the model of the kernel before it is given out: a mistake of the planner shows before any process exists. */
-import { forkPlanWrong } from '../errors';
+import { forkPlanWrong, treeShape } from '../errors';
+import { SIGCHLD } from '../signal-numbers';
 import { KernelModel } from './kernel-model';
 import { SHARED_KINDS, type SharedKind } from './objects';
 import type { ForkOp, ForkPlan } from './plan';
@@ -30,6 +31,13 @@ export function provePlan(shape: Shape, plan: ForkPlan): void {
     if (made === undefined) throw forkPlanWrong(task.pid, 'the task is not made');
     if (made.parent !== task.ppid || made.pgid !== task.pgid || made.sid !== task.sid || made.subreaper)
       throw forkPlanWrong(task.pid, `made with parent ${made.parent}, group ${made.pgid}, session ${made.sid}`);
+    const signal = task.exitSignal ?? SIGCHLD;
+    if (task !== root && made.exitSignal !== signal)
+      throw treeShape(
+        task.pid,
+        `no order of clone(2) makes it a child of ${task.ppid} with exit signal ${signal}`,
+        'Dump when the process is gone.',
+      );
   }
   for (const kind of SHARED_KINDS) proveShared(shape, model, kind);
 }
@@ -50,7 +58,7 @@ function proveShared({ tasks }: Shape, model: KernelModel, kind: SharedKind): vo
 }
 
 export function apply(model: KernelModel, op: ForkOp): void {
-  if (op.op === 'fork') model.fork(op.actor, op.child, op.cloneParent, op.shares);
+  if (op.op === 'fork') model.fork(op.actor, op.child, op.cloneParent, op.shares, op.exitSignal);
   else if (op.op === 'setsid') model.setsid(op.actor);
   else if (op.op === 'setpgid') model.setpgid(op.actor, op.pgid);
   else if (op.op === 'subreaper') model.setSubreaper(op.actor, op.on);
@@ -62,7 +70,7 @@ export function apply(model: KernelModel, op: ForkOp): void {
 export function opText(op: ForkOp): string {
   const { actor } = op;
   if (op.op === 'fork')
-    return `${actor}: fork${op.cloneParent ? ' (CLONE_PARENT)' : ''} ${op.helper ? 'helper ' : ''}${op.child}${op.shares.length > 0 ? ` with ${op.shares.join(', ')}` : ''}`;
+    return `${actor}: fork${op.cloneParent ? ' (CLONE_PARENT)' : ''} ${op.helper ? 'helper ' : ''}${op.child}${op.shares.length > 0 ? ` with ${op.shares.join(', ')}` : ''}${op.exitSignal === undefined ? '' : `, exit signal ${op.exitSignal}`}`;
   if (op.op === 'setpgid') return `${actor}: setpgid ${op.pgid}`;
   if (op.op === 'subreaper') return `${actor}: subreaper ${op.on ? 'on' : 'off'}`;
   return op.op === 'reap' ? `${actor}: reap ${op.child}` : `${actor}: ${op.op}`;

@@ -104,7 +104,12 @@ export class Rounds {
         scriptOf(shelter.pid).late.push(fork(shelter.pid, child, { shares }));
       } else
         script.push(
-          fork(creator, child, { cloneParent: birth === 'sibling', helper: this.#shape.founders.has(child), shares }),
+          fork(creator, child, {
+            cloneParent: birth === 'sibling',
+            helper: this.#shape.founders.has(child),
+            shares,
+            exitSignal: birth === 'sibling' ? undefined : this.#shape.tasks.get(child)?.exitSignal,
+          }),
         );
     }
     return scriptOf;

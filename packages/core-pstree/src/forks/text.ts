@@ -18,7 +18,7 @@ function shared(kinds: readonly SharedKind[]): string {
 function describe(op: ForkOp): string {
   switch (op.op) {
     case 'fork':
-      return `forks ${op.helper ? 'helper ' : ''}${op.child}${op.cloneParent ? ' as its sibling' : ''}${shared(op.shares)}`;
+      return `forks ${op.helper ? 'helper ' : ''}${op.child}${op.cloneParent ? ' as its sibling' : ''}${shared(op.shares)}${op.exitSignal === undefined ? '' : `, with exit signal ${op.exitSignal}`}`;
     case 'setsid':
       return 'becomes a session leader';
     case 'subreaper':

@@ -43,7 +43,7 @@ export const MESSAGE_TEXT: Readonly<Record<string, string>> = {
   crts_pipe_packet: '1 offset uint32 r;2 length uint32 r',
   crts_socket_option: '1 name uint32 r;2 value bytes r',
   crts_sysv_entry: '1 id uint32 r;2 key sint32 r;3 size uint64 r;4 mode uint32 r;5 uid uint32 r;6 gid uint32 r;7 cpid sint32 r;8 boot_id string r;9 huge_flag uint32 o hex',
-  crts_thread_entry: '1 timer_slack_ns uint64 o;2 cpu_affinity bytes o;3 io_priority uint32 o;4 coredump_filter uint32 o;5 mdwe uint32 o;6 sched_reset_on_fork bool o;7 deadline !crts_deadline_entry o;8 sched_slice_ns uint64 o;9 util_min uint32 o;10 util_max uint32 o;11 mem_policy uint32 o hex;12 mem_nodes bytes o;13 store_bypass uint32 o;14 indirect_branch uint32 o;15 l1d_flush uint32 o;16 tsc_faults bool o;17 cpuid_faults bool o;18 memory_failure uint32 o;19 syscall_dispatch !crts_dispatch_entry o;20 thp_except_advised bool o;21 memory_merge bool o;22 autogroup_nice sint32 o;23 io_flusher bool o;24 stop_untold bool o;25 xcomp_permission uint64 o hex;26 fs !fs_entry o',
+  crts_thread_entry: '1 timer_slack_ns uint64 o;2 cpu_affinity bytes o;3 io_priority uint32 o;4 coredump_filter uint32 o;5 mdwe uint32 o;6 sched_reset_on_fork bool o;7 deadline !crts_deadline_entry o;8 sched_slice_ns uint64 o;9 util_min uint32 o;10 util_max uint32 o;11 mem_policy uint32 o hex;12 mem_nodes bytes o;13 store_bypass uint32 o;14 indirect_branch uint32 o;15 l1d_flush uint32 o;16 tsc_faults bool o;17 cpuid_faults bool o;18 memory_failure uint32 o;19 syscall_dispatch !crts_dispatch_entry o;20 thp_except_advised bool o;21 memory_merge bool o;22 autogroup_nice sint32 o;23 io_flusher bool o;24 stop_untold bool o;25 xcomp_permission uint64 o hex;26 fs !fs_entry o;27 exit_signal uint32 o;28 continue_untold bool o;29 personality uint32 o hex;30 seccomp_common uint32 o',
   crts_tracked_entry: '1 pid uint32 r;2 uffd uint32 r;3 pidfd uint32 r',
   crts_tracker_entry: '1 holder_pid uint32 r;2 holder_start uint64 r;3 tasks !crts_tracked_entry *',
   crts_unix_entry: '1 peer_gone bool o;2 peer_name bytes o;3 pending_error bool o;4 cred_pid uint32 o;5 cred_uid uint32 o;6 cred_gid uint32 o;7 options !crts_socket_option *;8 waiting uint32 *;9 path string o;10 uid uint32 o;11 gid uint32 o;12 mode uint32 o;13 maker_pid uint32 o',
@@ -621,6 +621,10 @@ export type CrtsThreadEntry = {
   stop_untold?: boolean | undefined;
   xcomp_permission?: bigint | undefined;
   fs?: FsEntry | undefined;
+  exit_signal?: number | undefined;
+  continue_untold?: boolean | undefined;
+  personality?: number | undefined;
+  seccomp_common?: number | undefined;
 };
 
 export type CrtsTrackedEntry = {

@@ -7,6 +7,7 @@ import {
   type PageRun,
   type Program,
 } from '@crts/plugin-api';
+import { CLONE_PARENT } from '../process';
 import { syscallNumber } from '../syscall-numbers';
 import {
   DataSlot,
@@ -45,6 +46,8 @@ function lengthOf(runs: readonly PageRun[]): bigint {
 const PLAIN: CallOptions = {};
 
 const NOBODY: Origin = {};
+
+const SIGCHLD = 17;
 
 /** Collects the instructions of one program. Knows no task: plans are built and tested with it on any machine. */
 export class ProgramBuilder implements Program {
@@ -142,13 +145,20 @@ export class ProgramBuilder implements Program {
 
   /**
    * Forks a child with an agent of its own, under `pid` (0: any); `channel` is its end of what connects it with the
-   * engine. For the engine alone: plugins do not make tasks.
+   * engine. With CLONE_PARENT the exit signal is that of the caller (man 2 clone). For the engine alone: plugins do not
+   * make tasks.
    */
-  fork(pid: number, flags: bigint, channel: ForkChannel, options: CallOptions = PLAIN): ResultSlot {
+  fork(
+    pid: number,
+    flags: bigint,
+    channel: ForkChannel,
+    { exitSignal = SIGCHLD, ...options }: CallOptions & { readonly exitSignal?: number } = PLAIN,
+  ): ResultSlot {
+    const how = (flags & CLONE_PARENT) === 0n ? flags | BigInt(exitSignal) : flags;
     const doorbell = this.receiveFd(channel.doorbell);
     const arena = this.receiveFd(channel.arena);
     const place = this.bytes(channel.place);
-    return this.#add(OP.FORK, 'fork', 0, [pid, flags, doorbell, arena, channel.arenaOffset, place], options);
+    return this.#add(OP.FORK, 'fork', 0, [pid, how, doorbell, arena, channel.arenaOffset, place], options);
   }
 
   /** Makes a thread of the task, with a `struct agent_thread` at `block`. For the engine alone. */
