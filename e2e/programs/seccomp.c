@@ -61,6 +61,8 @@ static void *thread(void *number)
 
 	if (!strcmp(variant, "own"))
 		forbid(SYS_getppid, 70 + (int)own, 0);
+	if (!strcmp(variant, "common") && own == 1)
+		forbid(SYS_getppid, 71, 0);
 	pthread_barrier_wait(&set_up);
 	while (!go)
 		usleep(1000);
@@ -68,7 +70,18 @@ static void *thread(void *number)
 		expect(SYS_getppid, 70 + (int)own);
 	if (!strcmp(variant, "all"))
 		expect(SYS_getppid, 70);
+	if (!strcmp(variant, "common"))
+		expect(SYS_getgid, 60);
+	/* It has all filters that the others have: so these can get its own. */
+	if (!strcmp(variant, "common") && own == 1) {
+		expect(SYS_getppid, 71);
+		forbid(SYS_getpgrp, 72, SECCOMP_FILTER_FLAG_TSYNC);
+	}
 	pthread_barrier_wait(&checked);
+	if (!strcmp(variant, "common")) {
+		expect(SYS_getppid, 71);
+		expect(SYS_getpgrp, 72);
+	}
 	return NULL;
 }
 
@@ -103,7 +116,9 @@ int main(int argc, char **argv)
 		check(setgid(1000) == 0 && setuid(1000) == 0, "setuid: %m");
 	if (!strcmp(variant, "little"))
 		allow_little();
-	if (!strcmp(variant, "all") || !strcmp(variant, "own")) {
+	if (!strcmp(variant, "common"))
+		forbid(SYS_getgid, 60, SECCOMP_FILTER_FLAG_LOG);
+	if (!strcmp(variant, "all") || !strcmp(variant, "own") || !strcmp(variant, "common")) {
 		pthread_barrier_init(&set_up, NULL, THREADS + 1);
 		pthread_barrier_init(&checked, NULL, THREADS + 1);
 		for (long i = 0; i < THREADS; i++)
@@ -120,13 +135,18 @@ int main(int argc, char **argv)
 	}
 	if (!strcmp(variant, "little"))
 		expect(SYS_getuid, 44);
-	if (!strcmp(variant, "all") || !strcmp(variant, "own")) {
+	if (!strcmp(variant, "all") || !strcmp(variant, "own") || !strcmp(variant, "common")) {
 		go = 1;
 		if (!strcmp(variant, "all"))
 			expect(SYS_getppid, 70);
 		else
 			check(syscall(SYS_getppid) > 0, "the main thread has a filter: %m");
 		pthread_barrier_wait(&checked);
+		if (!strcmp(variant, "common")) {
+			expect(SYS_getgid, 60);
+			expect(SYS_getppid, 71);
+			expect(SYS_getpgrp, 72);
+		}
 		for (int i = 0; i < THREADS; i++)
 			pthread_join(ids[i], NULL);
 	}

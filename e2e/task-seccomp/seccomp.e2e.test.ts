@@ -30,6 +30,11 @@ flavours('a filter that all threads share', { start: () => Target.program('secco
 
 flavours('filters of each thread its own', { start: () => Target.program('seccomp', ['own'], pthread) });
 
+flavours('filters of each thread on top of those that all have', {
+  start: () => Target.program('seccomp', ['common'], pthread),
+  notWithCriu: 'CRIU 4.2 installs all filters in each thread, which share none afterwards',
+});
+
 flavours('strict mode', {
   start: () => Target.program('seccomp', ['strict', 'DIR/line'], pthread),
   only: survivesNoKill,

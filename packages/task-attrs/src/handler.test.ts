@@ -102,7 +102,7 @@ describe('dump', () => {
       },
       readProc: () => '0',
     };
-    const thread = { tid: 12, core: images.core, facts: task.facts };
+    const thread = { tid: 12, core: images.core, facts: task.facts, task };
     const process = attributesHandler.dump(task as unknown as FrozenTask, program);
     const main = attributesHandler.dumpThread(program);
     process();

@@ -22,6 +22,7 @@ import { askForLandlock, callWitness } from './landlock';
 import { dumpMemoryPolicy, planMemoryPolicy } from './memory-policy';
 import { type OwnAttributes, ownAttributes } from './own-attributes';
 import { ownEntry } from './own-entry';
+import { dumpPersonality, early, planPersonality } from './personality';
 import { dumpScheduling, isCarried, planScheduling } from './scheduling';
 
 /** include/uapi/linux/prctl.h */
@@ -109,7 +110,9 @@ export const attributesHandler = {
   },
 
   dumpThread(program: Program) {
-    const readers = [askForLandlock, dumpScheduling, dumpMemoryPolicy, dumpCpuControls].map((dump) => dump(program));
+    const readers = [askForLandlock, dumpPersonality, dumpScheduling, dumpMemoryPolicy, dumpCpuControls].map((dump) =>
+      dump(program),
+    );
     return (thread: FrozenThread) => {
       const core = (thread.core as CoreEntry).thread_core!;
       core.comm = thread.facts.comm;
@@ -164,6 +167,7 @@ export const attributesHandler = {
     planMemoryPolicy(core, plan, context);
     planCpuControls(core, plan);
     planDispatch(core, plan);
+    planPersonality(core, plan);
     const { head, emit } = naming(comm);
     plan.pass(head, emit);
   },
@@ -231,7 +235,8 @@ function planFiles(core: CoreEntry, plan: TaskPlan, own: OwnAttributes): void {
 }
 
 function planEarly(core: CoreEntry, plan: TaskPlan): void {
-  const { personality, child_subreaper: subreaper } = core.tc!;
+  const { child_subreaper: subreaper } = core.tc!;
+  const personality = early(core.tc!.personality);
   plan.pass(
     { plugin: 'task-attrs', stage: 'forking', what: `personality 0x${personality.toString(16)}` },
     (program) => {

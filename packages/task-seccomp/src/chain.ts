@@ -26,6 +26,17 @@ export function sameChain(a: Chain, b: Chain): boolean {
   );
 }
 
+/** How many filters all of these begin with. */
+export function commonStart([first, ...others]: readonly Chain[]): number {
+  let length = 0;
+  while (
+    length < first!.length &&
+    others.every((chain) => sameChain(chain.slice(length, length + 1), [first![length]!]))
+  )
+    length++;
+  return length;
+}
+
 /** The one entry of seccomp.img, while a dump runs. */
 export class FilterImage {
   static readonly #ofTree = new WeakMap<TreeImages, FilterImage>();

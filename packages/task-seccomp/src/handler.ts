@@ -11,7 +11,7 @@ import type {
   ThreadPlan,
 } from '@crts/plugin-api';
 import { asksSupervisor, INSTRUCTION_BYTES } from './bpf';
-import { type Chain, chainAt, FilterImage, FLAG, sameChain } from './chain';
+import { type Chain, chainAt, commonStart, FilterImage, FLAG, sameChain } from './chain';
 import { badFilters, notInstalled, notReadable, supervised, unknownMode } from './errors';
 
 /** SECCOMP_MODE_*, include/uapi/linux/seccomp.h. */
@@ -22,6 +22,8 @@ const PR_SET_SECCOMP = 22;
 
 /** Read while the thread stands still: later its agent runs. */
 const chains = new WeakMap<FrozenThread, Chain>();
+/** How many filters the main thread of a process installs for all. */
+const installed = new WeakMap<RestoreContext, number>();
 
 export const seccompHandler = {
   name: 'task-seccomp',
@@ -46,12 +48,13 @@ export const seccompHandler = {
       const add = (chain: Chain) => FilterImage.of(task.tree).add(chain);
       const [main, ...others] = task.threads;
       const own = chains.get(main!);
+      const common = others.length === 0 ? 0 : commonStart(task.threads.map((thread) => chains.get(thread) ?? []));
       // As CRIU does it: what all threads have, the main thread installs for all.
       if (own !== undefined && others.every((thread) => sameChain(own, chains.get(thread) ?? [])))
         return note(main!, FILTER, add(synchronised(own)));
       for (const thread of task.threads) {
         const mode = modeOf(thread);
-        if (mode === FILTER) note(thread, mode, add(chains.get(thread)!));
+        if (mode === FILTER) note(thread, mode, add(chains.get(thread)!), common);
         else if (mode === STRICT) note(thread, mode);
       }
     };
@@ -71,7 +74,13 @@ export const seccompHandler = {
     const start = isOld ? tc?.old_seccomp_filter : thread.seccomp_filter;
     if (start === undefined) throw badFilters('core_entry.thread_core.seccomp_filter', 'missing');
     const chain = chainAt(filtersOf(context), start);
-    planFilters(isOld ? synchronised(chain) : chain, plan);
+    const common = thread?.crts?.seccomp_common ?? 0;
+    if (plan.isMain) installed.set(context, common);
+    if (common > chain.length || common !== (installed.get(context) ?? 0))
+      throw badFilters('core_entry.thread_core.crts.seccomp_common', String(common));
+    // The main thread installs for all what all of them begin with; each of the others the rest, when it is traced.
+    if (!plan.isMain && common < chain.length) planFilters(chain.slice(common), plan);
+    if (plan.isMain) planFilters([...synchronised(chain.slice(0, common)), ...chain.slice(common)], plan, isOld);
   },
 } satisfies TaskStateHandler;
 
@@ -92,9 +101,10 @@ function synchronised(chain: Chain): Chain {
   return chain.map(({ program, flags }) => ({ program, flags: flags | FLAG.tsync }));
 }
 
-function note(thread: FrozenThread, mode: number, filter?: number): void {
+function note(thread: FrozenThread, mode: number, filter?: number, common = 0): void {
   const core = (thread.core as CoreEntry).thread_core!;
   core.seccomp_mode = mode;
+  if (common > 0) core.crts = { ...core.crts, seccomp_common: common };
   if (filter !== undefined) core.seccomp_filter = filter;
 }
 
@@ -118,8 +128,9 @@ function planStrict(plan: ThreadPlan): void {
   });
 }
 
-function planFilters(chain: Chain, plan: ThreadPlan): void {
+function planFilters(wanted: Chain, plan: ThreadPlan, forAll = false): void {
   plan.suspendSeccomp();
+  const chain = forAll ? synchronised(wanted) : wanted;
   plan.pass({ ...HEAD, what: `${chain.length} seccomp filters` }, (program) => {
     chain.forEach((filter, index) => {
       emitFilter(program, filter, index, plan.tid);

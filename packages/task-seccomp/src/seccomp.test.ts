@@ -129,6 +129,14 @@ describe('dump', () => {
     ]);
   });
 
+  test('what all threads begin with is counted; each has its whole chain', () => {
+    const { entries, cores } = dumped(frozen({ 12: [ALLOW], 13: [ALLOW, TRAP], 14: [ALLOW, ERRNO, TRAP] }));
+    expect(entries[0]!.seccomp_filters).toHaveLength(6);
+    expect(cores.map((core) => core?.crts)).toEqual([1, 1, 1].map((count) => ({ seccomp_common: count })));
+    const apart = dumped(frozen({ 12: [ALLOW], 13: [ALLOW, TRAP], 14: undefined }));
+    expect(apart.cores.map((core) => core?.crts)).toEqual([undefined, undefined, undefined]);
+  });
+
   test('chains of several processes are one entry; equal ones are there once', () => {
     const parent = frozen({ 12: [ALLOW, TRAP] });
     const child = frozen({ 15: [ALLOW, TRAP] });
@@ -144,12 +152,16 @@ describe('dump', () => {
   });
 });
 
-function compile(core: object, filters: readonly SeccompFilter[] = []) {
+const contextOf = (filters: readonly SeccompFilter[]) =>
+  ({ items: () => [{ value: { seccomp_filters: filters } }] }) as unknown as RestoreContext;
+
+function compile(core: object, filters: readonly SeccompFilter[] = [], isMain = true, context = contextOf(filters)) {
   const program = new ProgramBuilder();
   const heads: PassHead[] = [];
   let suspended = 0;
   const plan = {
     tid: 12,
+    isMain,
     suspendSeccomp: () => {
       suspended += 1;
     },
@@ -158,7 +170,6 @@ function compile(core: object, filters: readonly SeccompFilter[] = []) {
       emit(program);
     },
   } as unknown as ThreadPlan;
-  const context = { items: () => [{ value: { seccomp_filters: filters } }] } as unknown as RestoreContext;
   seccompHandler.planThread(core as never, plan, context);
   return { program, heads, suspended, text: program.text() };
 }
@@ -194,6 +205,22 @@ describe('plan', () => {
     expect((store!.args[0] as unknown as { content: Buffer }).content).toEqual(TRAP);
     expect(install!.options.expect).toBe(0);
     expect(install!.options.fail!('EACCES', -13n)).toMatchObject({ code: 'CRTS_SECCOMP_INSTALL', errno: 'EACCES' });
+  });
+
+  test('what all threads begin with the main one installs for all, and the others do not', () => {
+    const common = { seccomp_mode: 2, crts: { seccomp_common: 1 } };
+    const longer = { thread_core: { ...common, seccomp_filter: 1 } };
+    const context = contextOf(filters);
+    const flagsOf = ({ text }: { readonly text: readonly string[] }) =>
+      text.flatMap((line) => /^seccomp\(1, (\d+)/.exec(line)?.slice(1) ?? []);
+    expect(() => compile(longer, filters, false)).toThrow(/seccomp_common/);
+    expect(flagsOf(compile(longer, filters, true, context))).toEqual(['3', '0']);
+    expect(flagsOf(compile(longer, filters, false, context))).toEqual(['0']);
+    // Nothing of its own: it is not traced for it.
+    const bare = { thread_core: { ...common, seccomp_filter: 0 } };
+    expect(compile(bare, filters, false, context)).toMatchObject({ suspended: 0, heads: [] });
+    const more = { thread_core: { ...longer.thread_core, crts: { seccomp_common: 3 } } };
+    expect(() => compile(more, filters)).toThrow(/seccomp_common/);
   });
 
   test('images before CRIU 4: for all threads', () => {
