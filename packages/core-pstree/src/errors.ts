@@ -340,19 +340,6 @@ export function treeShape(
   return new CrtsError({ code: 'CRTS_TREE_SHAPE', kind: 'refused', stage: 'restore', pid, what, hint });
 }
 
-export function exitSignal(pid: number, signal: number, dead: boolean): CrtsError {
-  return new CrtsError({
-    code: 'CRTS_EXIT_SIGNAL',
-    kind: 'refused',
-    stage: 'dump',
-    pid,
-    what: dead
-      ? `the process has ended and its parent is sent signal ${signal} for it, which a restore would send again`
-      : `the process was made with exit signal ${signal}, which clone3(2) does not take`,
-    hint: 'Dump when the process is gone.',
-  });
-}
-
 export function forkPlanWrong(pid: number, what: string, cause?: unknown): CrtsError {
   return new CrtsError({
     code: 'CRTS_FORK_PLAN',

@@ -40,3 +40,16 @@ export function cannotShare(pid: number, kind: SharedKind, other: number): CrtsE
     'Dump when one of them has ended, or has copies of its own.',
   );
 }
+
+export function exitSignal(pid: number, signal: number, dead: boolean): CrtsError {
+  return new CrtsError({
+    code: 'CRTS_EXIT_SIGNAL',
+    kind: 'refused',
+    stage: 'dump',
+    pid,
+    what: dead
+      ? `the process has ended and its parent is sent signal ${signal} for it, which a restore would send again`
+      : `the process was made with exit signal ${signal}, which clone3(2) does not take`,
+    hint: 'Dump when the process is gone.',
+  });
+}

@@ -3,10 +3,11 @@ import type { CoreEntry, CrtsThreadEntry } from '@crts/image-io';
 import { type StubTask, syscall } from '@crts/native-syscalls';
 import type { Output, Program } from '@crts/plugin-api';
 import { onCpu } from './cpu';
-import { badImage, exitSignal } from './errors';
+import { badImage } from './errors';
 import type { Zombie } from './freeze';
 import type { Frozen } from './frozen-task';
 import type { ImageSet, TaskSet } from './image-set';
+import { exitSignal } from './sharing-errors';
 import { SIGCHLD, SIGCONT, SIGKILL, SIGNAL_MAX, SIGSTOP } from './signal-numbers';
 import type { Target } from './target';
 
