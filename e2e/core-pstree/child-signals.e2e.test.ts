@@ -11,3 +11,8 @@ flavours('children that were continued, of which their parent has been told or n
   start: () => Target.program('child-signals', ['continued']),
   notWithCriu: 'CRIU 4.2 does not look for it',
 });
+
+flavours('dead children of another user', {
+  start: () => Target.program('child-signals', ['owners']),
+  notWithCriu: 'CRIU 4.2 makes dead processes that are of root',
+});

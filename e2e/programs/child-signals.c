@@ -1,7 +1,7 @@
 /*
  * What wait(2) and signals tell a parent of its children: child-signals GO WHAT.
  * "exit-signals": children that clone(2) made with other signals than SIGCHLD, one of them dead. "continued": children that were
- * stopped and continued, of which the parent has been told or not.
+ * stopped and continued, of which the parent has been told or not. "owners": dead children of another user.
  */
 #include "check.h"
 #include <sched.h>
@@ -71,6 +71,33 @@ static void exit_signals(const char *go)
 	check(heard[SIGCHLD] == 1 && heard[SIGUSR1] == 1, "signals of their ends: %d %d", heard[SIGCHLD], heard[SIGUSR1]);
 }
 
+/* Also the parent's user when it looks: it may signal them, as they are its own. */
+static void owners(const char *go)
+{
+	pid_t child[2];
+	siginfo_t info;
+
+	for (int i = 0; i < 2; i++) {
+		child[i] = fork();
+		if (child[i] == 0) {
+			check(setgid(1234) == 0 && setuid(1000) == 0, "setuid: %m");
+			if (i == 1)
+				raise(SIGKILL);
+			_exit(failures == 0 ? 3 : 4);
+		}
+		waitid(P_PID, (id_t)child[i], &info, WEXITED | WNOWAIT);
+	}
+	check(setgid(1234) == 0 && setuid(1000) == 0, "setuid: %m");
+	ready();
+	wait_for(go);
+	for (int i = 0; i < 2; i++) {
+		check(kill(child[i], 0) == 0, "kill: %m");
+		check(waitid(P_PID, (id_t)child[i], &info, WEXITED) == 0, "waitid: %m");
+		check(info.si_uid == 1000, "child %d: of user %u", i, info.si_uid);
+		check(info.si_status == (i == 0 ? 3 : SIGKILL), "child %d: status %d", i, info.si_status);
+	}
+}
+
 static pid_t stopper;
 
 static void note_continued(int signal)
@@ -129,6 +156,8 @@ int main(int argc, char **argv)
 	sigaction(SIGRTMIN + 2, &action, NULL);
 	if (argc > 2 && strcmp(argv[2], "continued") == 0)
 		continued(argv[1]);
+	else if (argc > 2 && strcmp(argv[2], "owners") == 0)
+		owners(argv[1]);
 	else
 		exit_signals(argv[1]);
 	return done();

@@ -16,6 +16,14 @@ test('an exit status', () => {
   expect(text(exitProgram('a', 0x0300, false))).toEqual(['prctl(15, "a")', 'exit_group(3)']);
 });
 
+test('whose it is, before its end; one that dumps core keeps its effective ids for that', () => {
+  const ids = { real: 5, effective: 6, saved: 7, filesystem: 6 };
+  const calls = (room: boolean) =>
+    text(exitProgram('a', 0x0300, room, { uids: ids, gids: { ...ids, real: 8 } })).slice(1, 3);
+  expect(calls(false)).toEqual(['setresgid(8, 6, 7) = any', 'setresuid(5, 6, 7) = any']);
+  expect(calls(true)).toEqual(['setresgid(8, -1, 7) = any', 'setresuid(5, -1, 7) = any']);
+});
+
 test('a signal, with and without a core', () => {
   const limits = [false, true].map((room) => {
     const program = exitProgram('a', SEGV | CORE, room);

@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { ProgramBuilder, rawSyscall, type StubTask } from '@crts/native-syscalls';
 import { CrtsError } from '@crts/plugin-api';
+import { emitOwner, type Owner } from './zombie-ids';
 
 const PR_SET_NAME = 15;
 const RLIMIT_CORE = 4;
@@ -18,10 +19,11 @@ const CORE_PATTERN = '/proc/sys/kernel/core_pattern';
 export const dumpedCore = (exitCode: number): boolean => (exitCode & CORE_DUMPED) !== 0;
 
 /** The last program of the task. `room`: prepareCore() said so. */
-export function exitProgram(comm: string, exitCode: number, room: boolean): ProgramBuilder {
+export function exitProgram(comm: string, exitCode: number, room: boolean, owner?: Owner): ProgramBuilder {
   const program = new ProgramBuilder();
   const signal = exitCode & 0x7f;
   program.call('prctl', [PR_SET_NAME, program.cstring(comm.slice(0, 15))]);
+  if (owner !== undefined) emitOwner(program, owner, room);
   if (signal !== 0) {
     const limit = Buffer.alloc(16);
     // The hard limit, which nobody without privilege may pass; the stub has that of crts.

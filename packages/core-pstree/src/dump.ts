@@ -24,7 +24,7 @@ import { refuseOutsiders, refuseSharing } from './sharing';
 import type { Target } from './target';
 import { TASK_IMAGES, TREE_IMAGES, writeImages } from './tree-images';
 import { undoAll } from './undoing';
-import { askForContinued, noteContinued, noteExitSignals, noteUntold } from './wait-states';
+import { askForContinued, noteContinued, noteExitSignals, noteUntold, reportThreadParents } from './wait-states';
 
 const SIGSET_SIZE = 8;
 
@@ -90,8 +90,10 @@ function dumpFrozen(session: FrozenSession): DumpOutcome {
   files.finish();
   const memory = process.hrtime.bigint();
   if (request.trackMem === true) parent.tracker.leaveParent();
+  const tasks = members.map(({ task }) => task);
   const stats = dumpTasks(session, members);
-  noteExitSignals(members.map(({ task }) => task));
+  noteExitSignals(tasks);
+  reportThreadParents(tasks, log);
   writePages(members, stats, request.progress);
   let pagesId = members.length;
   for (const [shmid, object] of files.sharedMemory)
@@ -116,7 +118,7 @@ function dumpFrozen(session: FrozenSession): DumpOutcome {
   const goesOn = request.finalState !== 'kill';
   const tracker = request.trackMem === true && goesOn ? parent.tracker.hold(pid) : undefined;
   const { zombies, sequence } = tree;
-  writeImages(writer, { tasks: members.map(({ task }) => task), zombies, sequence, files }, tracker);
+  writeImages(writer, { tasks, zombies, sequence, files }, tracker);
   const finish = () => {
     request.outlet?.finish();
     parent.link();

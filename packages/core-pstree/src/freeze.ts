@@ -5,8 +5,9 @@ import { CrtsError, decodeName, type Logger } from '@crts/plugin-api';
 import { escaping, ownTree, zombie } from './errors';
 import type { Freezer } from './freezer';
 import { Patience } from './patience';
-import { isGone, isJobStopped, parseStat, statField, threadsOf } from './proc';
+import { isGone, isJobStopped, parseStat, statField, statusOf, threadsOf } from './proc';
 import { Target } from './target';
+import { type Ids, idsOf } from './zombie-ids';
 
 /** A dead process that its parent has not waited for. */
 export interface Zombie {
@@ -15,6 +16,8 @@ export interface Zombie {
   readonly comm: string;
   /** Fields of /proc/PID/stat. */
   readonly stat: Readonly<Record<string, string>>;
+  readonly uids: Ids;
+  readonly gids: Ids;
 }
 
 /** Passes over the tree before a dump gives up on one that grows faster than it can be stopped. */
@@ -331,5 +334,6 @@ function isDead(pid: number): boolean {
 function readZombie(pid: number, ppid: number): Zombie {
   const { comm, fields } = parseStat(decodeName(readSmallFile(`/proc/${pid}/stat`)));
   if (fields.state !== 'Z') throw zombie(pid);
-  return { pid, ppid, comm, stat: fields };
+  const status = statusOf(pid);
+  return { pid, ppid, comm, stat: fields, uids: idsOf(status.get('Uid')), gids: idsOf(status.get('Gid')) };
 }

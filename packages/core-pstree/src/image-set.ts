@@ -15,6 +15,7 @@ import { FileDescription } from './file-description';
 import { type Objects, SHARED_KINDS, type SharedKind } from './forks/objects';
 import { checkThreads, checkTree } from './tree-entries';
 import { recordedExitSignal } from './wait-states';
+import { type Owner, recordedOwner } from './zombie-ids';
 
 const IMAGE_VERSION = 2;
 /** TASK_DEAD of the format. */
@@ -58,6 +59,8 @@ export interface DeadSet {
   /** As wait(2) gives it. */
   readonly exitCode: number;
   readonly exitSignal: number;
+  /** Whose it is, where the image tells. */
+  readonly owner: Owner | undefined;
 }
 
 export interface ImageSet {
@@ -148,7 +151,8 @@ function deadSet({ pid, ppid, pgid, sid }: PstreeEntry, core: CoreEntry): DeadSe
   const isImpossible = signal === 0 ? (exitCode & 0x80) !== 0 : exitCode > 0xff || !ends(signal);
   if (exitCode > EXIT_CODE_MAX || isImpossible)
     throw badImage('CRTS_IMAGE_FIELD', `core-${pid}.img`, `0x${exitCode.toString(16)} is no exit status`);
-  return { pid, ppid, pgid, sid, comm, exitCode, exitSignal: recordedExitSignal(core, pid, true) };
+  const exitSignal = recordedExitSignal(core, pid, true);
+  return { pid, ppid, pgid, sid, comm, exitCode, exitSignal, owner: recordedOwner(core, pid) };
 }
 
 /** SIGCHLD, SIGCONT, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH: what they do by default is not to end a process. */

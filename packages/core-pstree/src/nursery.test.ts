@@ -81,7 +81,9 @@ test('tasks that were restored dead leave nothing either', () => {
   const nursery = newNursery(2, planOf([fork(0, pid)]));
   nursery.launchRoot(0, false);
   nursery.forkAll(new Map());
-  nursery.endDead([{ pid, ppid: 0, pgid: 0, sid: 0, comm: 'gone', exitSignal: 17, exitCode: 0x0300 }]);
+  nursery.endDead([
+    { pid, ppid: 0, pgid: 0, sid: 0, comm: 'gone', exitSignal: 17, owner: undefined, exitCode: 0x0300 },
+  ]);
   nursery.kill(0);
   nursery.close();
   expect(children()).toEqual(before);

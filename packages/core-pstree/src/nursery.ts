@@ -32,8 +32,9 @@ const SIGKILL = 9;
 const PR_SET_CHILD_SUBREAPER = 36;
 const WEXITED = 4;
 const SIGINFO_BYTES = 128;
-/** Place of si_code in siginfo_t, and its value for one that dumped core. */
+/** Places of si_code and si_uid in siginfo_t, and the value of one that dumped core. */
 const SI_CODE = 8;
+const SI_UID = 20;
 const CLD_DUMPED = 3;
 
 export class Nursery {
@@ -112,12 +113,12 @@ export class Nursery {
     for (const round of this.#plan.ending) this.#round(round);
   }
 
-  /** Makes zombies of the tasks that are restored dead. Returns pids of those that dumped core, and could not do so again. */
-  endDead(dead: readonly DeadSet[]): number[] {
-    for (const { pid, comm, exitCode } of dead) {
+  /** Makes zombies of the tasks that are restored dead. Returns what of them is lost. */
+  endDead(dead: readonly DeadSet[]): { readonly pid: number; readonly what: string }[] {
+    for (const { pid, comm, exitCode, owner } of dead) {
       const stub = this.stub(pid);
       const room = dumpedCore(exitCode) && prepareCore(stub);
-      stub.task.begin(exitProgram(comm, exitCode, room)).send();
+      stub.task.begin(exitProgram(comm, exitCode, room, owner)).send();
     }
     // Their parents see them dead before anything goes on: exit closes the doorbell before the state is there.
     const jobs = new Map<number, ProgramBuilder>();
@@ -130,8 +131,16 @@ export class Nursery {
     });
     runTogether([...jobs].map(([ppid, program]) => ({ task: this.stub(ppid).task, program })));
     for (const { pid } of dead) this.#drop(pid);
-    const isTold = (index: number) => infos[index]!.read().readInt32LE(SI_CODE) === CLD_DUMPED;
-    return dead.filter(({ exitCode }, index) => dumpedCore(exitCode) && !isTold(index)).map(({ pid }) => pid);
+    return dead.flatMap(({ pid, exitCode, owner }, index) => {
+      const info = infos[index]!.read();
+      const user = info.readUInt32LE(SI_UID);
+      const isTold = !dumpedCore(exitCode) || info.readInt32LE(SI_CODE) === CLD_DUMPED;
+      const isOwn = owner === undefined || owner.uids.real === user;
+      return [
+        ...(isTold ? [] : [{ pid, what: 'its parent will not be told that it dumped core (WCOREFLAG)' }]),
+        ...(isOwn ? [] : [{ pid, what: `it is of user ${user} instead of ${owner.uids.real}` }]),
+      ];
+    });
   }
 
   /** Ends what there is, after a failure. */

@@ -172,8 +172,7 @@ function runStages({ tasks, set }: TreeRestore, nursery: Nursery, help: PageHelp
   for (const { task, remote } of running) if (task.plan.suspendSeccomp) suspendSeccomp(remote, remote.hostPid);
   for (const stage of STAGES) {
     if (stage === 'sigchld') {
-      for (const pid of nursery.endDead(set.dead))
-        log.warn({ pid }, 'zombie: its parent will not be told that it dumped core (WCOREFLAG)');
+      for (const { pid, what } of nursery.endDead(set.dead)) log.warn({ pid }, `zombie: ${what}`);
       nursery.endHelpers();
     }
     for (const wave of waves) runStage(stage, wave, help, (pid) => nursery.stub(pid));

@@ -8,6 +8,7 @@ import type { Frozen } from './frozen-task';
 import { ENGINE_IDS } from './object-ids';
 import { SIGCHLD } from './signal-numbers';
 import { exitSignalOf } from './wait-states';
+import { ownerEntry } from './zombie-ids';
 
 /** Images that every living task has, by its pid. */
 export const TASK_IMAGES = ['core', 'ids', 'mm', 'fs', 'pagemap'] as const;
@@ -105,7 +106,7 @@ function zombieEntry({ pid, ppid, stat }: Zombie): PstreeEntry {
   return { pid, ppid, pgid: Number(stat.pgrp), sid: Number(stat.session), threads: [pid] };
 }
 
-function zombieCore({ comm, stat }: Zombie): ImageRecord {
+function zombieCore({ comm, stat, ...owner }: Zombie): ImageRecord {
   const core = {
     mtype: MARCH_X86_64,
     tc: {
@@ -119,9 +120,10 @@ function zombieCore({ comm, stat }: Zombie): ImageRecord {
     },
   } satisfies CoreEntry;
   const signal = exitSignalOf(stat);
-  if (signal === SIGCHLD) return core as ImageRecord;
+  const own = { ...ownerEntry(owner), ...(signal === SIGCHLD ? {} : { crts: { exit_signal: signal } }) };
+  if (Object.keys(own).length === 0) return core as ImageRecord;
   // CRIU does not look at the thread of a dead process.
-  return { ...core, thread_core: { futex_rla: 0n, futex_rla_len: 0, crts: { exit_signal: signal } } } as ImageRecord;
+  return { ...core, thread_core: { futex_rla: 0n, futex_rla_len: 0, ...own } } as ImageRecord;
 }
 
 /** CRIU reads the clocks of a tree without a time namespace of its own as those of namespace 0. */

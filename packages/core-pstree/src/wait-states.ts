@@ -1,7 +1,8 @@
 /** What wait(2) has still to tell a parent of children that live: that they stopped, or go on; and by which signal it hears of their end. */
+import { readFileSync } from 'node:fs';
 import type { CoreEntry, CrtsThreadEntry } from '@crts/image-io';
 import { type StubTask, syscall } from '@crts/native-syscalls';
-import type { Output, Program } from '@crts/plugin-api';
+import type { Logger, Output, Program } from '@crts/plugin-api';
 import { onCpu } from './cpu';
 import { badImage } from './errors';
 import type { Zombie } from './freeze';
@@ -73,6 +74,24 @@ export function noteExitSignals(tasks: readonly Frozen[]): void {
   for (const task of tasks.slice(1)) {
     const signal = exitSignalOf(task.facts.stat);
     if (signal !== SIGCHLD) note(task, { exit_signal: signal });
+  }
+}
+
+/**
+ * A parent death signal comes at the end of the thread that made the child (reparent_leader(), kernel/exit.c): after a restore that
+ * is the main one, which made all.
+ */
+export function reportThreadParents(tasks: readonly Frozen[], log: Logger): void {
+  for (const { pid, ppid, threads } of tasks) {
+    const parent = tasks.find((task) => task.pid === ppid);
+    if (parent === undefined || parent.threads.length === 1) continue;
+    if (threads.every(({ core }) => (core as CoreEntry).thread_core?.pdeath_sig === undefined)) continue;
+    const ofMain = readFileSync(`/proc/${parent.hostPid}/task/${parent.hostPid}/children`, 'latin1').trim().split(' ');
+    if (!ofMain.includes(String(pid)))
+      log.warn(
+        { pid },
+        `a thread of ${ppid} is its parent: after a restore the parent death signal comes when all of ${ppid} has ended`,
+      );
   }
 }
 
