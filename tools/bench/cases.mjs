@@ -1,5 +1,5 @@
 // What can be measured: the name of a case says what its program holds.
-import { readFileSync } from 'node:fs';
+import { readFileSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 
 /** Mebibytes: 1GiB; by how many processes they are held: 1GiBx8; where the images are: 1GiB@tmpfs; restored lazily: 1GiB~. */
@@ -52,7 +52,9 @@ export function caseOf(name, directory) {
     const processes = Number(children) + 1;
     // The images have the memory of each process.
     const command = ['program', String(mebibytes), String(processes), '1', 'shared'];
-    return { ...small, rounds: 5, mebibytes: mebibytes * processes, isShared: true, command };
+    // The program has it once, and what the children wrote: one page in a hundred.
+    const programMib = Math.ceil(mebibytes * (1 + (processes - 1) / 100));
+    return { ...small, rounds: 5, mebibytes: mebibytes * processes, programMib, isShared: true, command };
   }
   const [, count, kind] = COUNT.exec(name) ?? [];
   if (kind === 'processes') return { ...small, command: ['program', '0', count] };
@@ -69,11 +71,17 @@ export const defaultDirectory = tmpdir();
 
 /**
  * Why there is no room for a case: the program and its images when they are in memory, and twice the memory of the program otherwise,
- * so that the page cache has room for the images too.
+ * so that the page cache has room for the images too. A tree that shares its memory is small beside its images, of which the disk must have room
+ * for those of one peer at a time: that they are read from there is part of both peers' restores.
  */
-export function noRoomFor({ mebibytes }) {
+export function noRoomFor({ mebibytes, programMib, directory }) {
   const availableKib = Number(/^MemAvailable:\s+(\d+) kB$/m.exec(readFileSync('/proc/meminfo', 'utf8'))?.[1]);
-  const neededMib = 2 * mebibytes + 1024;
+  const neededMib = (programMib === undefined ? 2 * mebibytes : 2 * programMib) + 1024;
+  if (programMib !== undefined) {
+    const { bavail, bsize } = statfsSync(directory);
+    const freeMib = Math.floor((bavail * bsize) / 2 ** 20);
+    if (freeMib < mebibytes + 1024) return `it needs ${mebibytes + 1024} MiB of disk, and ${freeMib} MiB are free`;
+  }
   if (mebibytes === 0 || availableKib / 1024 > neededMib) return undefined;
   return `it needs ${neededMib} MiB, and ${Math.floor(availableKib / 1024)} MiB are available`;
 }
