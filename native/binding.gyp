@@ -3,6 +3,7 @@
     {
       'target_name': 'crts',
       'sources': [
+        'addon/background.cc',
         'addon/checksum.cc',
         'addon/engine.cc',
         'addon/exports.cc',

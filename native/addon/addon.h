@@ -24,6 +24,9 @@ bool ToWords(napi_env env, napi_callback_info info, uint64_t* words, size_t coun
 // A number where it is exact, else a bigint.
 napi_value FromResult(napi_env env, int64_t result);
 
+// Makes `count` calls in their order; a row is the number of the call, its six arguments, and the kernel's answer.
+void MakeCalls(int64_t* rows, uint64_t count);
+
 napi_value Syscall(napi_env env, napi_callback_info info);
 napi_value Syscalls(napi_env env, napi_callback_info info);
 napi_value PtraceStep(napi_env env, napi_callback_info info);
@@ -45,5 +48,7 @@ napi_value CloseAll(napi_env env, napi_callback_info info);
 napi_value ReadFile(napi_env env, napi_callback_info info);
 napi_value ReadMappings(napi_env env, napi_callback_info info);
 napi_value ReadFiles(napi_env env, napi_callback_info info);
+napi_value StartSyscalls(napi_env env, napi_callback_info info);
+napi_value Finish(napi_env env, napi_callback_info info);
 
 #endif

@@ -24,6 +24,8 @@ static napi_value Init(napi_env env, napi_value exports) {
       {"closeAll", nullptr, CloseAll, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"setFlags", nullptr, SetFlags, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"readFile", nullptr, ReadFile, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"startSyscalls", nullptr, StartSyscalls, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"finish", nullptr, Finish, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"readMappings", nullptr, ReadMappings, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
   };
   napi_define_properties(env, exports, sizeof(properties) / sizeof(properties[0]), properties);

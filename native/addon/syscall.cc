@@ -87,6 +87,11 @@ napi_value Syscall(napi_env env, napi_callback_info info) {
   return FromResult(env, RawSyscall(static_cast<int64_t>(word[0]), word[1], word[2], word[3], word[4], word[5], word[6]));
 }
 
+void MakeCalls(int64_t* row, uint64_t count) {
+  for (uint64_t i = 0; i < count; i++, row += 8)
+    row[7] = RawSyscall(row[0], row[1], row[2], row[3], row[4], row[5], row[6]);
+}
+
 // syscalls(table, count): makes `count` calls, one after the other whatever they answer. A row of the table (BigInt64Array) is the
 // number of the call, its six arguments, and the kernel's result.
 napi_value Syscalls(napi_env env, napi_callback_info info) {
@@ -102,10 +107,7 @@ napi_value Syscalls(napi_env env, napi_callback_info info) {
     napi_throw_type_error(env, "ERR_CRTS_ARGUMENT", "syscalls takes a BigInt64Array of eight words a call, and their number");
     return nullptr;
   }
-  auto* row = static_cast<int64_t*>(data);
-  for (uint64_t i = 0; i < count; i++, row += 8) {
-    row[7] = RawSyscall(row[0], row[1], row[2], row[3], row[4], row[5], row[6]);
-  }
+  MakeCalls(static_cast<int64_t*>(data), count);
   return nullptr;
 }
 

@@ -138,6 +138,8 @@ export class Target {
    * @throws CrtsError CRTS_SEIZE when it may not be traced
    */
   seize(): boolean {
+    // Its only thread stood still when these were counted.
+    if (this.#threads.size === 1 && this.#seized.size === 1 && this.#facts?.stat.num_threads === '1') return false;
     const found = readdirSync(`/proc/${this.pid}/task`)
       .map(Number)
       .filter((tid) => !this.#seized.has(tid));

@@ -1,7 +1,7 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ImageWriter } from './image-writer';
+import { ImageWriter, type OpenAll } from './image-writer';
 
 let directory: string;
 
@@ -61,4 +61,32 @@ test('nothing is left of what was given up', () => {
   writer.write('pstree', undefined, entry);
   writer.abort();
   expect(names()).toEqual([]);
+});
+
+test('files that are opened meanwhile are waited for when one is written, or given up', () => {
+  const opened: string[] = [];
+  const openLater: OpenAll = (_directory, names, flags, mode) => () =>
+    names.map((name) => {
+      opened.push(name);
+      // The last one cannot be opened in this way.
+      return name.startsWith('fs-') ? -1 : openSync(join(directory, name), flags, mode);
+    });
+  const files = [
+    ['pstree', undefined],
+    ['core', 7],
+    ['fs', 7],
+  ] as const;
+  const writer = ImageWriter.open(directory);
+  writer.prepare(files, openLater);
+  expect(names()).toEqual([]);
+  writer.write('pstree', undefined, entry);
+  expect(opened).toEqual(['pstree.img', 'core-7.img', 'fs-7.img']);
+  writer.commit(false);
+  writer.close();
+  expect(names()).toEqual(['pstree.img']);
+
+  const other = ImageWriter.open(directory);
+  other.prepare([['core', 8]], openLater);
+  other.abort();
+  expect(names()).toEqual(['pstree.img']);
 });

@@ -13,8 +13,16 @@ export const DEDUPLICATED = 'crts-deduplicated';
 const CHECKSUMS = 'crts-checksums';
 const INVENTORY = 'inventory.img';
 
-/** Opens files in a directory, in one call: their descriptors, close-on-exec; negative of one that could not be opened. */
-export type OpenAll = (directory: number, names: readonly string[], flags: number, mode: number) => readonly number[];
+/**
+ * Opens files in a directory, perhaps while the caller goes on: their descriptors, close-on-exec, or a function that waits for them; negative
+ * of one that could not be opened.
+ */
+export type OpenAll = (
+  directory: number,
+  names: readonly string[],
+  flags: number,
+  mode: number,
+) => readonly number[] | (() => readonly number[]);
 
 /**
  * Writes an image set. The inventory gets its name last, in commit(): a directory without inventory holds no complete set. Where
@@ -28,6 +36,8 @@ export class ImageWriter implements ImageSink {
   /** Final names with their descriptors, in the order of their making. */
   readonly #files = new Map<string, number>();
   readonly #prepared = new Map<string, number>();
+  /** Waits for those that are being opened. */
+  #opening: (() => void) | undefined;
   /** Those that have their own names already. */
   readonly #named = new Set<string>();
   /** What was in the directory before: removing what is not there would take V8 50 us for each error. */
@@ -54,16 +64,34 @@ export class ImageWriter implements ImageSink {
    */
   prepare(files: readonly (readonly [kind: string, id: number | undefined])[], openAll?: OpenAll): void {
     const names = files.map(([kind, id]) => imageFileName(imageKind(kind), id));
-    if (openAll !== undefined && !this.#older.has(INVENTORY)) this.#prepareTogether(names, openAll);
-    for (const name of names) if (!this.#prepared.has(name)) this.#prepared.set(name, this.#open(name));
+    const rest = () => {
+      for (const name of names) if (!this.#prepared.has(name)) this.#prepared.set(name, this.#open(name));
+    };
+    if (openAll === undefined || this.#older.has(INVENTORY)) {
+      rest();
+      return;
+    }
+    const own = names.filter((name) => name !== INVENTORY);
+    const opened = openAll(this.#dirFd, own, CREATE, 0o600);
+    // Those that cannot be opened so, are opened one by one, which tells why.
+    this.#opening = () => {
+      this.#take(own, typeof opened === 'function' ? opened() : opened);
+      rest();
+    };
+    if (typeof opened !== 'function') this.#settle();
   }
 
-  /** A tree has thousands. Those that cannot be opened so, are opened one by one, which tells why. */
-  #prepareTogether(names: readonly string[], openAll: OpenAll): void {
-    const own = names.filter((name) => name !== INVENTORY);
-    for (const [index, fd] of openAll(this.#dirFd, own, CREATE, 0o600).entries()) {
+  /** What is to be looked for among the prepared files is there, or cannot be. */
+  #settle(): void {
+    const opening = this.#opening;
+    this.#opening = undefined;
+    opening?.();
+  }
+
+  #take(names: readonly string[], fds: readonly number[]): void {
+    for (const [index, fd] of fds.entries()) {
       if (fd < 0) continue;
-      const name = own[index]!;
+      const name = names[index]!;
       this.#prepared.set(name, fd);
       this.#named.add(name);
     }
@@ -136,6 +164,11 @@ export class ImageWriter implements ImageSink {
 
   /** Removes what was written and lets go of the directory. */
   abort(): void {
+    try {
+      this.#settle();
+    } catch {
+      // What could not be opened is not there to be removed.
+    }
     for (const [name, fd] of [...this.#files, ...this.#prepared]) {
       closeSync(fd);
       try {
@@ -152,6 +185,7 @@ export class ImageWriter implements ImageSink {
   }
 
   #create(name: string): number {
+    this.#settle();
     const fd = this.#prepared.get(name) ?? this.#open(name);
     this.#prepared.delete(name);
     this.#files.set(name, fd);

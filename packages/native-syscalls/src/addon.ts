@@ -6,10 +6,17 @@ import { PROTOCOL } from './remote/protocol';
 /** What a word of C may be given as: see addon.h ToWord(). */
 export type Word = number | bigint | Uint8Array | ArrayBuffer | BigInt64Array | BigUint64Array | Int32Array | null;
 
+/** Work in a thread of the addon, to be finished once. */
+export interface Job {
+  readonly isJob: never;
+}
+
 export interface Addon {
   readonly protocol: number;
   syscall(nr: number, ...args: Word[]): number | bigint;
   syscalls(table: BigInt64Array, count: number): void;
+  startSyscalls(table: BigInt64Array, count: number): Job;
+  finish(job: Job): void;
   ptraceStep(request: number, pid: number, signal: number): number;
   ptraceSyscallStops(pid: number, stops: number, call: number, regs: Uint8Array): number;
   addressOf(buffer: Uint8Array | ArrayBuffer | BigUint64Array): bigint;

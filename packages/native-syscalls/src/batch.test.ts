@@ -20,6 +20,36 @@ test('all calls of a batch are made, whatever those before answered', () => {
   expect(clock.readBigInt64LE(0)).toBeGreaterThan(0n);
 });
 
+test('calls in another thread are made when they have been waited for', () => {
+  const batch = new SyscallBatch(2);
+  const clock = Buffer.alloc(16);
+  const bad = batch.add('close', -1);
+  const time = batch.add('clock_gettime', 1, Number(addressOf(clock)));
+  batch.start(clock)();
+  expect([batch.result(bad), batch.result(time)]).toEqual([-EBADF, 0]);
+  expect(clock.readBigInt64LE(0)).toBeGreaterThan(0n);
+});
+
+test('many files are opened meanwhile', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'crts-batch-'));
+  const fd = openSync(directory, 'r');
+  try {
+    const names = Array.from({ length: 200 }, (_, index) => `file-${index}`);
+    writeFileSync(join(directory, names[7]!), '');
+    const { O_WRONLY, O_CREAT, O_EXCL } = constants;
+    const opened = openAll(fd, names, O_WRONLY | O_CREAT | O_EXCL, 0o600);
+    if (typeof opened !== 'function') throw new Error('they were opened at once');
+    const fds = opened();
+    expect(fds[7]).toBe(-EEXIST);
+    expect(fds.filter((one) => one >= 0).length).toBe(199);
+    expect(readdirSync(directory).length).toBe(200);
+    for (const one of fds) if (one >= 0) closeSync(one);
+  } finally {
+    closeSync(fd);
+    rmSync(directory, { recursive: true });
+  }
+});
+
 test('arguments and answers have 64 bits', () => {
   const batch = new SyscallBatch(2);
   const low = batch.add('mmap', 0, 4096, 3, 0x22);
@@ -63,7 +93,8 @@ test('files of a directory are opened together; one that is there already is tol
   const fd = openSync(directory, 'r');
   const { O_WRONLY, O_CREAT, O_EXCL } = constants;
   try {
-    const [one, taken, other] = openAll(fd, ['one', 'taken', 'other'], O_WRONLY | O_CREAT | O_EXCL, 0o600);
+    const fds = openAll(fd, ['one', 'taken', 'other'], O_WRONLY | O_CREAT | O_EXCL, 0o600);
+    const [one, taken, other] = typeof fds === 'function' ? fds() : fds;
     expect(taken).toBe(-EEXIST);
     for (const opened of [one!, other!]) closeSync(opened);
     expect(readdirSync(directory).sort()).toEqual(['one', 'other', 'taken']);

@@ -1,5 +1,5 @@
 /** Many system calls in one native call: of a thousand threads or descriptors, calls alone would cost less than calling. */
-import { addon } from './addon';
+import { addon, type Job } from './addon';
 import { syscallNumber } from './syscall-numbers';
 
 /** A row: the number of the call, its six arguments, and the kernel's answer. */
@@ -7,6 +7,9 @@ const ROW = 8;
 const ROW32 = 2 * ROW;
 const RESULT = 7;
 const TWO32 = 0x1_0000_0000;
+
+/** What batches in other threads read and write: the collector follows references, not addresses. */
+const reachable = new Map<Job, readonly unknown[]>();
 
 export class SyscallBatch {
   readonly #words: BigInt64Array;
@@ -33,6 +36,19 @@ export class SyscallBatch {
   /** Makes all calls in their order, whatever they answer. What their arguments point to must be reachable until then. */
   run(): void {
     addon().syscalls(this.#words, this.count);
+  }
+
+  /**
+   * The same in a thread beside the engine's. Answers are there when the function has been called that is returned, which waits and must
+   * be called once. `buffers`: all that arguments point to.
+   */
+  start(...buffers: readonly Uint8Array[]): () => void {
+    const job = addon().startSyscalls(this.#words, this.count);
+    reachable.set(job, [this.#words, ...buffers]);
+    return () => {
+      addon().finish(job);
+      reachable.delete(job);
+    };
   }
 
   /** The kernel's answer to a call, negative errno included. */

@@ -106,17 +106,36 @@ export function readSmallFiles(
   }
 }
 
-/** Opens files in a directory, in one native call: their descriptors, close-on-exec; of one that could not be opened the errno, negative. */
-export function openAll(directory: number, names: readonly string[], flags: number, mode: number): number[] {
+/** So few are opened at once: a thread for them takes longer. */
+const OPENED_AT_ONCE = 128;
+
+/**
+ * Opens files in a directory: their descriptors, close-on-exec; of one that could not be opened the errno, negative. Many are opened while
+ * the engine goes on: a function is returned then that waits and says so, and must be called once.
+ */
+export function openAll(
+  directory: number,
+  names: readonly string[],
+  flags: number,
+  mode: number,
+): number[] | (() => number[]) {
   if (names.length === 0) return [];
   const texts = Buffer.from(`${names.join('\0')}\0`);
   const base = Number(addressOf(texts));
   const batch = new SyscallBatch(names.length);
   for (let at = 0; at < texts.length; at = texts.indexOf(0, at) + 1)
     batch.add('openat', directory, base + at, flags | O_CLOEXEC, mode);
+  const results = () => names.map((_, index) => batch.result(index));
+  if (names.length > OPENED_AT_ONCE) {
+    const finish = batch.start(texts);
+    return () => {
+      finish();
+      return results();
+    };
+  }
   batch.run();
   keepReachable(texts);
-  return names.map((_, index) => batch.result(index));
+  return results();
 }
 
 const LINK_BYTES = 4096;
