@@ -35,10 +35,7 @@ import { SIGCHLD } from './signal-numbers';
 import { stopSignalOf } from './stop-signal';
 import { SyscallFinder } from './syscall-finder';
 import { undoAll } from './undoing';
-import { continueUntold, forgetSignal, P_PID, WALL, WNOWAIT, WSTOPPED } from './wait-states';
-
-/** TASK_STOPPED of the format. */
-const TASK_STOPPED = 3;
+import { continueUntold, forgetSignal, P_PID, TASK_STOPPED, WALL, WNOWAIT, WSTOPPED } from './wait-states';
 
 /** Compiles the images into a plan and executes it. Throws CrtsError; then nothing of the tree is left. */
 export function restoreTree(request: RestoreRequest): RestoreOutcome {

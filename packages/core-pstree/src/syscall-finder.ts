@@ -1,12 +1,10 @@
 import { closeSync, openSync } from 'node:fs';
 import type { MmEntry, VmaEntry } from '@crts/image-io';
 import { findSyscall, isSyscallAt, preadFull } from '@crts/native-syscalls';
+import { PROT, VMA_STATUS } from '@crts/plugin-api';
 import { noSyscallInstruction } from './errors';
 
 const USER_END = 0x7fff_ffff_f000n;
-const PROT_EXEC = 4;
-/** VMA_AREA_VDSO of the format. */
-const VDSO_STATUS = 8;
 /** Of executable memory that is searched. */
 const SEARCH_BYTES = 1024 * 1024;
 
@@ -16,7 +14,7 @@ export class SyscallFinder {
   #last: bigint | undefined;
 
   find(hostPid: number, { vmas }: MmEntry): bigint {
-    const code = vmas.filter(({ prot, end }) => (prot & PROT_EXEC) !== 0 && end < USER_END);
+    const code = vmas.filter(({ prot, end }) => (prot & PROT.exec) !== 0 && end < USER_END);
     const last = this.#last;
     if (last !== undefined && code.some(({ start, end }) => start <= last && last < end) && isSyscallAt(hostPid, last))
       return last;
@@ -28,7 +26,7 @@ export class SyscallFinder {
 function search(hostPid: number, code: readonly VmaEntry[]): bigint {
   const mem = openSync(`/proc/${hostPid}/mem`, 'r');
   try {
-    for (const { start, end } of code.toSorted((a, b) => (b.status & VDSO_STATUS) - (a.status & VDSO_STATUS))) {
+    for (const { start, end } of code.toSorted((a, b) => (b.status & VMA_STATUS.vdso) - (a.status & VMA_STATUS.vdso))) {
       const bytes = Buffer.alloc(Math.min(Number(end - start), SEARCH_BYTES));
       try {
         preadFull(mem, bytes, start);

@@ -1,7 +1,7 @@
 /** What wait(2) has still to tell a parent of children that live: that they stopped, or go on; and by which signal it hears of their end. */
 import { readFileSync } from 'node:fs';
 import type { CoreEntry, CrtsThreadEntry } from '@crts/image-io';
-import { type StubTask, syscall } from '@crts/native-syscalls';
+import { SIGINFO_SIZE, type StubTask, syscall } from '@crts/native-syscalls';
 import type { Logger, Output, Program } from '@crts/plugin-api';
 import { onCpu } from './cpu';
 import { badImage } from './errors';
@@ -21,10 +21,9 @@ const WCONTINUED = 8;
 export const WNOWAIT = 0x0100_0000;
 /** Children of any exit signal: man 2 wait, "__WCLONE". */
 export const WALL = 0x4000_0000;
-const SIGINFO_SIZE = 128;
 
 /** TASK_STOPPED of the format. */
-const TASK_STOPPED = 3;
+export const TASK_STOPPED = 3;
 
 interface Member {
   readonly target: Pick<Target, 'cpu' | 'stopSignal'>;
@@ -48,8 +47,9 @@ function isToBeTold(parent: Member, pid: number, flag: number, what: string): bo
 /** Of each stopped process whether its parent, where that is in the tree, has still to be told by wait(2). */
 export function noteUntold(members: readonly Member[]): void {
   for (const { target, task } of members) {
+    if (target.stopSignal === undefined) continue;
     const parent = members.find((member) => member.task.pid === task.ppid);
-    if (target.stopSignal === undefined || parent === undefined) continue;
+    if (parent === undefined) continue;
     if (isToBeTold(parent, task.pid, WSTOPPED, 'stopped')) note(task, { stop_untold: true });
   }
 }
@@ -83,9 +83,9 @@ export function noteExitSignals(tasks: readonly Frozen[]): void {
  */
 export function reportThreadParents(tasks: readonly Frozen[], log: Logger): void {
   for (const { pid, ppid, threads } of tasks) {
+    if (threads.every(({ core }) => (core as CoreEntry).thread_core?.pdeath_sig === undefined)) continue;
     const parent = tasks.find((task) => task.pid === ppid);
     if (parent === undefined || parent.threads.length === 1) continue;
-    if (threads.every(({ core }) => (core as CoreEntry).thread_core?.pdeath_sig === undefined)) continue;
     const ofMain = readFileSync(`/proc/${parent.hostPid}/task/${parent.hostPid}/children`, 'latin1').trim().split(' ');
     if (!ofMain.includes(String(pid)))
       log.warn(
