@@ -155,10 +155,18 @@ class LazyLink implements LazyPages {
     this.#send(-pid);
   }
 
-  /** The tree runs already while the server takes over (one of our own still starts): one that does not is the end of both. */
+  /** One that waited for us takes over at once. One that died on the way would leave tasks, and us with them, waiting for a page. */
+  allHandedOver(): void {
+    if (this.#guards && !this.isOwn) this.#waitForGuard();
+  }
+
+  /** The tree runs already while a server of our own starts: one that does not come is the end of both. */
   finished(): void {
     this.#send(FINISHED);
-    if (!this.#guards) return;
+    if (this.isOwn) this.#waitForGuard();
+  }
+
+  #waitForGuard(): void {
     this.#guard(() => {
       if (!receiveFull(this.#socket, Buffer.alloc(1))) throw lazyServerGone(undefined);
     });

@@ -72,6 +72,11 @@ export interface LazyPages {
   ): void;
   /** A task that is restored dead. */
   dead(pid: number): void;
+  /**
+   * No more tasks come. Whatever is done in them from now on may need a missing page.
+   * @throws CrtsError when nobody is there to serve: who needs a page would wait for ever
+   */
+  allHandedOver(): void;
   /** The tree runs. @throws CrtsError when nobody is there to serve: then it must not run */
   finished(): void;
 }

@@ -103,7 +103,7 @@ function execute(request: RestoreRequest, tree: TreeRestore, affinity: Buffer, b
     // Memory that is shared is handed over once.
     const sharing = set.tasks.filter(({ pid, owners }) => owners.vm !== pid);
     for (const { pid } of [...set.dead, ...sharing]) request.lazy?.dead(pid);
-    observingWaits(watch, () => runStages(tree, nursery, help, log));
+    observingWaits(watch, () => runStages(tree, nursery, help, request));
     progress?.end();
     log.info({ pid: set.root.pid }, 'built; letting go');
     release(tree, nursery, request.leaveStopped, built);
@@ -154,7 +154,7 @@ function pageCounts(tasks: readonly TaskRestore[]) {
 }
 
 /** All tasks of the tree are in one stage at a time. */
-function runStages({ tasks, set }: TreeRestore, nursery: Nursery, help: PageHelp, log: RestoreRequest['log']): void {
+function runStages({ tasks, set }: TreeRestore, nursery: Nursery, help: PageHelp, request: RestoreRequest): void {
   const running = tasks.map((task) => ({
     task,
     set: task.set,
@@ -169,10 +169,11 @@ function runStages({ tasks, set }: TreeRestore, nursery: Nursery, help: PageHelp
   for (const { task, remote } of running) if (task.plan.suspendSeccomp) suspendSeccomp(remote, remote.hostPid);
   for (const stage of STAGES) {
     if (stage === 'sigchld') {
-      for (const { pid, what } of nursery.endDead(set.dead)) log.warn({ pid }, `zombie: ${what}`);
+      for (const { pid, what } of nursery.endDead(set.dead)) request.log.warn({ pid }, `zombie: ${what}`);
       nursery.endHelpers();
     }
     for (const wave of waves) runStage(stage, wave, help, (pid) => nursery.stub(pid));
+    if (stage === 'memory') request.lazy?.allHandedOver();
   }
   for (const { task, remote } of running) runUnfiltered(task, remote);
 }
