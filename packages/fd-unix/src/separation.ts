@@ -39,12 +39,8 @@ function memoryOf(messages: readonly QueuedMessage[]): number | undefined {
     rawSyscall('setsockopt', from, SOL_SOCKET, SO_SNDBUFFORCE, new Int32Array([0x3fff_ffff]), 4);
     for (const { data, urgent } of messages) {
       // The byte that was read is still there: a message of none.
-      const length = urgent === URGENT.READ ? 1 : data.length;
-      if (
-        rawSyscall('sendto', from, urgent === URGENT.READ ? Buffer.alloc(1) : data, length, MSG_DONTWAIT, null, 0) !==
-        length
-      )
-        return undefined;
+      const bytes = urgent === URGENT.READ ? Buffer.alloc(1) : data;
+      if (rawSyscall('sendto', from, bytes, bytes.length, MSG_DONTWAIT, null, 0) !== bytes.length) return undefined;
     }
     const memory = new Int32Array(1);
     syscall('ioctl', from, SIOCOUTQ, memory);

@@ -28,6 +28,7 @@ export {
   readSmallFiles,
 } from './files';
 export { deviceNumber, type HugePages, hugePagesOf } from './huge-pages';
+export { INODE_FLAG, inodeFlags } from './inode-flags';
 export { lendTogether, withLent } from './lent';
 export {
   addressOf,

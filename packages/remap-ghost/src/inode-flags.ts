@@ -1,22 +1,20 @@
 /** What chattr(1) and project quotas keep of an inode: FS_IOC_GETFLAGS, FS_IOC_FSGETXATTR (include/uapi/linux/fs.h). */
 import { closeSync, openSync } from 'node:fs';
-import { rawSyscall } from '@crts/native-syscalls';
+import { INODE_FLAG, inodeFlags, rawSyscall } from '@crts/native-syscalls';
 import { encodeName, type Logger } from '@crts/plugin-api';
 import { callOn, errnoOf } from './calls';
 import { O_CLOEXEC, O_NOATIME, O_NONBLOCK, O_RDONLY } from './constants';
 import type { Ghost } from './image';
 
-const FS_IOC_GETFLAGS = 0x80086601;
 const FS_IOC_SETFLAGS = 0x40086602;
 const FS_IOC_FSGETXATTR = 0x801c581f;
 const FS_IOC_FSSETXATTR = 0x401c5820;
 const FSXATTR = { SIZE: 28, PROJECT: 12 } as const;
 
-const FLAG = { IMMUTABLE: 0x10, APPEND: 0x20, ENCRYPT: 0x800, VERITY: 0x10_0000 } as const;
 /** What may be set, of FS_FL_USER_MODIFIABLE and of single file systems: NOCOW, JOURNAL_DATA, PROJINHERIT. */
 export const SETTABLE = 0x380ff | 0x80_0000 | 0x4000 | 0x2000_0000;
 /** Set last: they forbid what makes the file, and descriptions that may write. */
-const LATE = FLAG.IMMUTABLE | FLAG.APPEND;
+const LATE = INODE_FLAG.immutable | INODE_FLAG.append;
 
 export interface InodeFlags {
   readonly flags: number;
@@ -25,13 +23,13 @@ export interface InodeFlags {
 
 /** What of them a restore sets again; it reports what none can. */
 export function readInodeFlags(fd: number, path: string, log: Logger): InodeFlags {
-  const flags = new Int32Array(2);
-  if (rawSyscall('ioctl', fd, FS_IOC_GETFLAGS, flags) < 0) return { flags: 0, project: 0 };
-  const lost = flags[0]! & (FLAG.ENCRYPT | FLAG.VERITY);
+  const flags = inodeFlags(fd);
+  if (flags === undefined) return { flags: 0, project: 0 };
+  const lost = flags & (INODE_FLAG.encrypt | INODE_FLAG.verity);
   if (lost !== 0) log.warn({ path }, `inode flags of a deleted file are lost: 0x${lost.toString(16)}`);
   const attributes = Buffer.alloc(FSXATTR.SIZE);
   const isTold = rawSyscall('ioctl', fd, FS_IOC_FSGETXATTR, attributes) === 0;
-  return { flags: flags[0]! & SETTABLE, project: isTold ? attributes.readUInt32LE(FSXATTR.PROJECT) : 0 };
+  return { flags: flags & SETTABLE, project: isTold ? attributes.readUInt32LE(FSXATTR.PROJECT) : 0 };
 }
 
 /** Those that can be set while the file is made; some only while it is empty (FS_NOCOW_FL). */
@@ -49,9 +47,7 @@ export function setLate(ghost: Ghost, path: string | undefined, log: Logger): vo
 }
 
 function setFlags(fd: number, path: string, wanted: number): void {
-  const flags = new Int32Array(2);
-  callOn(path, 'ioctl', fd, FS_IOC_GETFLAGS, flags);
-  flags[0] = (flags[0]! & ~SETTABLE) | wanted;
+  const flags = new Int32Array([((inodeFlags(fd) ?? 0) & ~SETTABLE) | wanted, 0]);
   callOn(path, 'ioctl', fd, FS_IOC_SETFLAGS, flags);
 }
 
